@@ -1,0 +1,51 @@
+/* HTTP requests of the control plane: libcurl multi on a libuv loop. Not for traffic.
+ * All on the control thread; callbacks never run inside the call that asked for them. */
+#ifndef DAVENPORT_CLIENT_FETCH_H
+#define DAVENPORT_CLIENT_FETCH_H
+
+#include "davenport/base/attr.h"
+#include "davenport/base/err.h"
+#include "davenport/base/span.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct uv_loop_s uv_loop_t;
+
+struct dp_fetcher; /* a pool of handles over one loop */
+struct dp_fetch;   /* one request under way */
+
+struct dp_fetch_request {
+    const char *method; /* NULL: GET */
+    const char *url;
+    const char *username, *password; /* Basic, NULL: none */
+    struct dp_span body;             /* copied */
+    const char *content_type;        /* NULL: none */
+    uint32_t connect_timeout_ms, timeout_ms;
+    uint32_t max_body_bytes; /* of the answer; past it DP_EBODYSIZE */
+    bool fresh_connection;   /* do not reuse a pooled one */
+};
+
+struct dp_fetch_result {
+    enum dp_err err;     /* DP_OK: an answer came, whatever its status */
+    const char *detail;  /* why, for people; valid during the callback */
+    uint16_t status;     /* 0 without an answer */
+    struct dp_span body; /* valid during the callback */
+    uint64_t connect_ns, first_byte_ns, total_ns;
+    bool reused; /* the connection had been used before */
+};
+
+typedef void (*dp_fetch_done)(void *ctx, const struct dp_fetch_result *result);
+
+/* NULL when out of memory. */
+DP_MUST_USE struct dp_fetcher *dp_fetcher_new(uv_loop_t *loop);
+/* Cancels what is under way (their callbacks do not run). Handles close on the loop: run it once more; `done`
+ * (may be NULL) tells when the memory is gone. */
+void dp_fetcher_destroy(struct dp_fetcher *f, void (*done)(void *ctx), void *ctx);
+
+/* Strings are copied. `done` runs once, later, unless canceled. */
+DP_MUST_USE enum dp_err dp_fetch_start(struct dp_fetcher *f, const struct dp_fetch_request *req,
+                                       dp_fetch_done done, void *ctx, struct dp_fetch **out);
+void dp_fetch_cancel(struct dp_fetch *fetch);
+
+#endif

@@ -1,0 +1,121 @@
+/* The governor owns health: it probes, samples the workers' counters, decides through core/, publishes views
+ * and writes the journal. All on the control thread unless said otherwise. */
+#ifndef DAVENPORT_CONTROL_GOVERNOR_H
+#define DAVENPORT_CONTROL_GOVERNOR_H
+
+#include "davenport/base/attr.h"
+#include "davenport/base/clock.h"
+#include "davenport/base/err.h"
+#include "davenport/base/span.h"
+#include "davenport/core/traffic.h"
+#include "davenport/core/view.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct uv_loop_s uv_loop_t;
+
+enum dp_failback { DP_FAILBACK_MANUAL, DP_FAILBACK_HOLD_DOWN };
+
+struct dp_region_config {
+    const char *name;
+    const char *url;  /* scheme://host[:port][/prefix] without credentials: for probes and people */
+    const char *host; /* Host header */
+    struct dp_addr addr;
+    const char *username, *password; /* for probes; NULL: none. The password is a secret. */
+};
+
+/* Immutable while the governor lives; strings included. */
+struct dp_control_config {
+    uint16_t n_regions;
+    struct dp_region_config regions[DP_MAX_REGIONS]; /* the order is the preference */
+    /* probes */
+    const char *probe_path;       /* "/_up" */
+    uint32_t probe_interval_ms;   /* while all is well */
+    uint32_t probe_fast_ms;       /* on suspicion, and while a region is down */
+    uint32_t probe_timeout_ms;
+    uint32_t probe_jitter_percent; /* of the interval, either way */
+    uint32_t fall, rise;          /* failures in a row to leave, successes in a row to trust again */
+    /* traffic evidence */
+    uint32_t traffic_failures; /* bad outcomes in a row (no good one between) that count as suspicion's end: down */
+    uint32_t sample_ms;        /* how often the workers' counters are read */
+    /* coming back */
+    enum dp_failback failback;
+    uint32_t failback_hold_ms; /* the preferred region must have been well for so long */
+    /* clients */
+    uint32_t retry_after_s;
+    const char *journal_path; /* NULL: memory only */
+};
+
+/* What happened, newest last; for the journal and for people. */
+#define DP_WHY_TEXT 192
+
+enum dp_region_health { DP_REGION_UNKNOWN, DP_REGION_UP, DP_REGION_SUSPECT, DP_REGION_DOWN };
+const char *dp_region_health_name(enum dp_region_health h); /* "unknown", "up", "suspect", "down" */
+
+struct dp_region_status {
+    const char *name, *url;
+    enum dp_region_health health;
+    bool active, held_down;
+    int64_t since_wall_ms;      /* of this state */
+    char why[DP_WHY_TEXT];      /* what brought it into this state, for people */
+    uint32_t probe_failures_in_row, probe_successes_in_row;
+    int64_t last_probe_wall_ms; /* 0: none yet */
+    uint16_t last_probe_status; /* HTTP status; 0: no answer */
+    char last_probe[DP_WHY_TEXT];
+    double probe_ms;            /* last probe's total time; <0: none */
+    double latency_ms;          /* EWMA of real first-byte times; <0: none yet */
+    uint64_t probes_ok, probes_failed;
+    uint64_t outcomes[DP_OUTCOME_COUNT]; /* over all workers */
+    uint64_t in_flight;
+};
+
+struct dp_status {
+    uint64_t epoch;
+    uint16_t n_regions;
+    uint16_t active; /* DP_NO_REGION: none */
+    int64_t active_since_wall_ms;
+    char why[DP_WHY_TEXT]; /* why traffic is where it is */
+    enum dp_failback failback;
+    int64_t failback_at_wall_ms; /* when hold-down lets traffic return; 0: nothing is waiting */
+    uint64_t failovers, failbacks; /* since the start */
+    struct dp_region_status regions[DP_MAX_REGIONS];
+};
+
+struct dp_governor;
+
+struct dp_governor_options {
+    uv_loop_t *loop;
+    const struct dp_clock *clock; /* NULL: the system's */
+    const struct dp_control_config *config;
+    /* Called whenever there is a new view; the callee takes the references it needs. Also once from start. */
+    void (*publish)(void *ctx, struct dp_view *view);
+    void *publish_ctx;
+    uint64_t seed; /* of the jitter */
+};
+
+DP_MUST_USE enum dp_err dp_governor_new(const struct dp_governor_options *opt,
+                                        struct dp_governor **out, const char **why);
+/* The first view, before any probe: everything unknown, the first region active. Borrowed. */
+struct dp_view *dp_governor_view(struct dp_governor *g);
+/* Begin to probe and to sample. `traffic`: one per worker, outliving the governor. */
+void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *traffic,
+                       uint32_t n_workers);
+/* Any thread: look at the counters now. Coalesces. */
+void dp_governor_kick(struct dp_governor *g);
+/* Stops; handles close on the loop, `done` runs when the memory is gone. */
+void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *ctx);
+
+void dp_governor_status(const struct dp_governor *g, struct dp_status *out);
+
+/* An operator moves the traffic. DP_EINVAL: no such region; DP_ENOREGION: it is down (unless force). *why for people.
+ * actor and reason go to the journal. A switch to a less preferred region stays until the next switch or
+ * until that region goes down, also in hold-down mode. */
+DP_MUST_USE enum dp_err dp_governor_switch(struct dp_governor *g, const char *region, bool force,
+                                           const char *actor, const char *reason,
+                                           const char **why);
+
+/* The last journal lines, oldest first, each without its newline: at most `max` spans, valid until the loop turns. */
+size_t dp_governor_events(const struct dp_governor *g, struct dp_span *lines, size_t max);
+
+#endif

@@ -1,0 +1,62 @@
+/* The view: all that a worker knows of the world, built by the governor, immutable once published,
+ * shared by reference count. A worker pins one view an exchange, so that one request is routed by one truth. */
+#ifndef DAVENPORT_CORE_VIEW_H
+#define DAVENPORT_CORE_VIEW_H
+
+#include "davenport/base/attr.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DP_MAX_REGIONS 16
+#define DP_MAX_ENDPOINTS 32
+#define DP_NO_REGION UINT16_MAX
+
+/* Whether requests may be sent there, as decided; why is the governor's to tell. */
+enum dp_route_state {
+    DP_ROUTE_OK,    /* requests may go there */
+    DP_ROUTE_DOWN,  /* evidence says that it does not serve: not tried */
+    DP_ROUTE_BARRED /* alive but not to be used: draining, held down, or switched off by an operator */
+};
+
+#define DP_ADDR_TEXT 64
+
+/* An endpoint's address, resolved by the control plane: workers never look names up. */
+struct dp_addr {
+    char ip[DP_ADDR_TEXT]; /* numeric, NUL ended */
+    uint16_t port;
+};
+
+struct dp_view_endpoint {
+    uint16_t region;
+    enum dp_route_state state;
+    struct dp_addr addr;
+    uint32_t pool_epoch; /* raised when idle connections must not be used again */
+    const char *host;    /* the Host header sent there: "name" or "name:port"; NUL ended */
+};
+
+struct dp_view_region {
+    const char *name;
+    enum dp_route_state state;
+};
+
+struct dp_view {
+    _Atomic uint32_t refs;
+    uint64_t epoch;  /* monotonic over restarts; in every journal line */
+    uint16_t active; /* region that takes the traffic, or DP_NO_REGION */
+    uint16_t n_regions, n_endpoints;
+    uint32_t retry_after_s; /* told to a client when no region is left */
+    struct dp_view_region regions[DP_MAX_REGIONS];
+    struct dp_view_endpoint endpoints[DP_MAX_ENDPOINTS];
+};
+
+/* The strings a view points at (names, hosts) belong to the configuration and outlive every view.
+ * new: one reference, zeroed otherwise; aborts when out of memory (small and fixed).
+ * ref/unref: any thread. */
+struct dp_view *dp_view_new(void);
+struct dp_view *dp_view_ref(struct dp_view *v);
+void dp_view_unref(struct dp_view *v); /* NULL is fine */
+
+#endif

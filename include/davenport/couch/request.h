@@ -1,0 +1,34 @@
+/* What a request means to CouchDB, as far as the proxy must know: may it be sent again, and is its
+ * answer a feed that stays open. Pure; source: couchdb-facts §1, §2. */
+#ifndef DAVENPORT_COUCH_REQUEST_H
+#define DAVENPORT_COUCH_REQUEST_H
+
+#include "davenport/base/span.h"
+
+#include <stdbool.h>
+
+enum dp_couch_class {
+    DP_COUCH_READ,  /* GET, HEAD, OPTIONS; POSTs that only read */
+    DP_COUCH_WRITE, /* PUT, DELETE, COPY of a document or database */
+    DP_COUCH_POST,  /* everything else: a second sending may duplicate */
+    DP_COUCH_FEED   /* a _changes or _db_updates answer that stays open */
+};
+
+enum dp_couch_feed { DP_FEED_NONE, DP_FEED_LONGPOLL, DP_FEED_CONTINUOUS, DP_FEED_EVENTSOURCE };
+
+struct dp_couch_request {
+    enum dp_couch_class klass;
+    enum dp_couch_feed feed;
+    bool idempotent; /* sending it again changes nothing more (reads, PUT, DELETE) */
+};
+
+/* method: as sent ("GET"); override: value of X-HTTP-Method-Override or an empty span (counts on POST
+ * only); target: path and query, byte-exact. */
+struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span override,
+                                          struct dp_span target);
+
+/* {"error":"…","reason":"…"}\n into buf; returns its length, 0 when it does not fit. The form of
+ * CouchDB's own errors, so that clients read it as they read theirs. */
+size_t dp_couch_error_body(char *buf, size_t cap, struct dp_span error, struct dp_span reason);
+
+#endif
