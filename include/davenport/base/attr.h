@@ -2,6 +2,8 @@
 #ifndef DAVENPORT_BASE_ATTR_H
 #define DAVENPORT_BASE_ATTR_H
 
+#include <stddef.h>
+
 #define DP_MUST_USE __attribute__((warn_unused_result))
 #define DP_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 #define DP_NORETURN __attribute__((noreturn))

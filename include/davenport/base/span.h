@@ -13,6 +13,11 @@ struct dp_span {
 };
 
 #define DP_SPAN(literal) ((struct dp_span){(literal), sizeof(literal) - 1})
+/* The same as an initializer of static tables. */
+#define DP_SPAN_INIT(literal)                                                                      \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 
 static inline struct dp_span dp_span_str(const char *s)
 {

@@ -9,8 +9,8 @@
 
 enum dp_couch_class {
     DP_COUCH_READ,  /* GET, HEAD, OPTIONS; POSTs that only read */
-    DP_COUCH_WRITE, /* PUT, DELETE, COPY of a document or database */
-    DP_COUCH_POST,  /* everything else: a second sending may duplicate */
+    DP_COUCH_WRITE, /* PUT, DELETE: a second sending changes nothing more */
+    DP_COUCH_POST,  /* everything else (POST, COPY, _update): a second sending may duplicate */
     DP_COUCH_FEED   /* a _changes or _db_updates answer that stays open */
 };
 

@@ -1,0 +1,64 @@
+/* Spans: comparisons and the few parsers that every layer needs. */
+#include "davenport/base/span.h"
+
+static unsigned char lower(unsigned char c)
+{
+    return (c >= 'A' && c <= 'Z') ? (unsigned char)(c + ('a' - 'A')) : c;
+}
+
+bool dp_span_ieq(struct dp_span a, struct dp_span b)
+{
+    if (a.n != b.n)
+        return false;
+    for (size_t i = 0; i < a.n; i++) {
+        if (lower((unsigned char)a.p[i]) != lower((unsigned char)b.p[i]))
+            return false;
+    }
+    return true;
+}
+
+struct dp_span dp_span_trim(struct dp_span s)
+{
+    while (s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t')) {
+        s.p++;
+        s.n--;
+    }
+    while (s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t'))
+        s.n--;
+    return s;
+}
+
+struct dp_span dp_span_cut(struct dp_span *rest, char sep)
+{
+    struct dp_span all = *rest;
+    const char *at = all.n > 0 ? memchr(all.p, sep, all.n) : NULL;
+    if (!at) {
+        *rest = (struct dp_span){NULL, 0};
+        return all;
+    }
+    size_t before = (size_t)(at - all.p);
+    *rest = (struct dp_span){at + 1, all.n - before - 1};
+    return (struct dp_span){all.p, before};
+}
+
+bool dp_span_u64(struct dp_span s, uint64_t *out)
+{
+    if (s.n == 0)
+        return false;
+    uint64_t v = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] < '0' || s.p[i] > '9')
+            return false;
+        uint64_t digit = (uint64_t)(s.p[i] - '0');
+        if (v > (UINT64_MAX - digit) / 10)
+            return false;
+        v = v * 10 + digit;
+    }
+    *out = v;
+    return true;
+}
+
+bool dp_span_starts(struct dp_span s, struct dp_span prefix)
+{
+    return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
+}

@@ -1,0 +1,26 @@
+/* The view's lifetime. Its content is the governor's (control/governor.c). */
+#include "davenport/core/view.h"
+
+#include <stdlib.h>
+
+struct dp_view *dp_view_new(void)
+{
+    struct dp_view *v = calloc(1, sizeof(*v));
+    if (!v)
+        abort();
+    atomic_init(&v->refs, 1);
+    v->active = DP_NO_REGION;
+    return v;
+}
+
+struct dp_view *dp_view_ref(struct dp_view *v)
+{
+    (void)atomic_fetch_add_explicit(&v->refs, 1, memory_order_relaxed);
+    return v;
+}
+
+void dp_view_unref(struct dp_view *v)
+{
+    if (v && atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) == 1)
+        free(v);
+}
