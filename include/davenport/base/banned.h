@@ -1,9 +1,10 @@
-/* The libc calls that no source of ours may use. The build force-includes this file (-include) into our
- * sources only, so it comes first in each of them; nobody includes it by hand.
+/* The libc calls that no source of ours may use. The build force-includes this file (-include) into
+ * our sources only, so it comes first in each of them; nobody includes it by hand.
  *
- * A poisoned word is an error wherever it appears later, system headers too. So every system header that
- * itself says one of these words is included first: its include guard keeps it from being read again.
- * Some C libraries have a few of them as macros, which a compiler warns about, hence the #undefs. */
+ * A poisoned word is an error wherever it appears later, system headers too. So every system header
+ * that itself says one of these words is included first: its include guard keeps it from being read
+ * again. Some C libraries have a few of them as macros, which a compiler warns about, hence the
+ * #undefs. */
 #ifndef DAVENPORT_BASE_BANNED_H
 #define DAVENPORT_BASE_BANNED_H
 
