@@ -7,7 +7,7 @@ function(dp_write_version_header)
   mark_as_advanced(GIT_PROGRAM)
   if(GIT_PROGRAM AND EXISTS "${PROJECT_SOURCE_DIR}/.git")
     execute_process(
-      COMMAND "${GIT_PROGRAM}" describe --tags --always --dirty
+      COMMAND "${GIT_PROGRAM}" --no-optional-locks describe --tags --always --dirty
       WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
       OUTPUT_VARIABLE DP_GIT_DESCRIBE OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
   endif()
