@@ -1,5 +1,5 @@
-/* The bump allocator of one exchange. Blocks form a chain; only the last one has room. The first block
- * has a fixed size so that it can be recycled; later ones double, or fit what asks. */
+/* The bump allocator of one exchange. Blocks form a chain; only the last one has room. The first
+ * block has a fixed size so that it can be recycled; later ones double, or fit what asks. */
 #include "davenport/base/arena.h"
 
 #include <stdalign.h>

@@ -1,4 +1,5 @@
-/* The byte queue over pooled chunks. Invariant: bytes == sum of (end - start), no chunk in a buf is empty. */
+/* The byte queue over pooled chunks. Invariant: bytes == sum of (end - start), no chunk in a buf is
+ * empty. */
 #include "davenport/base/buf.h"
 
 #include <assert.h>

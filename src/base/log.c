@@ -1,5 +1,5 @@
-/* Structured log lines. Each is built on the stack and written with one write(2), so lines of several
- * threads never mix; a line that stderr does not take is dropped rather than waited for. */
+/* Structured log lines. Each is built on the stack and written with one write(2), so lines of
+ * several threads never mix; a line that stderr does not take is dropped rather than waited for. */
 #include "davenport/base/log.h"
 
 #include "davenport/base/clock.h"
@@ -53,7 +53,8 @@ static size_t utf8_len(const unsigned char *s, size_t n)
     return bad ? 0 : len;
 }
 
-/* One character of input as JSON text into out (at most 6 bytes). Returns the output length, *used the input's. */
+/* One character of input as JSON text into out (at most 6 bytes). Returns the output length, *used
+ * the input's. */
 static size_t json_char(const unsigned char *s, size_t n, char out[6], size_t *used)
 {
     static const char hex[] = "0123456789abcdef";

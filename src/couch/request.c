@@ -4,9 +4,9 @@
 
 /* POSTs whose last path segment says that they only read (couchdb-facts §1). */
 static const struct dp_span read_posts[] = {
-    DP_SPAN_INIT("_find"),         DP_SPAN_INIT("_explain"),        DP_SPAN_INIT("_all_docs"),
-    DP_SPAN_INIT("_bulk_get"),     DP_SPAN_INIT("_revs_diff"),      DP_SPAN_INIT("_missing_revs"),
-    DP_SPAN_INIT("_dbs_info"),     DP_SPAN_INIT("_search_analyze"), DP_SPAN_INIT("_design_docs"),
+    DP_SPAN_INIT("_find"),       DP_SPAN_INIT("_explain"),        DP_SPAN_INIT("_all_docs"),
+    DP_SPAN_INIT("_bulk_get"),   DP_SPAN_INIT("_revs_diff"),      DP_SPAN_INIT("_missing_revs"),
+    DP_SPAN_INIT("_dbs_info"),   DP_SPAN_INIT("_search_analyze"), DP_SPAN_INIT("_design_docs"),
     DP_SPAN_INIT("_local_docs"),
 };
 

@@ -1,5 +1,5 @@
-/* A byte queue made of pooled 16 KiB chunks: what could not be written yet, what may have to be sent
- * again. The pool belongs to one worker and has a hard cap: past it, appending fails and the
+/* A byte queue made of pooled 16 KiB chunks: what could not be written yet, what may have to be
+ * sent again. The pool belongs to one worker and has a hard cap: past it, appending fails and the
  * connection is shed instead of the process dying. One thread. */
 #ifndef DAVENPORT_BASE_BUF_H
 #define DAVENPORT_BASE_BUF_H

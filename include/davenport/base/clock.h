@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #define DP_NS_PER_MS UINT64_C(1000000)
-#define DP_NS_PER_S UINT64_C(1000000000)
+#define DP_NS_PER_S  UINT64_C(1000000000)
 
 struct dp_clock {
     uint64_t (*mono_ns)(void *ctx); /* monotonic ns; only differences mean something */

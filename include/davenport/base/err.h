@@ -19,7 +19,8 @@ struct dp_err_info {
     const char *reason; /* CouchDB "reason" member */
 };
 
-/* Any thread. Never NULL; an unknown code gives the row of DP_EINVAL. DP_OK gives status 200, "ok". */
+/* Any thread. Never NULL; an unknown code gives the row of DP_EINVAL. DP_OK gives status 200, "ok".
+ */
 const struct dp_err_info *dp_err_info(enum dp_err err);
 
 #endif

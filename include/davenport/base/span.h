@@ -39,7 +39,8 @@ struct dp_span dp_span_trim(struct dp_span s);
  * When there is no `sep`, returns all and sets rest->p to NULL: the loop's end. */
 struct dp_span dp_span_cut(struct dp_span *rest, char sep);
 
-/* Decimal digits only, at least one, no sign. False on anything else or on overflow; *out untouched. */
+/* Decimal digits only, at least one, no sign. False on anything else or on overflow; *out
+ * untouched. */
 bool dp_span_u64(struct dp_span s, uint64_t *out);
 
 bool dp_span_starts(struct dp_span s, struct dp_span prefix);

@@ -14,13 +14,13 @@
     X(CREDENTIALS, "credentials", NONE)        /* 401, 403: a fault of keys, not of the region */  \
     X(CONNECT_REFUSED, "connect_refused", BAD) /* no connection */                                 \
     X(CONNECT_TIMEOUT, "connect_timeout", BAD)                                                     \
-    X(STALE, "stale", NONE)            /* a reused idle connection was already closed */           \
-    X(NO_ANSWER, "no_answer", BAD)     /* closed or reset before the first response byte */        \
+    X(STALE, "stale", NONE)        /* a reused idle connection was already closed */               \
+    X(NO_ANSWER, "no_answer", BAD) /* closed or reset before the first response byte */            \
     X(ANSWER_TIMEOUT, "answer_timeout", BAD)                                                       \
-    X(BAD_ANSWER, "bad_answer", BAD)   /* not HTTP, or ambiguous */                                \
-    X(TRUNCATED, "truncated", BAD)     /* died after the first response byte */                    \
+    X(BAD_ANSWER, "bad_answer", BAD)    /* not HTTP, or ambiguous */                               \
+    X(TRUNCATED, "truncated", BAD)      /* died after the first response byte */                   \
     X(CLIENT_GONE, "client_gone", NONE) /* our client went away first */                           \
-    X(ABANDONED, "abandoned", NONE)    /* we ended it: failover, drain */
+    X(ABANDONED, "abandoned", NONE)     /* we ended it: failover, drain */
 
 enum dp_outcome {
 #define X(name, label, verdict) DP_OUTCOME_##name,

@@ -1,4 +1,5 @@
-/* Where a request goes, and whether it may go again. Pure: no clock, no I/O, no state of its own. */
+/* Where a request goes, and whether it may go again. Pure: no clock, no I/O, no state of its own.
+ */
 #ifndef DAVENPORT_CORE_POLICY_H
 #define DAVENPORT_CORE_POLICY_H
 
@@ -7,9 +8,9 @@
 
 /* How a request bears being sent twice. From couch/request.h's classification. */
 enum dp_replay {
-    DP_REPLAY_SAFE,      /* reads: as often as one likes */
+    DP_REPLAY_SAFE,       /* reads: as often as one likes */
     DP_REPLAY_IDEMPOTENT, /* PUT, DELETE: in another region the same bytes make the same revision */
-    DP_REPLAY_NEVER      /* once a byte of it may have been acted on, it must not be sent again */
+    DP_REPLAY_NEVER       /* once a byte of it may have been acted on, it must not be sent again */
 };
 
 /* What is known of the attempts so far; kept by the exchange. */

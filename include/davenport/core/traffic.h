@@ -16,15 +16,15 @@
 
 struct dp_traffic_endpoint {
     struct dp_counter outcomes[DP_OUTCOME_COUNT];
-    struct dp_counter in_flight;                     /* a gauge: attempts sent, not yet ended */
+    struct dp_counter in_flight;                      /* a gauge: attempts sent, not yet ended */
     struct dp_counter first_byte[DP_LATENCY_BUCKETS]; /* not cumulative over buckets */
-    struct dp_counter first_byte_ns;                 /* sum over all of them */
+    struct dp_counter first_byte_ns;                  /* sum over all of them */
 };
 
 struct dp_traffic {
     struct dp_traffic_endpoint endpoints[DP_MAX_ENDPOINTS];
 #define DP_COUNTER(field, name, help) struct dp_counter field;
-#define DP_GAUGE(field, name, help) struct dp_counter field;
+#define DP_GAUGE(field, name, help)   struct dp_counter field;
 #include "davenport/core/metrics.def"
 #undef DP_COUNTER
 #undef DP_GAUGE

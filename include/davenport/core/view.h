@@ -1,5 +1,6 @@
 /* The view: all that a worker knows of the world, built by the governor, immutable once published,
- * shared by reference count. A worker pins one view an exchange, so that one request is routed by one truth. */
+ * shared by reference count. A worker pins one view an exchange, so that one request is routed by
+ * one truth. */
 #ifndef DAVENPORT_CORE_VIEW_H
 #define DAVENPORT_CORE_VIEW_H
 
@@ -10,15 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DP_MAX_REGIONS 16
+#define DP_MAX_REGIONS   16
 #define DP_MAX_ENDPOINTS 32
-#define DP_NO_REGION UINT16_MAX
+#define DP_NO_REGION     UINT16_MAX
 
 /* Whether requests may be sent there, as decided; why is the governor's to tell. */
 enum dp_route_state {
     DP_ROUTE_OK,    /* requests may go there */
     DP_ROUTE_DOWN,  /* evidence says that it does not serve: not tried */
-    DP_ROUTE_BARRED /* alive but not to be used: draining, held down, or switched off by an operator */
+    DP_ROUTE_BARRED /* alive but not to be used: draining, held down, or switched off by an operator
+                     */
 };
 
 #define DP_ADDR_TEXT 64

@@ -22,8 +22,8 @@ struct dp_couch_request {
     bool idempotent; /* sending it again changes nothing more (reads, PUT, DELETE) */
 };
 
-/* method: as sent ("GET"); override: value of X-HTTP-Method-Override or an empty span (counts on POST
- * only); target: path and query, byte-exact. */
+/* method: as sent ("GET"); override: value of X-HTTP-Method-Override or an empty span (counts on
+ * POST only); target: path and query, byte-exact. */
 struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span override,
                                           struct dp_span target);
 

@@ -1,8 +1,10 @@
-/* A byte stream: TCP today, TLS over TCP next, a double in tests. The seam between protocol and transport.
+/* A byte stream: TCP today, TLS over TCP next, a double in tests. The seam between protocol and
+ * transport.
  *
  * Reading pushes: on_read gives bytes that are valid during the call only. Writing copies what the
- * transport does not take at once; `dp_stream_pending` tells how much waits, on_drain that it fell to the low mark.
- * No callback runs inside a call to the stream, and none after on_close. One thread. */
+ * transport does not take at once; `dp_stream_pending` tells how much waits, on_drain that it fell
+ * to the low mark. No callback runs inside a call to the stream, and none after on_close. One
+ * thread. */
 #ifndef DAVENPORT_NET_STREAM_H
 #define DAVENPORT_NET_STREAM_H
 
@@ -53,8 +55,8 @@ static inline void dp_stream_read_stop(struct dp_stream *s)
 {
     s->ops->read_stop(s);
 }
-/* Write all spans in order. What is not taken at once is copied. Errors: ERESET, ECLOSED, EIO; ENOMEM when
- * the worker's buffer cap is reached. After an error only close is allowed. */
+/* Write all spans in order. What is not taken at once is copied. Errors: ERESET, ECLOSED, EIO;
+ * ENOMEM when the worker's buffer cap is reached. After an error only close is allowed. */
 DP_MUST_USE static inline enum dp_err dp_stream_write(struct dp_stream *s,
                                                       const struct dp_span *spans, size_t n)
 {
@@ -69,8 +71,8 @@ static inline void dp_stream_shutdown(struct dp_stream *s)
 {
     s->ops->shutdown(s);
 }
-/* Let go at once; what waits is dropped. reset: tell the peer that something was cut (TCP RST), where
- * an orderly end could pass for a whole answer. on_close comes later, exactly once. */
+/* Let go at once; what waits is dropped. reset: tell the peer that something was cut (TCP RST),
+ * where an orderly end could pass for a whole answer. on_close comes later, exactly once. */
 static inline void dp_stream_close(struct dp_stream *s, bool reset)
 {
     s->ops->close(s, reset);

@@ -1,5 +1,5 @@
-/* Timers for many connections at the price of a list operation: a class holds timers of one duration
- * in the order of their deadlines, so arming is an append and expiry looks at the head.
+/* Timers for many connections at the price of a list operation: a class holds timers of one
+ * duration in the order of their deadlines, so arming is an append and expiry looks at the head.
  * Resolution: the loop's tick (DP_TICK_MS). No system call. One thread; time is passed in. */
 #ifndef DAVENPORT_NET_TIMER_H
 #define DAVENPORT_NET_TIMER_H
@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#define DP_TICK_MS 20
+#define DP_TICK_MS 50
 
 struct dp_timer {
     struct dp_list node;

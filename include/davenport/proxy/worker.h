@@ -1,5 +1,5 @@
-/* A worker: one thread, one loop, its own listening socket, pools and memory. Nothing is shared with
- * other workers; what comes from outside comes as a view or a drain order. */
+/* A worker: one thread, one loop, its own listening socket, pools and memory. Nothing is shared
+ * with other workers; what comes from outside comes as a view or a drain order. */
 #ifndef DAVENPORT_PROXY_WORKER_H
 #define DAVENPORT_PROXY_WORKER_H
 
@@ -14,26 +14,29 @@
 /* Immutable while workers live. Times in ms, 0 = no limit where that makes sense. */
 struct dp_proxy_config {
     /* clients */
-    uint32_t head_timeout_ms;   /* from the first byte of a head to its last: 408 */
-    uint32_t idle_timeout_ms;   /* keep-alive, between requests: closed */
-    uint32_t body_timeout_ms;   /* no byte of a request body we wait for: 408; no byte taken by the client: closed */
-    uint32_t max_head_bytes;    /* 431 */
-    uint32_t max_target_bytes;  /* 414 */
-    uint32_t max_headers;       /* 431 */
-    uint64_t max_body_bytes;    /* 413; 0: no limit */
-    uint32_t max_connections;   /* a worker; past it new ones are answered 503 and closed */
+    uint32_t head_timeout_ms;  /* from the first byte of a head to its last: 408 */
+    uint32_t idle_timeout_ms;  /* keep-alive, between requests: closed */
+    uint32_t body_timeout_ms;  /* no byte of a request body we wait for: 408; no byte taken by the
+                                  client: closed */
+    uint32_t max_head_bytes;   /* 431 */
+    uint32_t max_target_bytes; /* 414 */
+    uint32_t max_headers;      /* 431 */
+    uint64_t max_body_bytes;   /* 413; 0: no limit */
+    uint32_t max_connections;  /* a worker; past it new ones are answered 503 and closed */
     /* regions */
     uint32_t connect_timeout_ms;
-    uint32_t answer_timeout_ms;     /* from the whole request sent to the first answer byte; feeds are exempt */
-    uint32_t stall_timeout_ms;      /* no byte of an answer's body; feeds: feed_timeout_ms */
-    uint32_t feed_timeout_ms;       /* silence on a feed */
-    uint32_t pool_idle_timeout_ms;  /* below the region's own (CouchDB: 300 s) */
-    uint32_t pool_max_idle;         /* an endpoint and worker */
-    uint32_t max_upstream;          /* connections an endpoint and worker; past it requests wait in line */
-    uint32_t max_waiting;           /* requests that wait in line, an endpoint and worker: 503 past it */
-    uint32_t replay_body_bytes;     /* body kept for a second attempt; past it the request is sent once */
+    uint32_t answer_timeout_ms; /* from the whole request sent to the first answer byte; feeds are
+                                   exempt */
+    uint32_t stall_timeout_ms;  /* no byte of an answer's body; feeds: feed_timeout_ms */
+    uint32_t feed_timeout_ms;   /* silence on a feed */
+    uint32_t pool_idle_timeout_ms; /* below the region's own (CouchDB: 300 s) */
+    uint32_t pool_max_idle;        /* an endpoint and worker */
+    uint32_t max_upstream; /* connections an endpoint and worker; past it requests wait in line */
+    uint32_t max_waiting;  /* requests that wait in line, an endpoint and worker: 503 past it */
+    uint32_t replay_body_bytes; /* body kept for a second attempt; past it the request is sent once
+                                 */
     /* memory */
-    uint32_t max_buffer_chunks;     /* 16 KiB each, a worker */
+    uint32_t max_buffer_chunks; /* 16 KiB each, a worker */
     /* shutting down */
     uint32_t drain_timeout_ms;
     const char *via; /* pseudonym in Via: "davenport" */
@@ -41,10 +44,11 @@ struct dp_proxy_config {
 
 struct dp_worker_options {
     const struct dp_proxy_config *config;
-    int listen_fd;            /* bound (SO_REUSEPORT), not listening yet; the worker owns it */
-    struct dp_view *view;     /* first view; the worker takes its own reference */
-    uint32_t index;           /* for the thread's name and logs */
-    void (*kick)(void *ctx);  /* called on the worker's thread at a first failure; must be thread-safe */
+    int listen_fd;           /* bound (SO_REUSEPORT), not listening yet; the worker owns it */
+    struct dp_view *view;    /* first view; the worker takes its own reference */
+    uint32_t index;          /* for the thread's name and logs */
+    void (*kick)(void *ctx); /* called on the worker's thread at a first failure; must be
+                                thread-safe */
     void *kick_ctx;
 };
 
@@ -56,8 +60,8 @@ DP_MUST_USE enum dp_err dp_worker_new(const struct dp_worker_options *opt, struc
 DP_MUST_USE enum dp_err dp_worker_start(struct dp_worker *w);
 /* Any thread. Latest wins. Takes a reference of its own. */
 void dp_worker_publish(struct dp_worker *w, struct dp_view *view);
-/* Any thread. Stop accepting, finish what is under way (feeds are ended), then end the thread; whatever
- * is left after drain_timeout_ms is closed. A second call closes at once. */
+/* Any thread. Stop accepting, finish what is under way (feeds are ended), then end the thread;
+ * whatever is left after drain_timeout_ms is closed. A second call closes at once. */
 void dp_worker_drain(struct dp_worker *w);
 /* True when the thread has ended: join will not wait. Any thread. */
 bool dp_worker_done(const struct dp_worker *w);

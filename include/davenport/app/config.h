@@ -1,0 +1,92 @@
+/* The configuration: read from JSON, checked against the table in config.def, immutable afterwards.
+ * Main thread. Strings belong to the configuration and live until dp_config_destroy. */
+#ifndef DAVENPORT_APP_CONFIG_H
+#define DAVENPORT_APP_CONFIG_H
+
+#include "davenport/app/problems.h"
+#include "davenport/app/text.h"
+#include "davenport/base/arena.h"
+#include "davenport/base/attr.h"
+#include "davenport/base/err.h"
+#include "davenport/base/span.h"
+#include "davenport/control/governor.h"
+#include "davenport/core/view.h"
+#include "davenport/proxy/worker.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum dp_config_flag {
+    DP_CONFIG_RELOAD = 1,
+    DP_CONFIG_SECRET = 2,
+    DP_CONFIG_REQUIRED = 4,
+    DP_CONFIG_ZERO = 8
+};
+
+struct dp_config_region {
+#define DP_REGION_TEXT(path, field, check, flags, text) const char *field;
+#include "davenport/app/config.def"
+    /* made of `url` by validation: */
+    const char *base_url;    /* "http://host:port", no trailing slash */
+    const char *host_header; /* "host", or "host:port" when the port is not 80 */
+    const char *host;        /* to look up: without brackets */
+    struct dp_addr addr;     /* port by validation, ip by dp_config_resolve */
+};
+
+/* One field a row: numbers and choices (index into the words) as uint64_t, strings NUL ended or NULL. */
+struct dp_config {
+#define DP_UINT(path, field, default, min, max, flags, text) uint64_t field;
+#define DP_TEXT(path, field, check, default, flags, text) const char *field;
+#define DP_CHOICE(path, field, choices, default, flags, text) uint64_t field;
+#include "davenport/app/config.def"
+    uint16_t n_regions;
+    struct dp_config_region regions[DP_MAX_REGIONS];
+    struct dp_arena arena; /* of all strings */
+};
+
+/* Where a configuration document comes from. */
+struct dp_config_source {
+    struct dp_span text;
+    const char *folder; /* what a relative ${file:PATH} is relative to; NULL: the working directory */
+};
+
+/* Read, parse, expand, validate. Every problem goes into *problems; *out only when there is no error.
+ * path: a file, "-" for stdin, or NULL for the built-in default.
+ * Errors: DP_EINVAL (the problems say why), DP_EIO (could not be read; a problem too). */
+DP_MUST_USE enum dp_err dp_config_load(const char *path, struct dp_problems *problems,
+                                       struct dp_config **out);
+/* The same from memory. */
+DP_MUST_USE enum dp_err dp_config_parse(const struct dp_config_source *source,
+                                        struct dp_problems *problems, struct dp_config **out);
+void dp_config_destroy(struct dp_config *c); /* NULL is fine */
+
+/* Look every region's host up (blocks) and keep its first address. A problem names the region that has none. */
+DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, struct dp_problems *problems);
+
+/* What the workers and the governor are given; both borrow strings of `c`. */
+void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out);
+void dp_config_control(const struct dp_config *c, struct dp_control_config *out);
+
+/* The built-in default: the demonstration's two local regions. conf/demo.json is the same text. */
+extern const char dp_config_demo[];
+
+/* JSON schema (draft 2020-12) of the document, newline ended. */
+void dp_config_schema(struct dp_text *out);
+/* The effective configuration as JSON, defaults included; secrets are replaced. */
+void dp_config_dump(const struct dp_config *c, struct dp_text *out);
+/* A few lines for a person: how it routes, where it listens. */
+void dp_config_summary(const struct dp_config *c, struct dp_text *out);
+/* Every key with its default and meaning: `davenport help config`. */
+void dp_config_help(struct dp_text *out);
+
+/* admin.listen taken apart: a Unix socket's path, or a numeric loopback address and port. */
+struct dp_admin_addr {
+    const char *unix_path; /* NULL: TCP */
+    char ip[DP_ADDR_TEXT];
+    uint16_t port;
+};
+/* *why: a reason for people, on failure. */
+DP_MUST_USE enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out,
+                                            const char **why);
+
+#endif

@@ -1,0 +1,29 @@
+/* Text that grows: what is printed, dumped or answered is rendered here first, so that every renderer is
+ * a pure function a test can read. One thread. */
+#ifndef DAVENPORT_APP_TEXT_H
+#define DAVENPORT_APP_TEXT_H
+
+#include "davenport/base/attr.h"
+#include "davenport/base/span.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct dp_text {
+    char *p; /* NUL ended once something was added; NULL before */
+    size_t n, cap;
+    bool failed; /* out of memory: nothing more is added; check once, at the end */
+};
+
+void dp_text_fini(struct dp_text *t);
+void dp_text_clear(struct dp_text *t);
+void dp_text_add(struct dp_text *t, struct dp_span s);
+void dp_text_addf(struct dp_text *t, const char *fmt, ...) DP_PRINTF(2, 3);
+/* Never NULL. */
+const char *dp_text_str(const struct dp_text *t);
+static inline struct dp_span dp_text_span(const struct dp_text *t)
+{
+    return (struct dp_span){t->p, t->n};
+}
+
+#endif

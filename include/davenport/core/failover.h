@@ -1,0 +1,85 @@
+/* Which region is active, decided from the regions' health. Pure: time comes in, the decision comes
+ * out.
+ *
+ * Leaving is quick, coming back is slow. The active region is left when it is down or asks to be
+ * drained, and then for the best of the others. A region that was lost (down or draining) is
+ * unsettled from then on: it may lack writes that were acknowledged elsewhere. Once it has been up
+ * without a break for `hold`, it is settled again, and only a settled, more preferred region gets
+ * the traffic back by itself.
+ *
+ * An operator's choice is pinned: no failback undoes it. The pin ends with the next choice, or when
+ * the pinned region is lost. A region that was forced while lost keeps the traffic until it has
+ * been up and is lost anew, for the operator said that the evidence is wrong. */
+#ifndef DAVENPORT_CORE_FAILOVER_H
+#define DAVENPORT_CORE_FAILOVER_H
+
+#include "davenport/base/attr.h"
+#include "davenport/core/health.h"
+#include "davenport/core/view.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp_failover_config {
+    uint16_t n_regions; /* their order is the preference */
+    bool automatic;     /* traffic returns by itself after the hold; else only by an operator */
+    uint64_t hold_ns;
+};
+
+/* What is known of a region now. */
+struct dp_failover_region {
+    enum dp_health health;
+    bool draining;
+};
+
+struct dp_failover_state {
+    uint16_t active; /* or DP_NO_REGION */
+    bool pinned;     /* by an operator */
+    bool forced;     /* pinned against the evidence, which has not come round yet */
+    bool unsettled[DP_MAX_REGIONS];
+    uint64_t up_since_ns[DP_MAX_REGIONS]; /* of the unbroken time up and not draining; 0: not so now
+                                           */
+};
+
+#define DP_MOVE_TABLE(X)                                                                           \
+    X(NONE, "none")                                                                                \
+    X(FAILOVER, "failover") /* the active region was lost, another takes over */                   \
+    X(FAILBACK, "failback") /* a more preferred region has settled */                              \
+    X(SWITCH, "switch")     /* an operator said so */                                              \
+    X(LOST, "no_region")    /* the active region was lost and there is no other */                 \
+    X(REGAINED, "regained") /* the first region after there was none */
+
+enum dp_move {
+#define X(name, label) DP_MOVE_##name,
+    DP_MOVE_TABLE(X)
+#undef X
+};
+const char *dp_move_name(enum dp_move m);
+
+struct dp_failover_decision {
+    enum dp_move move;
+    uint16_t before, after;    /* DP_NO_REGION: none */
+    uint64_t held_ns;          /* FAILBACK: how long the region had been up */
+    uint16_t waiting;          /* the region that traffic will return to, or DP_NO_REGION */
+    uint64_t failback_at_ns;   /* when, if nothing changes; with `waiting` */
+    bool held[DP_MAX_REGIONS]; /* unsettled, alive, and not active */
+    enum dp_route_state routes[DP_MAX_REGIONS];
+};
+
+/* Everything unknown, the most preferred region active. */
+void dp_failover_init(struct dp_failover_state *s);
+
+/* Look at the regions and decide. To be called after every change of health and whenever time
+ * passes. */
+void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_config *c,
+                      const struct dp_failover_region *regions, uint64_t now_ns,
+                      struct dp_failover_decision *out);
+
+/* An operator moves the traffic to `target` (< n_regions). False, and nothing changes, when it is
+ * lost and `force` is not set. Afterwards `out` is what dp_failover_step would say, with the move
+ * of the switch; NONE when the region was active before (it is pinned now all the same). */
+DP_MUST_USE bool dp_failover_switch(struct dp_failover_state *s, const struct dp_failover_config *c,
+                                    const struct dp_failover_region *regions, uint16_t target,
+                                    bool force, uint64_t now_ns, struct dp_failover_decision *out);
+
+#endif

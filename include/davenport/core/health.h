@@ -1,0 +1,138 @@
+/* The health of one endpoint, decided from probes and from what real requests met. Pure: time comes
+ * in with each event, chance through a seed, and what is to be done comes out as actions.
+ *
+ *                    first good probe
+ *        UNKNOWN ---------------------------> UP <---------------------------------.
+ *           |                                 | a first failure                    | `rise` good
+ * probes in a row, | a first failure                 v                                    | and
+ * `traffic_hold` since the
+ *           '-----------------------------> SUSPECT ------- trusted again ---------| last bad
+ * outcome | `fall` failed probes in a row,     | | or `traffic_failures` requests     | v that got
+ * no answer                 | DOWN ----------------------------------'
+ *
+ * Any state but DOWN may go to DOWN at once; SUSPECT still takes traffic, but is probed fast.
+ * Draining is a word of its own beside the state: the endpoint lives and asks not to be used.
+ *
+ * Two kinds of bad outcome are told apart. No answer (refused, reset, cut short) condemns by
+ * itself. An answer that says 5xx, or an answer that is late, may be the request's own doing (a
+ * broken view, a slow query), and the same request would fail anywhere: it condemns only where the
+ * probes fail too. */
+#ifndef DAVENPORT_CORE_HEALTH_H
+#define DAVENPORT_CORE_HEALTH_H
+
+#include "davenport/core/outcome.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum dp_health { DP_HEALTH_UNKNOWN, DP_HEALTH_UP, DP_HEALTH_SUSPECT, DP_HEALTH_DOWN };
+const char *dp_health_name(enum dp_health h); /* "unknown", "up", "suspect", "down" */
+
+/* What a probe says of its endpoint: ALIVE it serves, FAILED it does not, DRAIN it lives and wants
+ * no requests, NOTHING neither. */
+#define DP_PROBE_KIND_TABLE(X)                                                                     \
+    X(OK, "ok", ALIVE)                   /* 2xx */                                                 \
+    X(DARK, "dark", FAILED)              /* no answer: refused, timed out, cut short */            \
+    X(UNHEALTHY, "unhealthy", FAILED)    /* 5xx, or 412 nodedown */                                \
+    X(DRAINING, "draining", DRAIN)       /* 404 with status maintenance_mode, nolb or seeding */   \
+    X(THROTTLED, "throttled", NOTHING)   /* 429: never a region's failure */                       \
+    X(CREDENTIALS, "credentials", ALIVE) /* 401, 403: our keys are refused, by a living region */  \
+    X(OTHER, "unexpected", FAILED)       /* an answer that a healthy CouchDB does not give */
+
+enum dp_probe_kind {
+#define X(name, label, meaning) DP_PROBE_##name,
+    DP_PROBE_KIND_TABLE(X)
+#undef X
+        DP_PROBE_KIND_COUNT
+};
+const char *dp_probe_kind_name(enum dp_probe_kind k);
+bool dp_probe_kind_alive(enum dp_probe_kind k);
+
+/* Attempts of real requests that ended since the last sample. */
+struct dp_health_traffic {
+    uint32_t good;
+    uint32_t unanswered; /* bad: refused, reset, cut short, not HTTP */
+    uint32_t errors;     /* bad: 5xx, or no answer in time */
+};                       /* in an order that nobody knows */
+/* Count `n` attempts that ended with `o`. */
+void dp_health_traffic_add(struct dp_health_traffic *t, enum dp_outcome o, uint64_t n);
+
+enum dp_health_event_kind { DP_HEALTH_PROBE, DP_HEALTH_TRAFFIC, DP_HEALTH_TICK };
+
+struct dp_health_event {
+    enum dp_health_event_kind kind;
+    enum dp_probe_kind probe;         /* PROBE */
+    uint64_t probe_started_ns;        /* PROBE: the next one is due an interval after this */
+    struct dp_health_traffic traffic; /* TRAFFIC */
+};
+
+struct dp_health_config {
+    uint64_t interval_ns;    /* between the starts of two probes while all is well */
+    uint64_t fast_ns;        /* the same while there is doubt, and while down */
+    uint32_t jitter_percent; /* of either, both ways */
+    uint32_t fall, rise;
+    uint32_t traffic_failures; /* bad outcomes in a row, no good one between; 0: traffic condemns
+                                  nobody */
+    /* How long a probe cannot clear what traffic saw. Also: a pause longer than this ends a row. */
+    uint64_t traffic_hold_ns;
+};
+
+/* What tipped the scale. */
+#define DP_HEALTH_SIGNAL_TABLE(X)                                                                  \
+    X(NONE, "none")                                                                                \
+    X(PROBES_FAILED, "probes_failed")         /* in a row */                                       \
+    X(UNANSWERED, "requests_unanswered")      /* in a row */                                       \
+    X(ERRORS, "requests_failed_and_probe")    /* in a row, and the last probe failed too */        \
+    X(ERRORS_ONLY, "requests_failed")         /* in a row, but probes pass: suspicion only */      \
+    X(PROBES_PASSED, "probes_passed")         /* in a row */                                       \
+    X(REQUESTS_ANSWERED, "requests_answered") /* and nothing bad for traffic_hold */               \
+    X(DRAIN_ASKED, "drain_asked")             /* the endpoint said so itself */                    \
+    X(DRAIN_OVER, "drain_over")
+
+enum dp_health_signal {
+#define X(name, label) DP_HEALTH_SIGNAL_##name,
+    DP_HEALTH_SIGNAL_TABLE(X)
+#undef X
+        DP_HEALTH_SIGNAL_COUNT
+};
+const char *dp_health_signal_name(enum dp_health_signal s);
+
+/* The full reason of a change: enough to check the decision by hand. */
+struct dp_health_change {
+    enum dp_health before, after;
+    bool draining_before, draining_after;
+    enum dp_health_signal signal;
+    enum dp_probe_kind probe; /* the last probe's word */
+    uint32_t count, threshold;
+};
+
+struct dp_health_state {
+    enum dp_health health;
+    bool draining;
+    bool doubted_by_traffic; /* traffic took part in the doubt or the fall */
+    bool probe_failing;      /* the last probe that said anything failed */
+    enum dp_probe_kind last_probe;
+    uint32_t probes_failed, probes_passed; /* in a row; one is always 0 */
+    uint32_t unanswered, errors; /* bad outcomes with no good one between; not counted while DOWN */
+    uint64_t last_bad_ns;        /* of traffic */
+    uint64_t since_ns;           /* of `health` */
+    uint64_t probe_at_ns;        /* when the next probe is due */
+    uint64_t random;             /* of the jitter */
+};
+
+struct dp_health_actions {
+    bool changed; /* `change` tells what and why */
+    struct dp_health_change change;
+    bool alarm_credentials; /* the first refusal of our keys in a row of them */
+};
+
+/* The first probe is due at once; with jitter, within a quarter of the fast interval. */
+void dp_health_init(struct dp_health_state *s, const struct dp_health_config *c, uint64_t now_ns,
+                    uint64_t seed);
+/* At most one change a step. Afterwards s->probe_at_ns holds when the next probe is due; it may
+ * have moved nearer (doubt) but an event other than PROBE never moves it farther. */
+void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
+                    const struct dp_health_event *e, uint64_t now_ns,
+                    struct dp_health_actions *out);
+
+#endif

@@ -1,0 +1,35 @@
+/* TCP streams over libuv. One `struct dp_net` a loop holds what its streams share. One thread. */
+#ifndef DAVENPORT_NET_TCP_H
+#define DAVENPORT_NET_TCP_H
+
+#include "davenport/base/attr.h"
+#include "davenport/base/buf.h"
+#include "davenport/net/stream.h"
+
+#include <stdint.h>
+
+typedef struct uv_loop_s uv_loop_t;
+typedef struct uv_stream_s uv_stream_t;
+
+#define DP_READ_BYTES 65536
+
+struct dp_net {
+    uv_loop_t *loop;
+    struct dp_chunk_pool *chunks; /* for what could not be written at once */
+    char *scratch; /* DP_READ_BYTES; every read lands here and is used up by on_read */
+};
+
+/* Both: the stream calls `events` on `owner`. accept: reading is off until dp_stream_read_start.
+ * dial: on_connect comes later, always; then reading is off too. ip is numeric.
+ * Errors (nothing is left behind): ENOMEM, EIO. */
+DP_MUST_USE enum dp_err dp_tcp_accept(struct dp_net *net, uv_stream_t *server,
+                                      const struct dp_stream_events *events, void *owner,
+                                      struct dp_stream **out);
+DP_MUST_USE enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t port,
+                                    const struct dp_stream_events *events, void *owner,
+                                    struct dp_stream **out);
+
+/* The peer's address as text ("127.0.0.1", "::1"); "unknown" when it is gone or not TCP. */
+void dp_tcp_peer(struct dp_stream *s, char *buf, size_t cap);
+
+#endif

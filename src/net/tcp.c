@@ -1,0 +1,314 @@
+/* TCP streams over libuv.
+ *
+ * Reading: every read lands in the loop's one scratch buffer, which the owner uses up in on_read,
+ * so an idle connection holds no buffer. Writing: first uv_try_write; what the kernel does not take
+ * is copied into `out` and goes on with one uv_write at a time. At most FLUSH_CHUNKS go into one
+ * uv_write, so that on_drain comes while there is still something to send.
+ *
+ * Invariants: `in_flight` bytes at the head of `out` belong to libuv until write_done. After
+ * close() only on_close is called. The struct is freed in libuv's close callback, never earlier. */
+#include "davenport/net/tcp.h"
+
+#include <stdlib.h>
+
+#include <uv.h>
+
+#define FLUSH_CHUNKS 4
+#define MAX_SPANS    64
+
+struct tcp {
+    struct dp_stream base; /* first */
+    struct dp_net *net;
+    uv_tcp_t handle;
+    union { /* never two at a time: connect, then writes, then shutdown */
+        uv_connect_t connect;
+        uv_write_t write;
+        uv_shutdown_t shutdown;
+    } req;
+    struct dp_buf out;
+    size_t in_flight;
+    enum dp_err err; /* sticky: first write error */
+    bool closing, want_shutdown, dial_failed;
+};
+
+static struct tcp *tcp_of(struct dp_stream *s)
+{
+    return (struct tcp *)(void *)s;
+}
+
+static enum dp_err err_of(int uv)
+{
+    switch (uv) {
+    case UV_ECONNRESET:
+    case UV_EPIPE:
+        return DP_ERESET;
+    case UV_ETIMEDOUT:
+        return DP_ETIMEOUT;
+    case UV_ENOMEM:
+    case UV_ENOBUFS:
+        return DP_ENOMEM;
+    case UV_ECANCELED:
+        return DP_ECANCELED;
+    default:
+        return DP_EIO;
+    }
+}
+
+static void alloc_scratch(uv_handle_t *h, size_t hint, uv_buf_t *buf)
+{
+    (void)hint;
+    struct tcp *t = h->data;
+    *buf = uv_buf_init(t->net->scratch, DP_READ_BYTES);
+}
+
+static void read_done(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
+{
+    struct tcp *t = h->data;
+    if (n > 0)
+        t->base.events->on_read(t->base.owner, buf->base, (size_t)n);
+    else if (n < 0) /* 0 is libuv's EAGAIN */
+        t->base.events->on_end(t->base.owner, n == UV_EOF ? DP_OK : err_of((int)n));
+}
+
+static void tcp_read_start(struct dp_stream *s)
+{
+    struct tcp *t = tcp_of(s);
+    if (!t->closing) /* UV_EALREADY is fine; other errors show at the next write */
+        (void)uv_read_start((uv_stream_t *)&t->handle, alloc_scratch, read_done);
+}
+
+static void tcp_read_stop(struct dp_stream *s)
+{
+    (void)uv_read_stop((uv_stream_t *)&tcp_of(s)->handle); /* always 0 */
+}
+
+static void shutdown_done(uv_shutdown_t *req, int status)
+{
+    (void)req; /* the peer is gone already or sees our end: either way the owner waits for its own
+                */
+    (void)status;
+}
+
+static void flush(struct tcp *t);
+
+static void write_done(uv_write_t *req, int status)
+{
+    struct tcp *t = req->handle->data;
+    if (t->closing)
+        return;
+    size_t n = t->in_flight;
+    t->in_flight = 0;
+    if (status != 0) {
+        t->err = err_of(status);
+        dp_buf_clear(&t->out);
+    } else {
+        dp_buf_consume(&t->out, n);
+        flush(t);
+    }
+    if (t->out.bytes <= DP_STREAM_HIGH_BYTES / 2)
+        t->base.events->on_drain(t->base.owner);
+}
+
+/* Hand the head of `out` to libuv, or finish our side when all is out. */
+static void flush(struct tcp *t)
+{
+    struct dp_span spans[FLUSH_CHUNKS];
+    uv_buf_t bufs[FLUSH_CHUNKS];
+    if (t->in_flight > 0 || t->err)
+        return;
+    size_t n = dp_buf_peek(&t->out, spans, FLUSH_CHUNKS);
+    if (n == 0) {
+        if (t->want_shutdown) {
+            t->want_shutdown = false;
+            (void)uv_shutdown(&t->req.shutdown, (uv_stream_t *)&t->handle, shutdown_done);
+        }
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        bufs[i] = uv_buf_init((char *)(uintptr_t)spans[i].p, (unsigned)spans[i].n);
+        t->in_flight += spans[i].n;
+    }
+    int r = uv_write(&t->req.write, (uv_stream_t *)&t->handle, bufs, (unsigned)n, write_done);
+    if (r != 0) {
+        t->in_flight = 0;
+        t->err = err_of(r);
+        dp_buf_clear(&t->out);
+    }
+}
+
+/* Write what the kernel takes now: bytes taken, or a negative libuv error. */
+static ssize_t write_now(struct tcp *t, const struct dp_span *spans, size_t n)
+{
+    uv_buf_t bufs[MAX_SPANS];
+    unsigned used = 0;
+    for (size_t i = 0; i < n && used < MAX_SPANS; i++) {
+        if (spans[i].n > 0)
+            bufs[used++] = uv_buf_init((char *)(uintptr_t)spans[i].p, (unsigned)spans[i].n);
+    }
+    if (used == 0)
+        return 0;
+    int r = uv_try_write((uv_stream_t *)&t->handle, bufs, used);
+    return r == UV_EAGAIN ? 0 : r;
+}
+
+static enum dp_err tcp_write(struct dp_stream *s, const struct dp_span *spans, size_t n)
+{
+    struct tcp *t = tcp_of(s);
+    size_t taken = 0;
+    if (t->err)
+        return t->err;
+    if (t->closing)
+        return DP_ECLOSED;
+    if (t->out.bytes == 0) {
+        ssize_t r = write_now(t, spans, n);
+        if (r < 0) {
+            t->err = err_of((int)r);
+            return t->err;
+        }
+        taken = (size_t)r;
+    }
+    for (size_t i = 0; i < n; i++) {
+        size_t skip = taken < spans[i].n ? taken : spans[i].n;
+        taken -= skip;
+        enum dp_err err = dp_buf_append(&t->out, spans[i].p + skip, spans[i].n - skip);
+        if (err) {
+            t->err = err;
+            return err;
+        }
+    }
+    if (t->out.bytes > 0)
+        flush(t);
+    return t->err;
+}
+
+static size_t tcp_pending(const struct dp_stream *s)
+{
+    return ((const struct tcp *)(const void *)s)->out.bytes;
+}
+
+static void tcp_shutdown(struct dp_stream *s)
+{
+    struct tcp *t = tcp_of(s);
+    t->want_shutdown = true;
+    flush(t);
+}
+
+static void close_done(uv_handle_t *h)
+{
+    struct tcp *t = h->data;
+    if (t->dial_failed) { /* the dial failed at once: tell it now, as it may not be told inside the
+                             call */
+        t->dial_failed = false;
+        t->base.events->on_connect(t->base.owner, t->err);
+    }
+    dp_buf_clear(&t->out);
+    t->base.events->on_close(t->base.owner);
+    free(t);
+}
+
+static void tcp_close(struct dp_stream *s, bool reset)
+{
+    struct tcp *t = tcp_of(s);
+    t->dial_failed = false; /* whoever closes wants to hear no more */
+    if (t->closing)
+        return;
+    t->closing = true;
+    if (reset && uv_tcp_close_reset(&t->handle, close_done) == 0)
+        return;
+    uv_close((uv_handle_t *)&t->handle, close_done);
+}
+
+static const struct dp_stream_ops tcp_ops = {
+    .read_start = tcp_read_start,
+    .read_stop = tcp_read_stop,
+    .write = tcp_write,
+    .pending = tcp_pending,
+    .shutdown = tcp_shutdown,
+    .close = tcp_close,
+};
+
+static struct tcp *tcp_new(struct dp_net *net, const struct dp_stream_events *events, void *owner)
+{
+    struct tcp *t = calloc(1, sizeof(*t));
+    if (!t)
+        return NULL;
+    if (uv_tcp_init(net->loop, &t->handle) != 0) {
+        free(t);
+        return NULL;
+    }
+    t->base = (struct dp_stream){&tcp_ops, events, owner};
+    t->net = net;
+    t->handle.data = t;
+    dp_buf_init(&t->out, net->chunks);
+    return t;
+}
+
+static void free_handle(uv_handle_t *h)
+{
+    free(h->data);
+}
+
+enum dp_err dp_tcp_accept(struct dp_net *net, uv_stream_t *server,
+                          const struct dp_stream_events *events, void *owner,
+                          struct dp_stream **out)
+{
+    struct tcp *t = tcp_new(net, events, owner);
+    if (!t)
+        return DP_ENOMEM;
+    int r = uv_accept(server, (uv_stream_t *)&t->handle);
+    if (r != 0) {
+        uv_close((uv_handle_t *)&t->handle, free_handle);
+        return DP_EIO;
+    }
+    (void)uv_tcp_nodelay(&t->handle, 1); /* worth having, not worth failing for */
+    *out = &t->base;
+    return DP_OK;
+}
+
+static void connect_done(uv_connect_t *req, int status)
+{
+    struct tcp *t = req->handle->data;
+    if (t->closing)
+        return;
+    enum dp_err err = DP_OK;
+    if (status != 0)
+        err = status == UV_ETIMEDOUT ? DP_ETIMEOUT : DP_ECONNECT;
+    t->base.events->on_connect(t->base.owner, err);
+}
+
+enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t port,
+                        const struct dp_stream_events *events, void *owner, struct dp_stream **out)
+{
+    struct sockaddr_storage ss;
+    if (uv_ip4_addr(ip, port, (struct sockaddr_in *)(void *)&ss) != 0 &&
+        uv_ip6_addr(ip, port, (struct sockaddr_in6 *)(void *)&ss) != 0)
+        return DP_EINVAL;
+    struct tcp *t = tcp_new(net, events, owner);
+    if (!t)
+        return DP_ENOMEM;
+    int r = uv_tcp_connect(&t->req.connect, &t->handle, (struct sockaddr *)&ss, connect_done);
+    if (r != 0) {
+        t->err = DP_ECONNECT;
+        tcp_close(&t->base, false);
+        t->dial_failed = true;
+    } else {
+        (void)uv_tcp_nodelay(&t->handle, 1);
+    }
+    *out = &t->base;
+    return DP_OK;
+}
+
+void dp_tcp_peer(struct dp_stream *s, char *buf, size_t cap)
+{
+    static const char unknown[] = "unknown";
+    struct sockaddr_storage ss;
+    int len = sizeof(ss);
+    bool ok = s->ops == &tcp_ops &&
+              uv_tcp_getpeername(&tcp_of(s)->handle, (struct sockaddr *)&ss, &len) == 0;
+    if (ok && ss.ss_family == AF_INET)
+        ok = uv_ip4_name((struct sockaddr_in *)(void *)&ss, buf, cap) == 0;
+    else if (ok)
+        ok = uv_ip6_name((struct sockaddr_in6 *)(void *)&ss, buf, cap) == 0;
+    if (!ok && cap >= sizeof(unknown))
+        memcpy(buf, unknown, sizeof(unknown));
+}

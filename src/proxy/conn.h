@@ -1,0 +1,56 @@
+/* One client connection: reads requests one after another, lends itself to one exchange at a time.
+ *
+ *   IDLE ──byte──► HEAD ──head whole──► EXCHANGE ──answered──► IDLE
+ *     │              │ bad head            │ must close
+ *     ▼              ▼                     ▼
+ *   CLOSED ◄──────── LINGER (answer sent, our side finished, rest of the input discarded) */
+#ifndef DAVENPORT_PROXY_CONN_H
+#define DAVENPORT_PROXY_CONN_H
+
+#include "davenport/base/buf.h"
+#include "davenport/base/list.h"
+#include "davenport/http/reader.h"
+#include "davenport/net/stream.h"
+#include "davenport/net/timer.h"
+
+#include "proxy/engine.h"
+
+struct dp_exchange;
+
+#define DP_PEER_TEXT 48
+
+enum dp_conn_state { DP_CONN_IDLE, DP_CONN_HEAD, DP_CONN_EXCHANGE, DP_CONN_LINGER, DP_CONN_CLOSED };
+
+struct dp_conn {
+    struct dp_engine *engine;
+    struct dp_stream *stream;
+    struct dp_reader *reader;
+    struct dp_list node; /* engine->conns */
+    struct dp_timer timer;
+    struct dp_exchange *exchange; /* HEAD, EXCHANGE */
+    struct dp_buf ahead;          /* input that came before its turn (pipelining) */
+    enum dp_conn_state state;
+    bool in_read;   /* on_input is on the stack: it goes on by itself */
+    bool held;      /* the exchange wants no more of the body now */
+    bool paused;    /* reading is stopped: held, or too much is ahead */
+    bool peer_done; /* the client finished its side */
+    char peer[DP_PEER_TEXT];
+};
+
+extern const struct dp_stream_events dp_conn_events;
+
+/* Takes the stream over in every case; its owner becomes the connection. NULL: out of memory or
+ * over the limit, the stream is being closed (with a 503 first where that is possible). */
+struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const char *peer);
+
+/* The exchange's calls. */
+void dp_conn_hold(struct dp_conn *c, bool hold); /* stop or go on reading the body */
+/* The answer is complete. keep: the connection may carry another request. The exchange is freed. */
+void dp_conn_exchange_done(struct dp_conn *c, bool keep);
+/* Let go at once, what waits to be written is dropped. The exchange is freed. */
+void dp_conn_abort(struct dp_conn *c, bool reset);
+
+/* The engine's calls. */
+void dp_conn_drain(struct dp_conn *c);
+
+#endif

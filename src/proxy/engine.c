@@ -1,0 +1,170 @@
+/* The engine: views come in, time moves, connections begin and end. */
+#include "proxy/engine.h"
+
+#include "davenport/base/attr.h"
+
+#include "proxy/conn.h"
+#include "proxy/exchange.h"
+#include "proxy/upstream.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* How much each worker keeps ready for the next requests. */
+#define FREE_ARENAS 256
+#define FREE_CHUNKS 64
+/* How long a client that was answered and sent away may take to read it. */
+#define LINGER_MS 2000
+/* A full line moves when connections come free or dials fail, so give it a few dials' time. */
+#define LINE_FACTOR 3
+
+static struct dp_pinned_view *pinned_new(struct dp_view *view)
+{
+    struct dp_pinned_view *v = calloc(1, sizeof(*v));
+    if (!v)
+        abort();
+    v->view = view;
+    v->pins = 1; /* being the current one */
+    return v;
+}
+
+static void init_waits(struct dp_engine *e)
+{
+    const struct dp_proxy_config *c = e->config;
+    const uint32_t ms[DP_WAIT_COUNT] = {
+        [DP_WAIT_HEAD] = c->head_timeout_ms,
+        [DP_WAIT_IDLE] = c->idle_timeout_ms,
+        [DP_WAIT_BODY] = c->body_timeout_ms,
+        [DP_WAIT_LINGER] = LINGER_MS,
+        [DP_WAIT_CONNECT] = c->connect_timeout_ms,
+        [DP_WAIT_ANSWER] = c->answer_timeout_ms,
+        [DP_WAIT_STALL] = c->stall_timeout_ms,
+        [DP_WAIT_FEED] = c->feed_timeout_ms,
+        [DP_WAIT_POOL] = c->pool_idle_timeout_ms,
+        [DP_WAIT_LINE] = LINE_FACTOR * c->connect_timeout_ms,
+    };
+    dp_timer_wheel_init(&e->wheel, dp_clock_mono_ns(e->clock));
+    for (unsigned i = 0; i < DP_WAIT_COUNT; i++)
+        dp_timer_class_init(&e->wheel, &e->waits[i], ms[i]);
+}
+
+void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
+{
+    *e = (struct dp_engine){
+        .config = opt->config,
+        .clock = opt->clock,
+        .traffic = opt->traffic,
+        .view = pinned_new(dp_view_ref(opt->view)),
+        .dial = opt->dial,
+        .dial_ctx = opt->dial_ctx,
+        .kick = opt->kick,
+        .kick_ctx = opt->kick_ctx,
+    };
+    init_waits(e);
+    dp_arena_cache_init(&e->arenas, FREE_ARENAS);
+    dp_chunk_pool_init(&e->chunks, opt->config->max_buffer_chunks, FREE_CHUNKS);
+    dp_list_init(&e->conns);
+    dp_list_init(&e->handoffs);
+    for (uint16_t i = 0; i < DP_MAX_ENDPOINTS; i++) {
+        dp_pool_init(&e->pools[i], e, i);
+        e->pools[i].epoch = opt->view->endpoints[i].pool_epoch;
+    }
+}
+
+void dp_engine_fini(struct dp_engine *e)
+{
+    assert(dp_engine_idle(e));
+    dp_engine_unpin(e, e->view);
+    e->view = NULL;
+    dp_arena_cache_fini(&e->arenas);
+    dp_chunk_pool_fini(&e->chunks);
+}
+
+struct dp_pinned_view *dp_engine_pin(struct dp_engine *e)
+{
+    e->view->pins++;
+    return e->view;
+}
+
+void dp_engine_unpin(struct dp_engine *e, struct dp_pinned_view *v)
+{
+    (void)e;
+    if (!v || --v->pins > 0)
+        return;
+    dp_view_unref(v->view);
+    free(v);
+}
+
+/* Call f for every exchange under way; f may end it and close its connection, no other. */
+static void each_exchange(struct dp_engine *e, void (*f)(struct dp_exchange *x, void *arg),
+                          void *arg)
+{
+    for (struct dp_list *n = e->conns.next, *next; n != &e->conns; n = next) {
+        struct dp_conn *c = DP_CONTAINER_OF(n, struct dp_conn, node);
+        next = n->next;
+        if (c->state == DP_CONN_EXCHANGE && c->exchange)
+            f(c->exchange, arg);
+    }
+}
+
+static void tell_view(struct dp_exchange *x, void *view)
+{
+    dp_exchange_view_changed(x, view);
+}
+
+void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view)
+{
+    struct dp_pinned_view *old = e->view;
+    e->view = pinned_new(view);
+    dp_engine_unpin(e, old);
+    for (uint16_t i = 0; i < view->n_endpoints; i++) {
+        struct dp_pool *p = &e->pools[i];
+        if (p->epoch != view->endpoints[i].pool_epoch) {
+            p->epoch = view->endpoints[i].pool_epoch;
+            dp_pool_purge(p);
+        }
+    }
+    each_exchange(e, tell_view, view);
+}
+
+void dp_engine_turn(struct dp_engine *e)
+{
+    /* What is handed over while we are at it waits for the next turn of this loop, which comes at
+     * once. */
+    while (!dp_list_empty(&e->handoffs))
+        dp_lease_complete(DP_CONTAINER_OF(e->handoffs.next, struct dp_lease, node));
+}
+
+void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
+{
+    dp_timer_wheel_advance(&e->wheel, now_ns);
+    uint64_t chunks = dp_counter_get(&e->traffic->buffer_chunks);
+    dp_counter_add(&e->traffic->buffer_chunks, e->chunks.n_used - chunks);
+}
+
+void dp_engine_drain(struct dp_engine *e)
+{
+    e->draining = true;
+    for (struct dp_list *n = e->conns.next, *next; n != &e->conns; n = next) {
+        next = n->next;
+        dp_conn_drain(DP_CONTAINER_OF(n, struct dp_conn, node));
+    }
+    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++)
+        dp_pool_purge(&e->pools[i]);
+}
+
+void dp_engine_abort(struct dp_engine *e)
+{
+    e->draining = true;
+    for (struct dp_list *n = e->conns.next, *next; n != &e->conns; n = next) {
+        next = n->next;
+        dp_conn_abort(DP_CONTAINER_OF(n, struct dp_conn, node), true);
+    }
+    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++)
+        dp_pool_purge(&e->pools[i]);
+}
+
+bool dp_engine_idle(const struct dp_engine *e)
+{
+    return e->n_conns == 0 && e->n_upstreams == 0;
+}

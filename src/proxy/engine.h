@@ -1,0 +1,101 @@
+/* The engine: everything a worker's connections share, without the thread and the sockets, so that
+ * tests drive it with stream doubles and a clock of their own. All on one thread. */
+#ifndef DAVENPORT_PROXY_ENGINE_H
+#define DAVENPORT_PROXY_ENGINE_H
+
+#include "davenport/base/arena.h"
+#include "davenport/base/buf.h"
+#include "davenport/base/clock.h"
+#include "davenport/base/list.h"
+#include "davenport/net/stream.h"
+#include "davenport/net/timer.h"
+#include "davenport/proxy/worker.h"
+
+#include "proxy/pool.h"
+
+/* A view as one worker holds it: counted here without atomics, released when the last exchange lets
+ * go. */
+struct dp_pinned_view {
+    struct dp_view *view;
+    uint32_t pins;
+};
+
+/* How connections to regions are made; tests put a double here. As dp_tcp_dial. */
+typedef enum dp_err (*dp_dial_fn)(void *ctx, const struct dp_addr *addr,
+                                  const struct dp_stream_events *events, void *owner,
+                                  struct dp_stream **out);
+
+/* One duration each; a connection has one timer and moves it between classes. */
+enum dp_wait {
+    DP_WAIT_HEAD,    /* client: the rest of a head */
+    DP_WAIT_IDLE,    /* client: the next request */
+    DP_WAIT_BODY,    /* client: more of a body, or room for more of the answer */
+    DP_WAIT_LINGER,  /* client: that it reads our last answer */
+    DP_WAIT_CONNECT, /* region: the connection */
+    DP_WAIT_ANSWER,  /* region: the first byte of the answer */
+    DP_WAIT_STALL,   /* region: more of the answer, or room for more of the request */
+    DP_WAIT_FEED,    /* region: the same on a feed */
+    DP_WAIT_POOL,    /* region: an idle connection's next use */
+    DP_WAIT_LINE,    /* exchange: a turn in a full pool's line */
+    DP_WAIT_COUNT
+};
+
+struct dp_engine {
+    const struct dp_proxy_config *config;
+    const struct dp_clock *clock;
+    struct dp_traffic *traffic;
+    struct dp_timer_wheel wheel;
+    struct dp_timer_class waits[DP_WAIT_COUNT];
+    struct dp_arena_cache arenas;
+    struct dp_chunk_pool chunks;
+    struct dp_pinned_view *view; /* current */
+    struct dp_pool pools[DP_MAX_ENDPOINTS];
+    struct dp_list conns;          /* client connections (dp_conn.node) */
+    struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */
+    uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
+    bool draining;
+    dp_dial_fn dial;
+    void *dial_ctx;
+    void (*kick)(void *ctx);
+    void *kick_ctx;
+};
+
+struct dp_engine_options {
+    const struct dp_proxy_config *config;
+    const struct dp_clock *clock;
+    struct dp_traffic *traffic;
+    struct dp_view *view; /* a reference of its own is taken */
+    dp_dial_fn dial;
+    void *dial_ctx;
+    void (*kick)(void *ctx);
+    void *kick_ctx;
+};
+
+void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt);
+/* All connections must be gone. */
+void dp_engine_fini(struct dp_engine *e);
+
+/* A new view: idle connections of changed endpoints are dropped, requests and feeds on a dead
+ * endpoint are moved or ended. Takes over the caller's reference. */
+void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view);
+
+/* Before the loop waits: complete what must not run inside the call that caused it. */
+void dp_engine_turn(struct dp_engine *e);
+/* Time moves on: fires timers. */
+void dp_engine_tick(struct dp_engine *e, uint64_t now_ns);
+
+/* Stop: idle clients are closed, feeds ended, the rest finishes. */
+void dp_engine_drain(struct dp_engine *e);
+/* Close everything at once. */
+void dp_engine_abort(struct dp_engine *e);
+bool dp_engine_idle(const struct dp_engine *e);
+
+struct dp_pinned_view *dp_engine_pin(struct dp_engine *e);
+void dp_engine_unpin(struct dp_engine *e, struct dp_pinned_view *v); /* NULL is fine */
+
+static inline void dp_engine_wait(struct dp_engine *e, struct dp_timer *t, enum dp_wait what)
+{
+    dp_timer_arm(&e->wheel, &e->waits[what], t);
+}
+
+#endif

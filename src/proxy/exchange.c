@@ -1,0 +1,336 @@
+/* One request's life: routing, attempts, their failures, its end. The bytes are relay.c's. */
+#include "proxy/exchange.h"
+
+#include "davenport/base/attr.h"
+#include "davenport/base/log.h"
+
+#include "proxy/forward.h"
+#include "proxy/upstream.h"
+
+#include <assert.h>
+
+/* The phases as a table: name, and which may follow (bit per phase). */
+#define BIT(p) (1U << DP_PHASE_##p)
+static const struct {
+    const char *name;
+    unsigned next;
+} phases[DP_PHASE_COUNT] = {
+    [DP_PHASE_HEAD] = {"head", BIT(ROUTE) | BIT(DONE)},
+    [DP_PHASE_ROUTE] = {"route", BIT(ROUTE) | BIT(ACQUIRE) | BIT(SEND) | BIT(DONE)},
+    [DP_PHASE_ACQUIRE] = {"acquire", BIT(ROUTE) | BIT(SEND) | BIT(DONE)},
+    [DP_PHASE_SEND] = {"send", BIT(ROUTE) | BIT(AWAIT) | BIT(STREAM) | BIT(DONE)},
+    [DP_PHASE_AWAIT] = {"await", BIT(ROUTE) | BIT(STREAM) | BIT(DONE)},
+    [DP_PHASE_STREAM] = {"stream", BIT(DONE)},
+    [DP_PHASE_DONE] = {"done", 0},
+};
+
+void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase)
+{
+    assert(phases[x->phase].next & (1U << phase));
+    x->phase = phase;
+    x->phase_ns = x->engine->wheel.now_ns;
+}
+
+static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err);
+
+struct dp_exchange *dp_exchange_new(struct dp_conn *c)
+{
+    struct dp_arena arena;
+    dp_arena_init(&arena, &c->engine->arenas);
+    struct dp_exchange *x = dp_arena_alloc(&arena, sizeof(*x));
+    if (!x)
+        return NULL;
+    *x = (struct dp_exchange){.arena = arena,
+                              .engine = c->engine,
+                              .conn = c,
+                              .body_replayable = true,
+                              .phase_ns = c->engine->wheel.now_ns};
+    dp_buf_init(&x->replay, &c->engine->chunks);
+    dp_lease_init(&x->lease, lease_done);
+    dp_counter_add(&c->engine->traffic->requests, 1);
+    dp_counter_add(&c->engine->traffic->requests_active, 1);
+    return x;
+}
+
+/* Let go of the attempt's connection, or of the place in line for one. */
+static void end_attempt(struct dp_exchange *x, bool up_reusable)
+{
+    struct dp_upstream *up = x->up;
+    dp_lease_cancel(&x->lease);
+    if (!up)
+        return;
+    x->up = NULL;
+    dp_counter_sub(&x->engine->traffic->endpoints[x->endpoint].in_flight, 1);
+    dp_upstream_release(up, up_reusable);
+}
+
+void dp_exchange_destroy(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    struct dp_arena arena;
+    end_attempt(x, false);
+    if (x->committed && x->couch.feed != DP_FEED_NONE)
+        dp_counter_sub(&e->traffic->feeds_active, 1);
+    dp_counter_sub(&e->traffic->requests_active, 1);
+    dp_engine_unpin(e, x->view);
+    dp_buf_clear(&x->replay);
+    arena = x->arena; /* it holds x itself */
+    dp_arena_reset(&arena);
+}
+
+/* ---- the request ---- */
+
+void dp_exchange_begin(struct dp_exchange *x)
+{
+    const struct dp_head *h = &x->request;
+    const struct dp_header *override = dp_head_find(h, DP_HEADER_X_HTTP_METHOD_OVERRIDE);
+    uint64_t max = x->engine->config->max_body_bytes;
+    dp_exchange_set_phase(x, DP_PHASE_ROUTE);
+    x->couch = dp_couch_classify(h->method_text,
+                                 override ? override->value : (struct dp_span){NULL, 0}, h->target);
+    if (max > 0 && h->framing == DP_FRAMING_LENGTH && h->content_length > max)
+        dp_exchange_refuse(x, DP_EBODYSIZE);
+}
+
+static enum dp_replay replay_of(const struct dp_couch_request *r)
+{
+    if (!r->idempotent)
+        return DP_REPLAY_NEVER;
+    return r->klass == DP_COUCH_WRITE ? DP_REPLAY_IDEMPOTENT : DP_REPLAY_SAFE;
+}
+
+static bool may_retry(const struct dp_exchange *x)
+{
+    const struct dp_attempt_facts f = {
+        .replay = replay_of(&x->couch),
+        .wrote_any = x->wrote_any,
+        .body_replayable = x->body_replayable,
+        .committed = x->committed,
+    };
+    return dp_policy_may_retry(&f);
+}
+
+/* ---- attempts ---- */
+
+static void begin_sending(struct dp_exchange *x, struct dp_upstream *up)
+{
+    x->up = up;
+    x->conn_reused = up->used;
+    x->response_begun = false;
+    x->send_failed = false;
+    x->interim = 0;
+    x->attempts.count++;
+    dp_counter_add(&x->engine->traffic->endpoints[x->endpoint].in_flight, 1);
+    dp_upstream_attach(up, x);
+    dp_reader_begin(up->reader, &x->arena, &x->response, x->request.method);
+    dp_exchange_set_phase(x, DP_PHASE_SEND);
+    dp_relay_send(x);
+}
+
+static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err)
+{
+    struct dp_exchange *x = DP_CONTAINER_OF(l, struct dp_exchange, lease);
+    if (up)
+        begin_sending(x, up);
+    else if (err == DP_ELIMIT)
+        dp_exchange_refuse(x, err);
+    else if (err == DP_ECLOSED)
+        dp_exchange_attempt_failed(x, DP_OUTCOME_STALE, err);
+    else
+        dp_exchange_attempt_failed(
+            x, err == DP_ETIMEOUT ? DP_OUTCOME_CONNECT_TIMEOUT : DP_OUTCOME_CONNECT_REFUSED, err);
+}
+
+void dp_exchange_route(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    dp_engine_unpin(e, x->view);
+    x->view = dp_engine_pin(e);
+    struct dp_route r = dp_policy_next(x->view->view, &x->attempts);
+    if (r.kind == DP_ROUTE_FAIL) {
+        dp_exchange_refuse(x, r.why);
+        return;
+    }
+    x->endpoint = r.endpoint;
+    struct dp_pool *pool = &e->pools[r.endpoint];
+    /* After a stale connection the others in the pool are suspect too: dial. */
+    struct dp_upstream *up = x->stale_retry ? NULL : dp_pool_take(pool);
+    if (up) {
+        begin_sending(x, up);
+        return;
+    }
+    dp_exchange_set_phase(x, DP_PHASE_ACQUIRE);
+    enum dp_err err = dp_pool_wait(pool, &x->lease);
+    if (err == DP_ELIMIT)
+        dp_exchange_refuse(x, err);
+    else if (err)
+        dp_exchange_attempt_failed(x, DP_OUTCOME_CONNECT_REFUSED, err);
+}
+
+void dp_exchange_count(struct dp_exchange *x, enum dp_outcome outcome)
+{
+    struct dp_engine *e = x->engine;
+    dp_counter_add(&e->traffic->endpoints[x->endpoint].outcomes[outcome], 1);
+    if (dp_outcome_verdict(outcome) == DP_VERDICT_BAD && e->kick)
+        e->kick(e->kick_ctx);
+}
+
+/* What the client is told when this was the last attempt. */
+static enum dp_err final_error(const struct dp_exchange *x, enum dp_err err)
+{
+    bool writes = x->couch.klass == DP_COUCH_WRITE || x->couch.klass == DP_COUCH_POST;
+    if (x->wrote_any && writes)
+        return DP_EUNKNOWNOUTCOME;
+    return dp_err_info(err)->status > 0 ? err : DP_ENOREGION;
+}
+
+void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, enum dp_err err)
+{
+    struct dp_traffic *t = x->engine->traffic;
+    const struct dp_view *v = x->view->view;
+    dp_exchange_count(x, outcome);
+    dp_log(DP_LOG_DEBUG, "attempt_failed",
+           DP_KV_STR("region", v->regions[v->endpoints[x->endpoint].region].name),
+           DP_KV_STR("outcome", dp_outcome_label(outcome)),
+           DP_KV_STR("error", dp_err_info(err)->code), DP_KV_STR("phase", phases[x->phase].name),
+           DP_KV_INT("attempt", x->attempts.count));
+    end_attempt(x, false);
+    if (x->committed) {
+        dp_exchange_cut(x);
+        return;
+    }
+    if (outcome == DP_OUTCOME_STALE && !x->stale_retry) {
+        dp_counter_add(&t->stale_connections, 1);
+        x->stale_retry = true;
+    } else {
+        x->attempts.failed_mask |= UINT32_C(1) << x->endpoint;
+    }
+    if (!may_retry(x)) {
+        dp_exchange_refuse(x, final_error(x, err));
+        return;
+    }
+    dp_counter_add(&t->retries, 1);
+    dp_exchange_set_phase(x, DP_PHASE_ROUTE);
+    dp_exchange_route(x);
+}
+
+/* ---- the end ---- */
+
+void dp_exchange_count_answer(struct dp_exchange *x, uint16_t status)
+{
+    struct dp_traffic *t = x->engine->traffic;
+    struct dp_counter *const by_class[] = {&t->answered_2xx, &t->answered_3xx, &t->answered_4xx,
+                                           &t->answered_5xx};
+    unsigned i = status / 100U;
+    dp_counter_add(by_class[i >= 2 && i <= 5 ? i - 2 : 3], 1);
+}
+
+void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
+{
+    struct dp_conn *c = x->conn;
+    struct dp_engine *e = x->engine;
+    end_attempt(x, false);
+    if (x->committed) {
+        dp_exchange_cut(x);
+        return;
+    }
+    const struct dp_forward_error f = {
+        .err = err,
+        .retry_after_s = err == DP_ENOREGION ? e->view->view->retry_after_s : 0,
+        .wall_ms = dp_clock_wall_ms(e->clock),
+        .head_only = x->request.method == DP_METHOD_HEAD,
+        .keep_alive = x->request_complete && x->request.keep_alive && !e->draining,
+        .client_minor = x->request.raw.p ? x->request.minor : 1,
+    };
+    struct dp_span answer = dp_forward_error(&x->arena, &f);
+    if (!answer.p || dp_stream_write(c->stream, &answer, 1) != DP_OK) {
+        dp_conn_abort(c, true);
+        return;
+    }
+    dp_counter_add(&e->traffic->refused, 1);
+    if (err == DP_ENOREGION)
+        dp_counter_add(&e->traffic->no_region, 1);
+    if (err == DP_EUNKNOWNOUTCOME)
+        dp_counter_add(&e->traffic->outcome_unknown, 1);
+    dp_exchange_count_answer(x, dp_err_info(err)->status);
+    dp_exchange_set_phase(x, DP_PHASE_DONE);
+    dp_conn_exchange_done(c, f.keep_alive);
+}
+
+void dp_exchange_finish(struct dp_exchange *x, bool up_clean)
+{
+    dp_exchange_count(x, dp_outcome_of_status(x->response.status));
+    if (x->attempts.failed_mask != 0)
+        dp_counter_add(&x->engine->traffic->rescued, 1);
+    end_attempt(x, up_clean && x->request_complete && x->response.keep_alive);
+    dp_exchange_set_phase(x, DP_PHASE_DONE);
+    dp_conn_exchange_done(x->conn, x->keep && x->request_complete);
+}
+
+void dp_exchange_cut(struct dp_exchange *x)
+{
+    struct dp_conn *c = x->conn;
+    end_attempt(x, false);
+    /* Without a length and without chunks only a reset tells the client that this was not all. Else
+     * let what has come reach it: the missing length or last chunk says the rest. */
+    if (x->out == DP_FRAMING_CLOSE) {
+        dp_conn_abort(c, true);
+        return;
+    }
+    dp_exchange_set_phase(x, DP_PHASE_DONE);
+    dp_conn_exchange_done(c, false);
+}
+
+/* ---- what happens around it ---- */
+
+void dp_exchange_client_gone(struct dp_exchange *x)
+{
+    if (x->up)
+        dp_exchange_count(x, DP_OUTCOME_CLIENT_GONE);
+    dp_conn_abort(x->conn, false);
+}
+
+void dp_exchange_client_timeout(struct dp_exchange *x)
+{
+    bool slow_reader = x->committed && dp_stream_pending(x->conn->stream) > 0;
+    if (x->up)
+        dp_exchange_count(x, DP_OUTCOME_CLIENT_GONE);
+    if (slow_reader)
+        dp_conn_abort(x->conn, true);
+    else
+        dp_exchange_refuse(x, DP_EBODYTIMEOUT);
+}
+
+void dp_exchange_up_timeout(struct dp_exchange *x)
+{
+    if (x->phase == DP_PHASE_STREAM)
+        dp_exchange_attempt_failed(x, DP_OUTCOME_TRUNCATED, DP_ETIMEOUT);
+    else
+        dp_exchange_attempt_failed(x, DP_OUTCOME_ANSWER_TIMEOUT, DP_ETIMEOUT);
+}
+
+void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
+{
+    if (x->phase < DP_PHASE_ACQUIRE || x->phase > DP_PHASE_STREAM ||
+        view->endpoints[x->endpoint].state != DP_ROUTE_DOWN)
+        return;
+    if (x->phase == DP_PHASE_STREAM) {
+        if (x->couch.feed != DP_FEED_NONE)
+            dp_relay_end_feed(x, true);
+        return;
+    }
+    /* What may be sent again is; what may not waits on, as its answer may still come. */
+    if (may_retry(x))
+        dp_exchange_attempt_failed(x, DP_OUTCOME_ABANDONED, DP_ETIMEOUT);
+}
+
+void dp_exchange_drain(struct dp_exchange *x)
+{
+    x->keep = false;
+    if (x->couch.feed == DP_FEED_NONE || !x->request_complete)
+        return;
+    if (x->phase == DP_PHASE_STREAM)
+        dp_relay_end_feed(x, false);
+    else
+        dp_exchange_refuse(x, DP_EDRAINING);
+}

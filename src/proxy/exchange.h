@@ -1,0 +1,123 @@
+/* One request and its answer.
+ *
+ *            ┌────────── another attempt (retry facts allow) ──────────┐
+ *            ▼                                                         │
+ *   HEAD ► ROUTE ► ACQUIRE ► SEND ► AWAIT ► STREAM ► DONE              │
+ *                     └────────┴───────┴─────────────────────────► failure
+ *
+ * ROUTE    policy_next on the worker's view says where to
+ * ACQUIRE  wait for a connection of that endpoint's pool
+ * SEND     the request goes out; an answer may already come (early response)
+ * AWAIT    the request is out, no byte of the final answer has come
+ * STREAM   committed: the final head went to the client, the body follows
+ * DONE     answered or given up; the connection takes over
+ *
+ * Facts that decide about another attempt are fields of their own: wrote_any, conn_reused,
+ * body_replayable, committed. All on the worker's thread; the exchange lives in its own arena. */
+#ifndef DAVENPORT_PROXY_EXCHANGE_H
+#define DAVENPORT_PROXY_EXCHANGE_H
+
+#include "davenport/base/arena.h"
+#include "davenport/base/buf.h"
+#include "davenport/core/outcome.h"
+#include "davenport/core/policy.h"
+#include "davenport/couch/request.h"
+#include "davenport/http/head.h"
+
+#include "proxy/conn.h"
+#include "proxy/pool.h"
+
+struct dp_upstream;
+
+enum dp_phase {
+    DP_PHASE_HEAD,
+    DP_PHASE_ROUTE,
+    DP_PHASE_ACQUIRE,
+    DP_PHASE_SEND,
+    DP_PHASE_AWAIT,
+    DP_PHASE_STREAM,
+    DP_PHASE_DONE,
+    DP_PHASE_COUNT
+};
+
+struct dp_exchange {
+    struct dp_arena arena; /* holds this struct too: moved out before it is reset */
+    struct dp_engine *engine;
+    struct dp_conn *conn;
+    enum dp_phase phase;
+    uint64_t phase_ns; /* when it was entered */
+
+    /* the request */
+    struct dp_head request;
+    struct dp_couch_request couch;
+    bool request_complete; /* its last body byte has been read */
+    uint64_t body_bytes;   /* decoded, so far */
+    struct dp_buf replay;  /* body kept for sending, and for sending again */
+
+    /* the attempt */
+    struct dp_pinned_view *view;
+    struct dp_attempts attempts;
+    uint16_t endpoint;
+    struct dp_lease lease;
+    struct dp_upstream *up;
+    uint64_t sent_ns;     /* when the request began to go out */
+    bool wrote_any;       /* a region may have acted on what it was sent */
+    bool conn_reused;     /* the attempt's connection had carried a request before */
+    bool body_replayable; /* replay holds the whole body so far */
+    bool send_failed; /* the region takes no more of the request: its answer or its end comes next
+                       */
+    bool stale_retry; /* this request already met a stale connection: dial the next one */
+
+    /* the answer */
+    struct dp_head response;
+    bool committed;
+    bool response_begun; /* a byte of the answer has come */
+    uint8_t interim;     /* 1xx answers so far */
+    bool up_paused;      /* reading from the region is stopped: the client is slow */
+    bool keep;           /* the client connection may carry another request; told at commit */
+    bool feed_ending;    /* to be ended at the next line boundary */
+    enum dp_framing out; /* towards the client */
+    char tail[2];        /* last bytes of a feed's body: is it at a line's end? */
+};
+
+/* A request's first byte is there. NULL: out of memory. */
+struct dp_exchange *dp_exchange_new(struct dp_conn *c);
+/* Frees the exchange and whatever it still holds. */
+void dp_exchange_destroy(struct dp_exchange *x);
+
+/* The connection's calls, in this order. */
+void dp_exchange_begin(struct dp_exchange *x); /* x->request is whole */
+void dp_exchange_body(struct dp_exchange *x, const struct dp_span *spans, size_t n, bool last);
+void dp_exchange_route(struct dp_exchange *x); /* what came with the head has been taken in */
+void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err); /* answer with our own error */
+void dp_exchange_client_gone(struct dp_exchange *x);
+void dp_exchange_client_drained(struct dp_exchange *x); /* the client took some of the answer */
+void dp_exchange_client_timeout(struct dp_exchange *x);
+
+/* The upstream connection's calls. */
+void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n);
+void dp_exchange_up_end(struct dp_exchange *x, enum dp_err err);
+void dp_exchange_up_drained(struct dp_exchange *x);
+void dp_exchange_up_timeout(struct dp_exchange *x);
+
+/* The engine's calls. */
+void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view);
+void dp_exchange_drain(struct dp_exchange *x);
+
+/* Between exchange.c (attempts) and relay.c (bytes). */
+void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase);
+/* This attempt is over without an answer: another one, or an error to the client. */
+void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, enum dp_err err);
+void dp_exchange_count(struct dp_exchange *x, enum dp_outcome outcome);
+void dp_exchange_count_answer(struct dp_exchange *x, uint16_t status);
+/* The answer is whole. up_clean: nothing is left on the region's connection. */
+void dp_exchange_finish(struct dp_exchange *x, bool up_clean);
+/* The answer that began can't be ended properly: let the client see that. */
+void dp_exchange_cut(struct dp_exchange *x);
+/* Send the request as far as it is there on x->up. */
+void dp_relay_send(struct dp_exchange *x);
+/* End an open feed: at a line boundary where that can be, else cut. dead: its region sends no more.
+ */
+void dp_relay_end_feed(struct dp_exchange *x, bool dead);
+
+#endif

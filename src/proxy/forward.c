@@ -1,0 +1,174 @@
+/* Heads written anew from untouched input. What the peer said about this hop (framing, Host,
+ * Connection) is read and never copied; all else goes through as it came. */
+#include "proxy/forward.h"
+
+#include "davenport/couch/request.h"
+#include "davenport/http/writer.h"
+
+#include <stdio.h>
+#include <time.h>
+
+/* Room for the fields added to a copied head, their variable parts not counted. */
+#define ADDED_BYTES 512
+
+static struct dp_span written(const struct dp_writer *w)
+{
+    return w->overflow ? (struct dp_span){NULL, 0} : (struct dp_span){w->p, w->n};
+}
+
+static bool writer_in(struct dp_arena *a, size_t cap, struct dp_writer *w)
+{
+    char *p = dp_arena_alloc(a, cap);
+    if (!p)
+        return false;
+    dp_writer_init(w, p, cap);
+    return true;
+}
+
+static void write_framing(struct dp_writer *w, enum dp_framing framing, uint64_t length)
+{
+    switch (framing) {
+    case DP_FRAMING_LENGTH:
+        dp_write_bytes(w, DP_SPAN("Content-Length: "));
+        dp_write_u64(w, length);
+        dp_write_bytes(w, DP_SPAN("\r\n"));
+        return;
+    case DP_FRAMING_CHUNKED:
+        dp_write_bytes(w, DP_SPAN("Transfer-Encoding: chunked\r\n"));
+        return;
+    case DP_FRAMING_NONE:
+    case DP_FRAMING_CLOSE:
+        return;
+    }
+}
+
+/* Every X-Forwarded-For the client sent, then the peer we know to be true: CouchDB's lock-out
+ * trusts the last. */
+static void write_forwarded_for(struct dp_writer *w, const struct dp_head *h, const char *peer)
+{
+    dp_write_bytes(w, DP_SPAN("X-Forwarded-For: "));
+    for (uint32_t i = 0; i < h->n_headers; i++) {
+        if (h->headers[i].id == DP_HEADER_X_FORWARDED_FOR && h->headers[i].value.n > 0) {
+            dp_write_bytes(w, h->headers[i].value);
+            dp_write_bytes(w, DP_SPAN(", "));
+        }
+    }
+    dp_write_bytes(w, dp_span_str(peer));
+    dp_write_bytes(w, DP_SPAN("\r\n"));
+}
+
+struct dp_span dp_forward_request_head(struct dp_arena *a, const struct dp_forward_request *f)
+{
+    const struct dp_head *h = f->head;
+    struct dp_writer w;
+    size_t cap = h->raw.n + 2 * h->authority.n + strlen(f->host) + strlen(f->via) + ADDED_BYTES;
+    if (!writer_in(a, cap, &w))
+        return (struct dp_span){NULL, 0};
+    dp_write_request_line(&w, h->method_text, h->target);
+    dp_write_header(&w, DP_SPAN("Host"), dp_span_str(f->host));
+    dp_write_end_to_end(&w, h);
+    write_framing(&w, h->framing, h->content_length);
+    write_forwarded_for(&w, h, f->peer);
+    if (h->authority.n > 0) /* what CouchDB makes Location from */
+        dp_write_header(&w, DP_SPAN("X-Forwarded-Host"), h->authority);
+    dp_write_bytes(&w, h->minor == 0 ? DP_SPAN("X-Forwarded-Proto: http\r\nVia: 1.0 ")
+                                     : DP_SPAN("X-Forwarded-Proto: http\r\nVia: 1.1 "));
+    dp_write_bytes(&w, dp_span_str(f->via));
+    dp_write_bytes(&w, DP_SPAN("\r\n\r\n"));
+    return written(&w);
+}
+
+enum dp_framing dp_forward_framing(const struct dp_head *response, uint8_t client_minor)
+{
+    switch (response->framing) {
+    case DP_FRAMING_NONE:
+    case DP_FRAMING_LENGTH:
+        return response->framing;
+    case DP_FRAMING_CHUNKED:
+    case DP_FRAMING_CLOSE:
+        break;
+    }
+    return client_minor >= 1 ? DP_FRAMING_CHUNKED : DP_FRAMING_CLOSE;
+}
+
+/* HTTP/1.1 keeps by default and says when it does not; HTTP/1.0 the other way round. */
+static void write_connection(struct dp_writer *w, uint8_t client_minor, bool keep_alive)
+{
+    if (!keep_alive)
+        dp_write_bytes(w, DP_SPAN("Connection: close\r\n"));
+    else if (client_minor == 0)
+        dp_write_bytes(w, DP_SPAN("Connection: keep-alive\r\n"));
+}
+
+struct dp_span dp_forward_response_head(struct dp_arena *a, const struct dp_forward_response *f)
+{
+    const struct dp_head *h = f->head;
+    struct dp_writer w;
+    if (!writer_in(a, h->raw.n + ADDED_BYTES, &w))
+        return (struct dp_span){NULL, 0};
+    dp_write_status_line(&w, h->status, h->reason);
+    dp_write_end_to_end(&w, h);
+    if (f->framing == DP_FRAMING_NONE && h->has_content_length) /* HEAD and 304 may tell a length */
+        write_framing(&w, DP_FRAMING_LENGTH, h->content_length);
+    else
+        write_framing(&w, f->framing, h->content_length);
+    write_connection(&w, f->client_minor, f->keep_alive);
+    dp_write_bytes(&w, DP_SPAN("\r\n"));
+    return written(&w);
+}
+
+struct dp_span dp_forward_interim_head(struct dp_arena *a, const struct dp_head *h)
+{
+    struct dp_writer w;
+    if (!writer_in(a, h->raw.n + ADDED_BYTES, &w))
+        return (struct dp_span){NULL, 0};
+    dp_write_status_line(&w, h->status, h->reason);
+    dp_write_end_to_end(&w, h);
+    dp_write_bytes(&w, DP_SPAN("\r\n"));
+    return written(&w);
+}
+
+/* RFC 9110's IMF-fixdate. */
+static void write_date(struct dp_writer *w, int64_t wall_ms)
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t s = (time_t)(wall_ms / 1000);
+    struct tm tm;
+    char text[64];
+    if (!gmtime_r(&s, &tm))
+        return;
+    int n = snprintf(text, sizeof(text), "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
+                     days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
+                     tm.tm_min, tm.tm_sec);
+    if (n > 0 && (size_t)n < sizeof(text))
+        dp_write_bytes(w, (struct dp_span){text, (size_t)n});
+}
+
+struct dp_span dp_forward_error(struct dp_arena *a, const struct dp_forward_error *f)
+{
+    const struct dp_err_info *info = dp_err_info(f->err);
+    char body[512];
+    struct dp_writer w;
+    size_t body_bytes =
+        dp_couch_error_body(body, sizeof(body), dp_span_str(info->word), dp_span_str(info->reason));
+    if (!writer_in(a, body_bytes + ADDED_BYTES, &w))
+        return (struct dp_span){NULL, 0};
+    dp_write_status_line(&w, info->status, dp_reason_phrase(info->status));
+    dp_write_bytes(&w, DP_SPAN("Cache-Control: must-revalidate\r\n"
+                               "Content-Type: application/json\r\n"));
+    write_framing(&w, DP_FRAMING_LENGTH, body_bytes);
+    write_date(&w, f->wall_ms);
+    dp_write_bytes(&w, DP_SPAN("Server: Davenport\r\n"));
+    if (f->retry_after_s > 0) {
+        dp_write_bytes(&w, DP_SPAN("Retry-After: "));
+        dp_write_u64(&w, f->retry_after_s);
+        dp_write_bytes(&w, DP_SPAN("\r\n"));
+    }
+    write_connection(&w, f->client_minor, f->keep_alive);
+    dp_write_bytes(&w, DP_SPAN("\r\n"));
+    if (!f->head_only)
+        dp_write_bytes(&w, (struct dp_span){body, body_bytes});
+    return written(&w);
+}

@@ -1,0 +1,195 @@
+/* The pool of one endpoint. Invariants: n_open counts every upstream that is not closed, dialing
+ * ones included; a lease is in `waiters`, in the engine's handoffs, or in no list. */
+#include "proxy/pool.h"
+
+#include "davenport/base/attr.h"
+
+#include "proxy/engine.h"
+#include "proxy/upstream.h"
+
+#include <assert.h>
+
+static const struct dp_proxy_config *config_of(const struct dp_pool *p)
+{
+    return p->engine->config;
+}
+
+void dp_pool_init(struct dp_pool *p, struct dp_engine *e, uint16_t endpoint)
+{
+    *p = (struct dp_pool){.engine = e, .endpoint = endpoint};
+    dp_list_init(&p->idle);
+    dp_list_init(&p->waiters);
+}
+
+static void idle_remove(struct dp_pool *p, struct dp_upstream *up)
+{
+    dp_list_remove(&up->node);
+    p->n_idle--;
+    dp_counter_sub(&p->engine->traffic->upstream_connections_idle, 1);
+}
+
+struct dp_upstream *dp_pool_take(struct dp_pool *p)
+{
+    if (dp_list_empty(&p->idle))
+        return NULL;
+    struct dp_upstream *up = DP_CONTAINER_OF(p->idle.next, struct dp_upstream, node);
+    idle_remove(p, up);
+    dp_timer_disarm(&up->timer);
+    up->state = DP_UP_HANDED;
+    return up;
+}
+
+static void line_timeout(struct dp_timer *t)
+{
+    struct dp_lease *l = DP_CONTAINER_OF(t, struct dp_lease, timer);
+    dp_lease_cancel(l);
+    l->done(l, NULL, DP_ELIMIT);
+}
+
+void dp_lease_init(struct dp_lease *l,
+                   void (*done)(struct dp_lease *, struct dp_upstream *, enum dp_err))
+{
+    *l = (struct dp_lease){.done = done};
+    dp_list_init(&l->node);
+    dp_timer_init(&l->timer, line_timeout);
+}
+
+/* Out of the line, into the engine's list of what is to be told after the current call. */
+static void hand_over(struct dp_lease *l, struct dp_upstream *up, enum dp_err err)
+{
+    struct dp_pool *p = l->pool;
+    dp_list_remove(&l->node);
+    dp_timer_disarm(&l->timer);
+    p->n_waiters--;
+    l->up = up;
+    l->err = err;
+    if (up)
+        up->lease = l;
+    dp_list_push_back(&p->engine->handoffs, &l->node);
+}
+
+static struct dp_lease *first_waiter(struct dp_pool *p)
+{
+    return dp_list_empty(&p->waiters) ? NULL
+                                      : DP_CONTAINER_OF(p->waiters.next, struct dp_lease, node);
+}
+
+enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l)
+{
+    assert(!l->pool);
+    if (p->n_waiters >= config_of(p)->max_waiting)
+        return DP_ELIMIT;
+    bool may_dial = p->n_open < config_of(p)->max_upstream;
+    if (may_dial) {
+        enum dp_err err = dp_upstream_dial(p);
+        if (err)
+            return DP_ECONNECT;
+    }
+    l->pool = p;
+    l->up = NULL;
+    l->err = DP_OK;
+    p->n_waiters++;
+    dp_list_push_back(&p->waiters, &l->node);
+    dp_engine_wait(p->engine, &l->timer, DP_WAIT_LINE);
+    return DP_OK;
+}
+
+void dp_lease_cancel(struct dp_lease *l)
+{
+    struct dp_pool *p = l->pool;
+    if (!p)
+        return;
+    bool handed = l->up || l->err;
+    struct dp_upstream *up = l->up;
+    dp_list_remove(&l->node);
+    dp_timer_disarm(&l->timer);
+    if (!handed)
+        p->n_waiters--;
+    l->pool = NULL;
+    l->up = NULL;
+    l->err = DP_OK;
+    if (up) {
+        up->lease = NULL;
+        dp_pool_put(p, up);
+    }
+}
+
+void dp_lease_lost(struct dp_lease *l)
+{
+    l->up = NULL;
+    l->err = DP_ECLOSED;
+}
+
+void dp_lease_complete(struct dp_lease *l)
+{
+    struct dp_upstream *up = l->up;
+    enum dp_err err = l->err;
+    dp_list_remove(&l->node);
+    l->pool = NULL;
+    l->up = NULL;
+    l->err = DP_OK;
+    if (up)
+        up->lease = NULL;
+    l->done(l, up, err);
+}
+
+/* A usable connection: to the first in line, or to the idle list. */
+static void place(struct dp_pool *p, struct dp_upstream *up)
+{
+    struct dp_lease *l = first_waiter(p);
+    if (l) {
+        up->state = DP_UP_HANDED;
+        hand_over(l, up, DP_OK);
+        return;
+    }
+    if (p->n_idle >= config_of(p)->pool_max_idle || p->engine->draining || up->epoch != p->epoch) {
+        dp_upstream_close(up);
+        return;
+    }
+    up->state = DP_UP_IDLE;
+    dp_list_push_front(&p->idle, &up->node);
+    p->n_idle++;
+    dp_counter_add(&p->engine->traffic->upstream_connections_idle, 1);
+    dp_engine_wait(p->engine, &up->timer, DP_WAIT_POOL);
+}
+
+void dp_pool_dialed(struct dp_pool *p, struct dp_upstream *up)
+{
+    p->n_dialing--;
+    place(p, up);
+}
+
+void dp_pool_dial_failed(struct dp_pool *p, enum dp_err err)
+{
+    struct dp_lease *l = first_waiter(p);
+    p->n_dialing--;
+    if (l)
+        hand_over(l, NULL, err);
+}
+
+void dp_pool_put(struct dp_pool *p, struct dp_upstream *up)
+{
+    if (up->state == DP_UP_CLOSED)
+        return;
+    if (up->epoch != p->epoch)
+        dp_upstream_close(up);
+    else
+        place(p, up);
+}
+
+void dp_pool_gone(struct dp_pool *p)
+{
+    p->n_open--;
+    /* The line may grow by one again. */
+    if (first_waiter(p) && p->n_dialing < p->n_waiters && p->n_open < config_of(p)->max_upstream &&
+        dp_upstream_dial(p) != DP_OK)
+        hand_over(first_waiter(p), NULL, DP_ECONNECT);
+}
+
+void dp_pool_purge(struct dp_pool *p)
+{
+    while (!dp_list_empty(&p->idle)) {
+        struct dp_upstream *up = DP_CONTAINER_OF(p->idle.next, struct dp_upstream, node);
+        dp_upstream_close(up);
+    }
+}

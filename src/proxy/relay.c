@@ -1,0 +1,387 @@
+/* The bytes of one exchange: the request to the region, the answer to the client. Nothing is
+ * gathered: what one read brought is written on in one write, framed anew; what the other side does
+ * not take waits in its stream up to a mark, then the source is stopped. */
+#include "davenport/http/writer.h"
+
+#include "proxy/exchange.h"
+#include "proxy/forward.h"
+#include "proxy/upstream.h"
+
+/* Pieces of a body in one write; the kernel's own limit is far above. */
+#define BODY_SPANS 32
+/* 1xx answers before the final one. */
+#define MAX_INTERIM 16
+/* A head, a chunk's head and end, the last chunk. */
+#define FRAME_SPANS 4
+
+static const struct dp_span crlf = DP_SPAN_INIT("\r\n");
+static const struct dp_span last_chunk = DP_SPAN_INIT("0\r\n\r\n");
+static const struct dp_span crlf_last_chunk = DP_SPAN_INIT("\r\n0\r\n\r\n");
+
+/* Write body spans (any number up to BODY_SPANS) with `head` before them, framed. */
+static enum dp_err write_framed(struct dp_stream *s, enum dp_framing framing, struct dp_span head,
+                                const struct dp_span *spans, size_t n, bool last)
+{
+    struct dp_span out[BODY_SPANS + FRAME_SPANS];
+    char chunk_head[DP_CHUNK_HEAD_BYTES];
+    size_t k = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += spans[i].n;
+    if (head.n > 0)
+        out[k++] = head;
+    bool chunked = framing == DP_FRAMING_CHUNKED;
+    if (chunked && bytes > 0)
+        out[k++] = (struct dp_span){chunk_head, dp_chunk_head(chunk_head, bytes)};
+    for (size_t i = 0; i < n; i++)
+        out[k++] = spans[i];
+    if (chunked && bytes > 0)
+        out[k++] = last ? crlf_last_chunk : crlf;
+    else if (chunked && last)
+        out[k++] = last_chunk;
+    return k > 0 ? dp_stream_write(s, out, k) : DP_OK;
+}
+
+static enum dp_wait silence(const struct dp_exchange *x, enum dp_wait otherwise)
+{
+    return x->couch.feed != DP_FEED_NONE ? DP_WAIT_FEED : otherwise;
+}
+
+/* ---- the request ---- */
+
+static void request_sent(struct dp_exchange *x)
+{
+    dp_exchange_set_phase(x, DP_PHASE_AWAIT);
+    x->sent_ns = dp_clock_mono_ns(x->engine->clock);
+    dp_engine_wait(x->engine, &x->up->timer, silence(x, DP_WAIT_ANSWER));
+}
+
+/* After a write to the region: did it fail, is it slow? */
+static void after_request_write(struct dp_exchange *x, enum dp_err err)
+{
+    struct dp_engine *e = x->engine;
+    if (err == DP_ENOMEM) {
+        dp_exchange_refuse(x, err);
+        return;
+    }
+    x->wrote_any = true;
+    if (err) {
+        /* The region closed while we wrote. It may have answered first (a 401 to a big PUT), so the
+         * reading side decides: its end comes at once. */
+        x->send_failed = true;
+        dp_engine_wait(e, &x->up->timer, DP_WAIT_STALL);
+        return;
+    }
+    if (x->request_complete) {
+        if (x->phase == DP_PHASE_SEND)
+            request_sent(x);
+        return;
+    }
+    if (dp_stream_pending(x->up->stream) > DP_STREAM_HIGH_BYTES) {
+        dp_conn_hold(x->conn, true);
+        dp_timer_disarm(&x->conn->timer); /* it is we who do not read */
+        dp_engine_wait(e, &x->up->timer, DP_WAIT_STALL);
+    } else if (x->conn->held) {
+        dp_conn_hold(x->conn, false);
+        dp_engine_wait(e, &x->conn->timer, DP_WAIT_BODY);
+    }
+}
+
+static void forget_replay(struct dp_exchange *x)
+{
+    dp_buf_clear(&x->replay);
+    x->body_replayable = false;
+}
+
+void dp_relay_send(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    const struct dp_view *v = x->view->view;
+    const struct dp_forward_request f = {.head = &x->request,
+                                         .host = v->endpoints[x->endpoint].host,
+                                         .peer = x->conn->peer,
+                                         .via = e->config->via};
+    struct dp_span head = dp_forward_request_head(&x->arena, &f);
+    if (!head.p) {
+        dp_exchange_refuse(x, DP_ENOMEM);
+        return;
+    }
+    struct dp_buf_iter it = dp_buf_begin(&x->replay);
+    struct dp_span spans[BODY_SPANS];
+    enum dp_err err;
+    size_t left = x->replay.bytes;
+    do {
+        size_t n = 0, bytes = 0;
+        while (n < BODY_SPANS && dp_buf_next(&it, &spans[n]))
+            bytes += spans[n++].n;
+        left -= bytes;
+        err = write_framed(x->up->stream, x->request.framing, head, spans, n,
+                           left == 0 && x->request_complete);
+        head.n = 0;
+    } while (!err && left > 0);
+    if (!err && x->replay.bytes > e->config->replay_body_bytes)
+        forget_replay(x);
+    after_request_write(x, err);
+}
+
+/* Keep what is needed for sending it again, or before it could be sent at all. */
+static enum dp_err keep_body(struct dp_exchange *x, const struct dp_span *spans, size_t n,
+                             size_t bytes, bool sending)
+{
+    if (!x->body_replayable)
+        return DP_OK;
+    if (sending && x->replay.bytes + bytes > x->engine->config->replay_body_bytes) {
+        forget_replay(x);
+        return DP_OK;
+    }
+    for (size_t i = 0; i < n; i++) {
+        enum dp_err err = dp_buf_append(&x->replay, spans[i].p, spans[i].n);
+        if (err)
+            return err;
+    }
+    if (!sending && x->replay.bytes >= x->engine->config->replay_body_bytes) {
+        dp_conn_hold(x->conn, true);
+        dp_timer_disarm(&x->conn->timer);
+    }
+    return DP_OK;
+}
+
+void dp_exchange_body(struct dp_exchange *x, const struct dp_span *spans, size_t n, bool last)
+{
+    uint64_t max = x->engine->config->max_body_bytes;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n; i++)
+        bytes += spans[i].n;
+    x->body_bytes += bytes;
+    x->request_complete = last;
+    dp_counter_add(&x->engine->traffic->body_bytes_in, bytes);
+    if (max > 0 && x->body_bytes > max) {
+        x->request_complete = false; /* nobody knows where it ends any more */
+        dp_exchange_refuse(x, DP_EBODYSIZE);
+        return;
+    }
+    bool sending = x->up != NULL;
+    if (keep_body(x, spans, n, bytes, sending) != DP_OK) {
+        x->request_complete = false;
+        dp_exchange_refuse(x, DP_ENOMEM);
+        return;
+    }
+    if (sending && !x->send_failed)
+        after_request_write(x, write_framed(x->up->stream, x->request.framing,
+                                            (struct dp_span){NULL, 0}, spans, n, last));
+}
+
+void dp_exchange_up_drained(struct dp_exchange *x)
+{
+    if (!x->conn->held || dp_stream_pending(x->up->stream) > DP_STREAM_HIGH_BYTES / 2)
+        return;
+    if (x->phase == DP_PHASE_SEND)
+        dp_timer_disarm(&x->up->timer);
+    dp_conn_hold(x->conn, false);
+    dp_engine_wait(x->engine, &x->conn->timer, DP_WAIT_BODY);
+}
+
+/* ---- the answer ---- */
+
+/* After a write to the client: is it gone, is it slow? False when the exchange is over. */
+static bool after_answer_write(struct dp_exchange *x, enum dp_err err)
+{
+    if (err) {
+        dp_exchange_client_gone(x);
+        return false;
+    }
+    if (!x->up_paused && dp_stream_pending(x->conn->stream) > DP_STREAM_HIGH_BYTES) {
+        x->up_paused = true;
+        dp_stream_read_stop(x->up->stream);
+        dp_timer_disarm(&x->up->timer);
+        dp_engine_wait(x->engine, &x->conn->timer, DP_WAIT_BODY);
+    }
+    return true;
+}
+
+void dp_exchange_client_drained(struct dp_exchange *x)
+{
+    size_t pending = dp_stream_pending(x->conn->stream);
+    if (!x->up_paused)
+        return;
+    if (pending > DP_STREAM_HIGH_BYTES / 2) {
+        dp_engine_wait(x->engine, &x->conn->timer, DP_WAIT_BODY);
+        return;
+    }
+    x->up_paused = false;
+    dp_timer_disarm(&x->conn->timer);
+    dp_engine_wait(x->engine, &x->up->timer, silence(x, DP_WAIT_STALL));
+    dp_stream_read_start(x->up->stream);
+}
+
+static void remember_tail(struct dp_exchange *x, struct dp_span s)
+{
+    if (s.n >= 2) {
+        x->tail[0] = s.p[s.n - 2];
+        x->tail[1] = s.p[s.n - 1];
+    } else if (s.n == 1) {
+        x->tail[0] = x->tail[1];
+        x->tail[1] = s.p[0];
+    }
+}
+
+/* Between two lines of a continuous feed, between two events of an eventsource. */
+static bool at_boundary(const struct dp_exchange *x)
+{
+    bool nothing_yet = x->tail[1] == '\0';
+    switch (x->couch.feed) {
+    case DP_FEED_CONTINUOUS:
+        return nothing_yet || x->tail[1] == '\n';
+    case DP_FEED_EVENTSOURCE:
+        return nothing_yet || (x->tail[0] == '\n' && x->tail[1] == '\n');
+    case DP_FEED_LONGPOLL:
+    case DP_FEED_NONE:
+        return false;
+    }
+    return false;
+}
+
+void dp_relay_end_feed(struct dp_exchange *x, bool dead)
+{
+    bool can_wait = x->couch.feed == DP_FEED_CONTINUOUS || x->couch.feed == DP_FEED_EVENTSOURCE;
+    if (!dead && can_wait && !at_boundary(x)) {
+        x->feed_ending = true;
+        return;
+    }
+    dp_counter_add(&x->engine->traffic->feeds_ended, 1);
+    dp_exchange_count(x, DP_OUTCOME_ABANDONED);
+    if (x->out == DP_FRAMING_CHUNKED && at_boundary(x) &&
+        dp_stream_write(x->conn->stream, &last_chunk, 1) != DP_OK)
+        dp_conn_abort(x->conn, true);
+    else
+        dp_exchange_cut(x);
+}
+
+/* Body bytes as they come, with `head` before the first of them. */
+static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p, size_t n)
+{
+    struct dp_span spans[BODY_SPANS];
+    enum dp_read r;
+    do {
+        size_t used = 0, k = 0;
+        r = dp_reader_body(x->up->reader, p, n, &used, spans, BODY_SPANS, &k);
+        p += used;
+        n -= used;
+        size_t bytes = 0;
+        for (size_t i = 0; i < k; i++)
+            bytes += spans[i].n;
+        dp_counter_add(&x->engine->traffic->body_bytes_out, bytes);
+        if (x->couch.feed != DP_FEED_NONE && k > 0)
+            remember_tail(x, spans[k - 1]);
+        if (!after_answer_write(
+                x, write_framed(x->conn->stream, x->out, head, spans, k, r == DP_READ_DONE)))
+            return;
+        head.n = 0;
+    } while (r == DP_READ_MORE && n > 0);
+    if (r == DP_READ_DONE)
+        dp_exchange_finish(x, n == 0);
+    else if (r == DP_READ_FAILED)
+        dp_exchange_attempt_failed(x, DP_OUTCOME_TRUNCATED, dp_reader_error(x->up->reader));
+    else if (x->feed_ending && at_boundary(x))
+        dp_relay_end_feed(x, false);
+    else if (!x->up_paused)
+        dp_engine_wait(x->engine, &x->up->timer, silence(x, DP_WAIT_STALL));
+}
+
+static void count_first_byte(struct dp_exchange *x)
+{
+    if (x->phase != DP_PHASE_AWAIT)
+        return; /* it came before the request was out: says nothing of how fast the region is */
+    uint64_t ns = dp_clock_mono_ns(x->engine->clock) - x->sent_ns;
+    struct dp_traffic_endpoint *t = &x->engine->traffic->endpoints[x->endpoint];
+    dp_counter_add(&t->first_byte[dp_latency_bucket(ns)], 1);
+    dp_counter_add(&t->first_byte_ns, ns);
+}
+
+/* The final head is there: from here on there is no other attempt. */
+static void commit(struct dp_exchange *x, const char *p, size_t n)
+{
+    uint8_t minor = x->request.minor;
+    x->out = dp_forward_framing(&x->response, minor);
+    x->keep = x->request.keep_alive && x->request_complete && x->out != DP_FRAMING_CLOSE &&
+              !x->engine->draining;
+    const struct dp_forward_response f = {
+        .head = &x->response, .framing = x->out, .client_minor = minor, .keep_alive = x->keep};
+    struct dp_span head = dp_forward_response_head(&x->arena, &f);
+    if (!head.p) {
+        dp_exchange_refuse(x, DP_ENOMEM);
+        return;
+    }
+    count_first_byte(x);
+    dp_exchange_count_answer(x, x->response.status);
+    x->committed = true;
+    dp_exchange_set_phase(x, DP_PHASE_STREAM);
+    if (x->couch.feed != DP_FEED_NONE)
+        dp_counter_add(&x->engine->traffic->feeds_active, 1);
+    relay_body(x, head, p, n);
+}
+
+/* 100 and 103 go to clients that may understand them. False when the exchange is over. */
+static bool pass_interim(struct dp_exchange *x)
+{
+    uint16_t status = x->response.status;
+    if (++x->interim > MAX_INTERIM) {
+        dp_exchange_attempt_failed(x, DP_OUTCOME_BAD_ANSWER, DP_EBADRESPONSE);
+        return false;
+    }
+    bool wanted = status == 100 ? x->request.expect_continue : status == 103;
+    if (x->request.minor >= 1 && wanted) {
+        struct dp_span head = dp_forward_interim_head(&x->arena, &x->response);
+        if (!head.p || dp_stream_write(x->conn->stream, &head, 1) != DP_OK) {
+            dp_exchange_client_gone(x);
+            return false;
+        }
+        dp_counter_add(&x->engine->traffic->answered_1xx, 1);
+    }
+    dp_reader_begin(x->up->reader, &x->arena, &x->response, x->request.method);
+    return true;
+}
+
+void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
+{
+    if (x->committed) {
+        relay_body(x, (struct dp_span){NULL, 0}, p, n);
+        return;
+    }
+    x->response_begun = true;
+    while (n > 0) {
+        size_t used = 0;
+        enum dp_read r = dp_reader_head(x->up->reader, p, n, &used);
+        p += used;
+        n -= used;
+        if (r == DP_READ_MORE)
+            return;
+        if (r == DP_READ_FAILED) {
+            dp_exchange_attempt_failed(x, DP_OUTCOME_BAD_ANSWER, DP_EBADRESPONSE);
+            return;
+        }
+        if (x->response.status >= 200) {
+            commit(x, p, n);
+            return;
+        }
+        if (!pass_interim(x))
+            return;
+    }
+}
+
+void dp_exchange_up_end(struct dp_exchange *x, enum dp_err err)
+{
+    if (!x->committed) {
+        bool stale = x->conn_reused && !x->response_begun;
+        dp_exchange_attempt_failed(x, stale ? DP_OUTCOME_STALE : DP_OUTCOME_NO_ANSWER,
+                                   err ? err : DP_ECLOSED);
+        return;
+    }
+    if (!err && dp_reader_eof(x->up->reader) == DP_READ_DONE) {
+        if (after_answer_write(
+                x, write_framed(x->conn->stream, x->out, (struct dp_span){NULL, 0}, NULL, 0, true)))
+            dp_exchange_finish(x, false);
+        return;
+    }
+    dp_exchange_attempt_failed(x, DP_OUTCOME_TRUNCATED, DP_ETRUNCATED);
+}

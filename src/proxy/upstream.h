@@ -1,0 +1,39 @@
+/* One connection to an endpoint: dialing, idle in its pool, or leased to one exchange. */
+#ifndef DAVENPORT_PROXY_UPSTREAM_H
+#define DAVENPORT_PROXY_UPSTREAM_H
+
+#include "davenport/base/err.h"
+#include "davenport/base/list.h"
+#include "davenport/http/reader.h"
+#include "davenport/net/stream.h"
+#include "davenport/net/timer.h"
+
+#include "proxy/engine.h"
+
+struct dp_exchange;
+
+enum dp_upstream_state { DP_UP_DIALING, DP_UP_IDLE, DP_UP_HANDED, DP_UP_LEASED, DP_UP_CLOSED };
+
+struct dp_upstream {
+    struct dp_engine *engine;
+    struct dp_pool *pool;
+    struct dp_stream *stream;
+    struct dp_reader *reader;
+    struct dp_list node; /* idle list */
+    struct dp_timer timer;
+    struct dp_exchange *exchange; /* LEASED */
+    struct dp_lease *lease;       /* HANDED, on its way to this lease */
+    enum dp_upstream_state state;
+    uint32_t epoch; /* of the pool when it was dialed */
+    bool used;      /* has carried a request before */
+};
+
+/* Dial; the pool hears of it through dp_pool_dialed or dp_pool_dial_failed, later. */
+enum dp_err dp_upstream_dial(struct dp_pool *pool);
+/* Lease → exchange. */
+void dp_upstream_attach(struct dp_upstream *up, struct dp_exchange *x);
+/* The exchange is done with it. reusable: nothing is left on the wire in either direction. */
+void dp_upstream_release(struct dp_upstream *up, bool reusable);
+void dp_upstream_close(struct dp_upstream *up);
+
+#endif

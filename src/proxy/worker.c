@@ -1,0 +1,257 @@
+/* The worker: a thread and a libuv loop around one engine.
+ *
+ * What comes from outside lands in two atomics (the view slot, the drain flag) and an async signal
+ * that may coalesce: the slot carries the data, the signal only wakes. Everything else is the
+ * worker's own. */
+#include "davenport/proxy/worker.h"
+
+#include "davenport/base/log.h"
+#include "davenport/net/tcp.h"
+
+#include "proxy/conn.h"
+#include "proxy/engine.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#define BACKLOG 1024
+
+enum drain { DRAIN_NO, DRAIN_POLITELY, DRAIN_NOW };
+
+struct dp_worker {
+    struct dp_traffic traffic; /* read by others: apart from what this thread writes most */
+    struct dp_engine engine;
+    struct dp_net net;
+    uv_loop_t loop;
+    uv_tcp_t listener;
+    uv_async_t wake;
+    uv_timer_t tick;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t deadline; /* of a drain */
+    uv_thread_t thread;
+    _Atomic(struct dp_view *) slot; /* a view on its way here, one reference */
+    _Atomic int drain_wanted;       /* enum drain */
+    _Atomic bool done;
+    enum drain draining;
+    bool started, closing;
+    int listen_fd;
+    uint32_t index;
+    char scratch[DP_READ_BYTES];
+};
+
+static void on_connection(uv_stream_t *server, int status)
+{
+    struct dp_worker *w = server->data;
+    struct dp_stream *s;
+    char peer[DP_PEER_TEXT];
+    if (status != 0)
+        return; /* the connection is gone again, or we are out of descriptors: libuv tries on */
+    if (dp_tcp_accept(&w->net, server, &dp_conn_events, NULL, &s) != DP_OK)
+        return;
+    dp_tcp_peer(s, peer, sizeof(peer));
+    (void)dp_conn_new(&w->engine, s, peer);
+}
+
+static enum dp_err dial(void *ctx, const struct dp_addr *addr,
+                        const struct dp_stream_events *events, void *owner, struct dp_stream **out)
+{
+    struct dp_worker *w = ctx;
+    return dp_tcp_dial(&w->net, addr->ip, addr->port, events, owner, out);
+}
+
+/* Nothing is left that could call back: let the loop end. */
+static void close_all(struct dp_worker *w)
+{
+    if (w->closing)
+        return;
+    w->closing = true;
+    uv_close((uv_handle_t *)&w->wake, NULL);
+    uv_close((uv_handle_t *)&w->tick, NULL);
+    uv_close((uv_handle_t *)&w->prepare, NULL);
+    uv_close((uv_handle_t *)&w->check, NULL);
+    uv_close((uv_handle_t *)&w->deadline, NULL);
+}
+
+static void finish_if_idle(struct dp_worker *w)
+{
+    if (w->draining != DRAIN_NO && dp_engine_idle(&w->engine))
+        close_all(w);
+}
+
+static void on_prepare(uv_prepare_t *h)
+{
+    struct dp_worker *w = h->data;
+    w->engine.wheel.now_ns = uv_now(&w->loop) * DP_NS_PER_MS;
+    dp_engine_turn(&w->engine);
+    finish_if_idle(w);
+}
+
+static void on_check(uv_check_t *h)
+{
+    struct dp_worker *w = h->data;
+    dp_engine_turn(&w->engine);
+}
+
+static void on_tick(uv_timer_t *h)
+{
+    struct dp_worker *w = h->data;
+    dp_engine_tick(&w->engine, uv_now(&w->loop) * DP_NS_PER_MS);
+}
+
+static void on_deadline(uv_timer_t *h)
+{
+    struct dp_worker *w = h->data;
+    dp_log(DP_LOG_WARN, "drain_deadline", DP_KV_INT("worker", w->index),
+           DP_KV_INT("connections", w->engine.n_conns));
+    dp_engine_abort(&w->engine);
+}
+
+static void begin_drain(struct dp_worker *w, enum drain how)
+{
+    if (w->draining == DRAIN_NO) {
+        uv_close((uv_handle_t *)&w->listener, NULL);
+        dp_engine_drain(&w->engine);
+        (void)uv_timer_start(&w->deadline, on_deadline, w->engine.config->drain_timeout_ms, 0);
+    }
+    if (how == DRAIN_NOW)
+        dp_engine_abort(&w->engine);
+    w->draining = how;
+}
+
+static void on_wake(uv_async_t *h)
+{
+    struct dp_worker *w = h->data;
+    struct dp_view *v = atomic_exchange_explicit(&w->slot, NULL, memory_order_acq_rel);
+    if (v)
+        dp_engine_adopt_view(&w->engine, v);
+    enum drain wanted = (enum drain)atomic_load_explicit(&w->drain_wanted, memory_order_acquire);
+    if (wanted > w->draining)
+        begin_drain(w, wanted);
+}
+
+static void run(void *arg)
+{
+    struct dp_worker *w = arg;
+    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    atomic_store_explicit(&w->done, true, memory_order_release);
+}
+
+static int init_handles(struct dp_worker *w)
+{
+    int r = uv_loop_init(&w->loop);
+    if (r != 0)
+        return r;
+    /* None of these fail once the loop stands, but for the async's pipe. */
+    r = uv_async_init(&w->loop, &w->wake, on_wake);
+    if (r != 0) {
+        (void)uv_loop_close(&w->loop);
+        return r;
+    }
+    (void)uv_timer_init(&w->loop, &w->tick);
+    (void)uv_timer_init(&w->loop, &w->deadline);
+    (void)uv_prepare_init(&w->loop, &w->prepare);
+    (void)uv_check_init(&w->loop, &w->check);
+    (void)uv_tcp_init(&w->loop, &w->listener);
+    w->wake.data = w->tick.data = w->deadline.data = w->prepare.data = w->check.data =
+        w->listener.data = w;
+    (void)uv_timer_start(&w->tick, on_tick, DP_TICK_MS, DP_TICK_MS);
+    (void)uv_prepare_start(&w->prepare, on_prepare);
+    (void)uv_check_start(&w->check, on_check);
+    return 0;
+}
+
+enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker **out)
+{
+    struct dp_worker *w = calloc(1, sizeof(*w));
+    if (!w)
+        return DP_ENOMEM;
+    if (init_handles(w) != 0) {
+        free(w);
+        return DP_EIO;
+    }
+    w->index = opt->index;
+    w->listen_fd = opt->listen_fd;
+    const struct dp_engine_options eo = {
+        .config = opt->config,
+        .clock = &dp_clock_system,
+        .traffic = &w->traffic,
+        .view = opt->view,
+        .dial = dial,
+        .dial_ctx = w,
+        .kick = opt->kick,
+        .kick_ctx = opt->kick_ctx,
+    };
+    dp_engine_init(&w->engine, &eo);
+    w->net = (struct dp_net){&w->loop, &w->engine.chunks, w->scratch};
+    *out = w;
+    return DP_OK;
+}
+
+enum dp_err dp_worker_start(struct dp_worker *w)
+{
+    int r = uv_tcp_open(&w->listener, w->listen_fd);
+    if (r == 0) {
+        w->listen_fd = -1;
+        r = uv_listen((uv_stream_t *)&w->listener, BACKLOG, on_connection);
+    }
+    if (r == 0)
+        r = uv_thread_create(&w->thread, run, w);
+    if (r != 0) {
+        dp_log(DP_LOG_ERROR, "worker_start_failed", DP_KV_INT("worker", w->index),
+               DP_KV_STR("reason", uv_strerror(r)));
+        return DP_EIO;
+    }
+    w->started = true;
+    return DP_OK;
+}
+
+void dp_worker_publish(struct dp_worker *w, struct dp_view *view)
+{
+    struct dp_view *old =
+        atomic_exchange_explicit(&w->slot, dp_view_ref(view), memory_order_acq_rel);
+    dp_view_unref(old);
+    (void)uv_async_send(&w->wake);
+}
+
+void dp_worker_drain(struct dp_worker *w)
+{
+    int was = DRAIN_NO;
+    if (!atomic_compare_exchange_strong(&w->drain_wanted, &was, DRAIN_POLITELY))
+        atomic_store_explicit(&w->drain_wanted, DRAIN_NOW, memory_order_release);
+    (void)uv_async_send(&w->wake);
+}
+
+bool dp_worker_done(const struct dp_worker *w)
+{
+    return atomic_load_explicit(&w->done, memory_order_acquire);
+}
+
+void dp_worker_destroy(struct dp_worker *w)
+{
+    if (w->started) {
+        (void)uv_thread_join(&w->thread);
+    } else {
+        uv_close((uv_handle_t *)&w->listener, NULL);
+        close_all(w);
+        (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    }
+    if (w->listen_fd >= 0)
+        (void)close(w->listen_fd);
+    dp_view_unref(atomic_exchange(&w->slot, NULL));
+    dp_engine_fini(&w->engine);
+    int r = uv_loop_close(&w->loop);
+    assert(r == 0);
+    (void)r;
+    free(w);
+}
+
+const struct dp_traffic *dp_worker_traffic(const struct dp_worker *w)
+{
+    return &w->traffic;
+}
