@@ -1,5 +1,5 @@
 /* The classes as one table: rows of sixteen bytes, the sum of the byte's dp_char_class bits in each
- * place. tests/http/test_chars.c derives every entry anew from the grammar. */
+ * place. tests/http/test_head.c derives every entry anew from the grammar. */
 #include "http/chars.h"
 
 /* clang-format off */

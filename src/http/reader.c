@@ -189,13 +189,14 @@ static enum dp_err parse_head(struct dp_reader *r)
 
 /* ---- the head's text ---- */
 
-/* Append to the text, which doubles up to the limit on heads. */
+/* Append to the text. It moves at most thrice on its way to a limit of 32 KiB: what it leaves
+ * behind in the arena is less than itself. */
 static bool gather(struct dp_reader *r, const char *p, size_t n)
 {
     if (n > r->text_cap - r->text_n) {
-        size_t cap = r->text_cap > 0 ? 2 * r->text_cap : TEXT_FIRST_BYTES;
+        size_t cap = r->text_cap > 0 ? 4 * r->text_cap : TEXT_FIRST_BYTES;
         while (cap < r->text_n + n)
-            cap *= 2;
+            cap *= 4;
         if (cap > r->limits.head_bytes)
             cap = r->limits.head_bytes;
         char *text = dp_arena_alloc(r->arena, cap);
