@@ -1,0 +1,173 @@
+/* The rules of core/failover.h, in the order in which a step applies them: note who was lost and
+ * who has been up, leave what is lost, return where the hold is over, then derive the routes. */
+#include "davenport/core/failover.h"
+
+#include <string.h>
+
+const char *dp_move_name(enum dp_move m)
+{
+    static const char *const names[] = {
+#define X(name, label) label,
+        DP_MOVE_TABLE(X)
+#undef X
+    };
+    return m <= DP_MOVE_REGAINED ? names[m] : "?";
+}
+
+void dp_failover_init(struct dp_failover_state *s)
+{
+    memset(s, 0, sizeof(*s));
+}
+
+static bool lost(const struct dp_failover_region *r)
+{
+    return r->health == DP_HEALTH_DOWN || r->draining;
+}
+
+static bool well(const struct dp_failover_region *r)
+{
+    return r->health == DP_HEALTH_UP && !r->draining;
+}
+
+/* Time 0 is "not up" in up_since_ns, so a clock that begins at 0 is off by one nanosecond. */
+static uint64_t mark(uint64_t now_ns)
+{
+    return now_ns ? now_ns : 1;
+}
+
+static void observe(struct dp_failover_state *s, const struct dp_failover_config *c,
+                    const struct dp_failover_region *regions, uint64_t now_ns)
+{
+    for (uint16_t i = 0; i < c->n_regions; i++) {
+        if (lost(&regions[i]))
+            s->unsettled[i] = true;
+        if (!well(&regions[i]))
+            s->up_since_ns[i] = 0;
+        else if (s->up_since_ns[i] == 0)
+            s->up_since_ns[i] = mark(now_ns);
+        if (s->up_since_ns[i] && now_ns >= s->up_since_ns[i] + c->hold_ns)
+            s->unsettled[i] = false;
+    }
+    if (s->forced && !lost(&regions[s->active]))
+        s->forced = false;
+}
+
+/* The best region but the active one: up and settled, else up, else not known to be lost; among
+ * equals the most preferred. */
+static uint16_t best_other(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                           const struct dp_failover_region *regions)
+{
+    uint16_t best = DP_NO_REGION;
+    int best_rank = 0;
+    for (uint16_t i = 0; i < c->n_regions; i++) {
+        if (i == s->active || lost(&regions[i]))
+            continue;
+        int rank = !well(&regions[i]) ? 1 : s->unsettled[i] ? 2 : 3;
+        if (rank > best_rank) {
+            best_rank = rank;
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* The most preferred settled region before the active one, or the one that will be. */
+static uint16_t failback_target(const struct dp_failover_state *s,
+                                const struct dp_failover_config *c, bool settled)
+{
+    uint16_t end = s->active == DP_NO_REGION ? 0 : s->active;
+    for (uint16_t i = 0; i < end && i < c->n_regions; i++) {
+        if (s->up_since_ns[i] && s->unsettled[i] != settled)
+            return i;
+    }
+    return DP_NO_REGION;
+}
+
+static void move_to(struct dp_failover_state *s, uint16_t to, enum dp_move move,
+                    struct dp_failover_decision *out)
+{
+    out->move = move;
+    out->after = to;
+    s->active = to;
+    s->pinned = false;
+    s->forced = false;
+}
+
+static bool must_leave(const struct dp_failover_state *s, const struct dp_failover_region *regions)
+{
+    return s->active == DP_NO_REGION || (lost(&regions[s->active]) && !s->forced);
+}
+
+static void leave(struct dp_failover_state *s, const struct dp_failover_config *c,
+                  const struct dp_failover_region *regions, struct dp_failover_decision *out)
+{
+    uint16_t to = best_other(s, c, regions);
+    if (s->active != DP_NO_REGION)
+        move_to(s, to, to == DP_NO_REGION ? DP_MOVE_LOST : DP_MOVE_FAILOVER, out);
+    else if (to != DP_NO_REGION)
+        move_to(s, to, DP_MOVE_REGAINED, out);
+}
+
+/* A region that is held may lack data, so a request that failed in the active region goes there
+ * only when no settled region is left to take it. */
+static void derive(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                   const struct dp_failover_region *regions, struct dp_failover_decision *out)
+{
+    bool settled_other = false;
+    for (uint16_t i = 0; i < c->n_regions; i++) {
+        if (i != s->active && !lost(&regions[i]) && !s->unsettled[i])
+            settled_other = true;
+    }
+    for (uint16_t i = 0; i < c->n_regions; i++) {
+        out->held[i] = i != s->active && !lost(&regions[i]) && s->unsettled[i];
+        if (i == s->active)
+            out->routes[i] = DP_ROUTE_OK;
+        else if (regions[i].health == DP_HEALTH_DOWN)
+            out->routes[i] = DP_ROUTE_DOWN;
+        else if (regions[i].draining || (out->held[i] && settled_other))
+            out->routes[i] = DP_ROUTE_BARRED;
+        else
+            out->routes[i] = DP_ROUTE_OK;
+    }
+    out->waiting = DP_NO_REGION;
+    if (c->automatic && !s->pinned)
+        out->waiting = failback_target(s, c, false);
+    if (out->waiting != DP_NO_REGION)
+        out->failback_at_ns = s->up_since_ns[out->waiting] + c->hold_ns;
+}
+
+void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_config *c,
+                      const struct dp_failover_region *regions, uint64_t now_ns,
+                      struct dp_failover_decision *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->before = s->active;
+    out->after = s->active;
+    observe(s, c, regions, now_ns);
+    if (must_leave(s, regions)) {
+        leave(s, c, regions, out);
+    } else if (c->automatic && !s->pinned) {
+        uint16_t to = failback_target(s, c, true);
+        if (to != DP_NO_REGION) {
+            out->held_ns = now_ns - s->up_since_ns[to];
+            move_to(s, to, DP_MOVE_FAILBACK, out);
+        }
+    }
+    derive(s, c, regions, out);
+}
+
+bool dp_failover_switch(struct dp_failover_state *s, const struct dp_failover_config *c,
+                        const struct dp_failover_region *regions, uint16_t target, bool force,
+                        uint64_t now_ns, struct dp_failover_decision *out)
+{
+    if (lost(&regions[target]) && !force)
+        return false;
+    memset(out, 0, sizeof(*out));
+    observe(s, c, regions, now_ns);
+    out->before = s->active;
+    move_to(s, target, s->active == target ? DP_MOVE_NONE : DP_MOVE_SWITCH, out);
+    s->pinned = true;
+    s->forced = lost(&regions[target]);
+    derive(s, c, regions, out);
+    return true;
+}

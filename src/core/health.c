@@ -1,0 +1,356 @@
+/* The state machine of core/health.h: an event first moves counters, then a table of rules, first
+ * match wins, says whether the counters amount to another state. */
+#include "davenport/core/health.h"
+
+#include <string.h>
+
+enum meaning { ALIVE, FAILED, DRAIN, NOTHING };
+
+static const struct {
+    const char *name;
+    enum meaning meaning;
+} kinds[] = {
+#define X(name, label, meaning) {label, meaning},
+    DP_PROBE_KIND_TABLE(X)
+#undef X
+};
+
+const char *dp_probe_kind_name(enum dp_probe_kind k)
+{
+    return k < DP_PROBE_KIND_COUNT ? kinds[k].name : "?";
+}
+
+bool dp_probe_kind_alive(enum dp_probe_kind k)
+{
+    return k < DP_PROBE_KIND_COUNT && (kinds[k].meaning == ALIVE || kinds[k].meaning == DRAIN);
+}
+
+const char *dp_health_name(enum dp_health h)
+{
+    static const char *const names[] = {"unknown", "up", "suspect", "down"};
+    return h <= DP_HEALTH_DOWN ? names[h] : "?";
+}
+
+const char *dp_health_signal_name(enum dp_health_signal s)
+{
+    static const char *const names[] = {
+#define X(name, label) label,
+        DP_HEALTH_SIGNAL_TABLE(X)
+#undef X
+    };
+    return s < DP_HEALTH_SIGNAL_COUNT ? names[s] : "?";
+}
+
+/* Counters saturate: they are compared with thresholds, and a wrap would forgive. */
+static uint32_t add(uint32_t a, uint64_t b)
+{
+    return b > UINT32_MAX - a ? UINT32_MAX : a + (uint32_t)b;
+}
+
+void dp_health_traffic_add(struct dp_health_traffic *t, enum dp_outcome o, uint64_t n)
+{
+    switch (o) {
+    case DP_OUTCOME_ANSWERED:
+        t->good = add(t->good, n);
+        break;
+    case DP_OUTCOME_CONNECT_REFUSED:
+    case DP_OUTCOME_CONNECT_TIMEOUT:
+    case DP_OUTCOME_NO_ANSWER:
+    case DP_OUTCOME_BAD_ANSWER:
+    case DP_OUTCOME_TRUNCATED:
+        t->unanswered = add(t->unanswered, n);
+        break;
+    case DP_OUTCOME_SERVER_ERROR:
+    case DP_OUTCOME_ANSWER_TIMEOUT:
+        t->errors = add(t->errors, n);
+        break;
+    case DP_OUTCOME_THROTTLED:
+    case DP_OUTCOME_CREDENTIALS:
+    case DP_OUTCOME_STALE:
+    case DP_OUTCOME_CLIENT_GONE:
+    case DP_OUTCOME_ABANDONED:
+    case DP_OUTCOME_COUNT:
+        break;
+    }
+}
+
+/* xorshift64*: good enough to keep a thousand probers apart, and the same everywhere. */
+static uint64_t next_random(uint64_t *x)
+{
+    *x ^= *x >> 12;
+    *x ^= *x << 25;
+    *x ^= *x >> 27;
+    return *x * UINT64_C(2685821657736338717);
+}
+
+static uint64_t with_jitter(uint64_t span_ns, uint32_t percent, uint64_t *random)
+{
+    uint64_t reach = span_ns / 100 * (percent > 100 ? 100 : percent);
+    if (reach == 0)
+        return span_ns;
+    return span_ns - reach + next_random(random) % (2 * reach + 1);
+}
+
+void dp_health_init(struct dp_health_state *s, const struct dp_health_config *c, uint64_t now_ns,
+                    uint64_t seed)
+{
+    memset(s, 0, sizeof(*s));
+    s->random = seed ? seed : UINT64_C(0x9E3779B97F4A7C15);
+    s->since_ns = now_ns;
+    s->probe_at_ns = now_ns;
+    if (c->jitter_percent && c->fast_ns)
+        s->probe_at_ns += next_random(&s->random) % c->fast_ns / 4;
+}
+
+/* Rules: whether the counters amount to it, and the evidence for people. */
+
+static bool evidence(struct dp_health_change *why, enum dp_health_signal signal, uint32_t count,
+                     uint32_t threshold)
+{
+    if (count < threshold || threshold == 0)
+        return false;
+    why->signal = signal;
+    why->count = count;
+    why->threshold = threshold;
+    return true;
+}
+
+typedef bool rule(const struct dp_health_state *s, const struct dp_health_config *c,
+                  uint64_t now_ns, struct dp_health_change *why);
+
+static bool probes_condemn(const struct dp_health_state *s, const struct dp_health_config *c,
+                           uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)now_ns;
+    return evidence(why, DP_HEALTH_SIGNAL_PROBES_FAILED, s->probes_failed, c->fall);
+}
+
+static bool unanswered_condemn(const struct dp_health_state *s, const struct dp_health_config *c,
+                               uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)now_ns;
+    return evidence(why, DP_HEALTH_SIGNAL_UNANSWERED, s->unanswered, c->traffic_failures);
+}
+
+static bool errors_condemn(const struct dp_health_state *s, const struct dp_health_config *c,
+                           uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)now_ns;
+    return s->probe_failing && evidence(why, DP_HEALTH_SIGNAL_ERRORS, add(s->unanswered, s->errors),
+                                        c->traffic_failures);
+}
+
+static bool probe_suspects(const struct dp_health_state *s, const struct dp_health_config *c,
+                           uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)c;
+    (void)now_ns;
+    return evidence(why, DP_HEALTH_SIGNAL_PROBES_FAILED, s->probes_failed, 1);
+}
+
+static bool unanswered_suspects(const struct dp_health_state *s, const struct dp_health_config *c,
+                                uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)c;
+    (void)now_ns;
+    return evidence(why, DP_HEALTH_SIGNAL_UNANSWERED, s->unanswered, 1);
+}
+
+static bool errors_suspect(const struct dp_health_state *s, const struct dp_health_config *c,
+                           uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)now_ns;
+    return evidence(why, DP_HEALTH_SIGNAL_ERRORS_ONLY, add(s->unanswered, s->errors),
+                    c->traffic_failures);
+}
+
+static bool first_good_probe(const struct dp_health_state *s, const struct dp_health_config *c,
+                             uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)c;
+    (void)now_ns;
+    return evidence(why, DP_HEALTH_SIGNAL_PROBES_PASSED, s->probes_passed, 1);
+}
+
+static bool traffic_held(const struct dp_health_state *s, const struct dp_health_config *c,
+                         uint64_t now_ns)
+{
+    return s->doubted_by_traffic && now_ns < s->last_bad_ns + c->traffic_hold_ns;
+}
+
+static bool probes_redeem(const struct dp_health_state *s, const struct dp_health_config *c,
+                          uint64_t now_ns, struct dp_health_change *why)
+{
+    return !traffic_held(s, c, now_ns) &&
+           evidence(why, DP_HEALTH_SIGNAL_PROBES_PASSED, s->probes_passed, c->rise);
+}
+
+/* Doubt by traffic alone ends by traffic too: the last outcome was good, and none was bad for a
+ * while. */
+static bool traffic_redeems(const struct dp_health_state *s, const struct dp_health_config *c,
+                            uint64_t now_ns, struct dp_health_change *why)
+{
+    if (!s->doubted_by_traffic || s->probe_failing || s->unanswered || s->errors)
+        return false;
+    return !traffic_held(s, c, now_ns) && evidence(why, DP_HEALTH_SIGNAL_REQUESTS_ANSWERED, 1, 1);
+}
+
+#define IN(state) (1u << DP_HEALTH_##state)
+
+static const struct {
+    unsigned from; /* mask of IN() */
+    enum dp_health to;
+    rule *applies;
+} rules[] = {
+    {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, probes_condemn},
+    {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, unanswered_condemn},
+    {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, errors_condemn},
+    {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, probe_suspects},
+    {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, unanswered_suspects},
+    {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, errors_suspect},
+    {IN(UNKNOWN), DP_HEALTH_UP, first_good_probe},
+    {IN(SUSPECT) | IN(DOWN), DP_HEALTH_UP, probes_redeem},
+    {IN(SUSPECT), DP_HEALTH_UP, traffic_redeems},
+};
+
+/* Counters. */
+
+static void take_probe(struct dp_health_state *s, enum dp_probe_kind kind,
+                       struct dp_health_actions *out)
+{
+    out->alarm_credentials = kind == DP_PROBE_CREDENTIALS && s->last_probe != DP_PROBE_CREDENTIALS;
+    s->last_probe = kind;
+    switch (kinds[kind].meaning) {
+    case ALIVE:
+        s->probes_passed = add(s->probes_passed, 1);
+        s->probes_failed = 0;
+        s->probe_failing = false;
+        break;
+    case FAILED:
+        s->probes_failed = add(s->probes_failed, 1);
+        s->probes_passed = 0;
+        s->probe_failing = true;
+        break;
+    case DRAIN: /* alive, but no step towards trust */
+        s->probes_passed = 0;
+        s->probes_failed = 0;
+        s->probe_failing = false;
+        break;
+    case NOTHING:
+        break;
+    }
+}
+
+static void take_traffic(struct dp_health_state *s, const struct dp_health_config *c,
+                         const struct dp_health_traffic *t, uint64_t now_ns)
+{
+    bool bad = t->unanswered || t->errors;
+    /* What ends while DOWN began before the endpoint was left: late news, and no way back. */
+    if (s->health == DP_HEALTH_DOWN)
+        return;
+    if (t->good || (bad && now_ns > s->last_bad_ns + c->traffic_hold_ns)) {
+        s->unanswered = 0;
+        s->errors = 0;
+    }
+    if (!bad)
+        return;
+    if (t->good && !t->unanswered)
+        return; /* errors among good answers are everyday life */
+    if (t->good) {
+        s->unanswered = 1; /* doubt, but no row that is known of */
+    } else {
+        s->unanswered = add(s->unanswered, t->unanswered);
+        s->errors = add(s->errors, t->errors);
+    }
+    s->last_bad_ns = now_ns;
+    if (s->health == DP_HEALTH_SUSPECT) {
+        s->doubted_by_traffic = true;
+        s->probes_passed = 0; /* only what passes after it counts */
+    }
+}
+
+/* Draining is asked for by one word and ended by `rise` good probes (or by going dark: then DOWN
+ * rules). */
+static bool drain_changes(struct dp_health_state *s, const struct dp_health_config *c,
+                          struct dp_health_change *why)
+{
+    bool asked = kinds[s->last_probe].meaning == DRAIN;
+    if (asked && !s->draining)
+        return evidence(why, DP_HEALTH_SIGNAL_DRAIN_ASKED, 1, 1);
+    if (s->draining && !asked)
+        return evidence(why, DP_HEALTH_SIGNAL_DRAIN_OVER, s->probes_passed, c->rise);
+    return false;
+}
+
+static void enter(struct dp_health_state *s, enum dp_health to, uint64_t now_ns)
+{
+    bool trusted = to == DP_HEALTH_UP;
+    s->doubted_by_traffic = !trusted && (s->unanswered || s->errors);
+    if (!trusted)
+        s->probes_passed = 0;
+    if (to != DP_HEALTH_SUSPECT) { /* the row was judged and is spent */
+        s->unanswered = 0;
+        s->errors = 0;
+    }
+    s->health = to;
+    s->since_ns = now_ns;
+}
+
+static bool in_doubt(const struct dp_health_state *s)
+{
+    return s->health != DP_HEALTH_UP || s->draining;
+}
+
+static void judge(struct dp_health_state *s, const struct dp_health_config *c, uint64_t now_ns,
+                  struct dp_health_actions *out)
+{
+    struct dp_health_change why = {.before = s->health,
+                                   .after = s->health,
+                                   .draining_before = s->draining,
+                                   .draining_after = s->draining,
+                                   .probe = s->last_probe};
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        if (!(rules[i].from & (1u << s->health)) || !rules[i].applies(s, c, now_ns, &why))
+            continue;
+        enter(s, rules[i].to, now_ns);
+        why.after = s->health;
+        break;
+    }
+    struct dp_health_change drain = why;
+    if (drain_changes(s, c, &drain)) {
+        s->draining = !s->draining;
+        why.draining_after = s->draining;
+        if (why.after == why.before) {
+            why.signal = drain.signal;
+            why.count = drain.count;
+            why.threshold = drain.threshold;
+        }
+    }
+    out->changed = why.before != why.after || why.draining_before != why.draining_after;
+    out->change = why;
+}
+
+void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
+                    const struct dp_health_event *e, uint64_t now_ns, struct dp_health_actions *out)
+{
+    bool doubt_before = in_doubt(s);
+    memset(out, 0, sizeof(*out));
+    switch (e->kind) {
+    case DP_HEALTH_PROBE:
+        take_probe(s, e->probe, out);
+        break;
+    case DP_HEALTH_TRAFFIC:
+        take_traffic(s, c, &e->traffic, now_ns);
+        break;
+    case DP_HEALTH_TICK:
+        break;
+    }
+    judge(s, c, now_ns, out);
+    if (e->kind == DP_HEALTH_PROBE) {
+        uint64_t span = in_doubt(s) ? c->fast_ns : c->interval_ns;
+        uint64_t due = e->probe_started_ns + with_jitter(span, c->jitter_percent, &s->random);
+        s->probe_at_ns = due > now_ns ? due : now_ns;
+    } else if (!doubt_before && in_doubt(s) && s->probe_at_ns > now_ns) {
+        s->probe_at_ns = now_ns;
+    }
+}
