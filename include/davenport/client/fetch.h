@@ -23,13 +23,17 @@ struct dp_fetch_request {
     const char *content_type;        /* NULL: none */
     uint32_t connect_timeout_ms, timeout_ms;
     uint32_t max_body_bytes; /* of the answer; past it DP_EBODYSIZE */
-    bool fresh_connection;   /* do not reuse a pooled one */
+    bool fresh_connection;   /* a connection of its own, closed afterwards */
+    /* Connect here whatever the URL's host resolves to (the name stays in Host and in TLS). NULL:
+     * resolve. */
+    const char *connect_ip; /* numeric, v4 or v6 */
+    uint16_t connect_port;
 };
 
 struct dp_fetch_result {
-    enum dp_err err;     /* DP_OK: an answer came, whatever its status */
-    const char *detail;  /* why, for people; valid during the callback */
-    uint16_t status;     /* 0 without an answer */
+    enum dp_err err;    /* DP_OK: an answer came, whatever its status */
+    const char *detail; /* why, for people; valid during the callback */
+    uint16_t status; /* 0 without an answer; with an error: of the head, when one came before it */
     struct dp_span body; /* valid during the callback */
     uint64_t connect_ns, first_byte_ns, total_ns;
     bool reused; /* the connection had been used before */
@@ -39,11 +43,14 @@ typedef void (*dp_fetch_done)(void *ctx, const struct dp_fetch_result *result);
 
 /* NULL when out of memory. */
 DP_MUST_USE struct dp_fetcher *dp_fetcher_new(uv_loop_t *loop);
-/* Cancels what is under way (their callbacks do not run). Handles close on the loop: run it once more; `done`
- * (may be NULL) tells when the memory is gone. */
+/* Cancels what is under way (their callbacks do not run). Handles close on the loop: run it once
+ * more; `done` (may be NULL) tells when the memory is gone. May be called from a request's
+ * callback. */
 void dp_fetcher_destroy(struct dp_fetcher *f, void (*done)(void *ctx), void *ctx);
 
-/* Strings are copied. `done` runs once, later, unless canceled. */
+/* Strings are copied. `done` runs once, later, unless canceled; the fetch is gone when it runs.
+ * Only http and https, no redirects, no proxy whatever the environment says.
+ * Errors: DP_EINVAL (the URL), DP_ENOMEM. */
 DP_MUST_USE enum dp_err dp_fetch_start(struct dp_fetcher *f, const struct dp_fetch_request *req,
                                        dp_fetch_done done, void *ctx, struct dp_fetch **out);
 void dp_fetch_cancel(struct dp_fetch *fetch);

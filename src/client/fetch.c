@@ -1,0 +1,492 @@
+/* libcurl's multi interface driven by libuv. curl says which sockets to watch (on_socket) and when
+ * to wake it (on_timer); both only arrange things with the loop. Requests end in `drain`, which
+ * runs on the loop after curl has returned, so a callback may start, cancel and destroy as it
+ * likes.
+ *
+ * Ownership: the fetcher lists its fetches; a fetch ends by completion, cancel or the fetcher's
+ * end. A watched socket's memory goes in its close callback; the fetcher's own after the last of
+ * them. */
+#include "davenport/client/fetch.h"
+
+#include "davenport/base/list.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <curl/curl.h>
+#include <uv.h>
+
+#define MAX_IDLE_CONNECTIONS 32L
+/* curl takes a time to live in seconds; CouchDB closes idle connections after 300 s. */
+#define MAX_IDLE_SECONDS 60L
+
+struct dp_fetcher {
+    uv_loop_t *loop;
+    CURLM *multi;
+    uv_timer_t timer;
+    struct dp_list fetches;
+    unsigned open_handles; /* uv handles whose close callback has not run */
+    bool dead;
+    void (*done)(void *ctx);
+    void *done_ctx;
+};
+
+struct dp_fetch {
+    struct dp_list node;
+    struct dp_fetcher *fetcher;
+    CURL *easy;
+    struct curl_slist *headers, *connect_to;
+    dp_fetch_done done;
+    void *ctx;
+    char *body;
+    size_t body_bytes, body_cap, max_body_bytes;
+    bool too_large, no_memory;
+    char error[CURL_ERROR_SIZE];
+};
+
+struct watch {
+    uv_poll_t poll;
+    struct dp_fetcher *fetcher;
+    curl_socket_t fd;
+};
+
+/* The loop's side. */
+
+static void maybe_free(struct dp_fetcher *f)
+{
+    if (!f->dead || f->open_handles)
+        return;
+    void (*done)(void *) = f->done;
+    void *ctx = f->done_ctx;
+    free(f);
+    curl_global_cleanup();
+    if (done)
+        done(ctx);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    struct dp_fetcher *f = h->data;
+    f->open_handles--;
+    maybe_free(f);
+}
+
+static void on_watch_closed(uv_handle_t *h)
+{
+    struct watch *w = h->data;
+    struct dp_fetcher *f = w->fetcher;
+    free(w);
+    f->open_handles--;
+    maybe_free(f);
+}
+
+static void drain(struct dp_fetcher *f);
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct watch *w = poll->data;
+    struct dp_fetcher *f = w->fetcher; /* w may be gone after the call */
+    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    int running;
+    if (events & (UV_READABLE | UV_DISCONNECT))
+        flags |= CURL_CSELECT_IN;
+    if (events & UV_WRITABLE)
+        flags |= CURL_CSELECT_OUT;
+    curl_multi_socket_action(f->multi, w->fd, flags, &running);
+    drain(f);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct dp_fetcher *f = timer->data;
+    int running;
+    curl_multi_socket_action(f->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    drain(f);
+}
+
+/* curl's side. */
+
+static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
+{
+    struct dp_fetcher *f = ctx;
+    (void)multi;
+    if (f->dead)
+        return 0;
+    if (timeout_ms < 0)
+        (void)uv_timer_stop(&f->timer);
+    else
+        (void)uv_timer_start(&f->timer, on_timeout, (uint64_t)timeout_ms, 0);
+    return 0;
+}
+
+static struct watch *watch_new(struct dp_fetcher *f, curl_socket_t fd)
+{
+    struct watch *w = calloc(1, sizeof(*w));
+    if (!w)
+        return NULL;
+    if (uv_poll_init_socket(f->loop, &w->poll, fd) != 0) {
+        free(w);
+        return NULL;
+    }
+    w->poll.data = w;
+    w->fetcher = f;
+    w->fd = fd;
+    f->open_handles++;
+    return w;
+}
+
+static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
+{
+    struct dp_fetcher *f = ctx;
+    struct watch *w = socket_ctx;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (w) {
+            (void)curl_multi_assign(f->multi, fd, NULL);
+            uv_close((uv_handle_t *)&w->poll, on_watch_closed);
+        }
+        return 0;
+    }
+    if (!w) {
+        w = watch_new(f, fd);
+        if (!w)
+            return -1;
+        (void)curl_multi_assign(f->multi, fd, w);
+    }
+    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+    return uv_poll_start(&w->poll, events, on_poll) == 0 ? 0 : -1;
+}
+
+static size_t on_body(char *p, size_t size, size_t count, void *ctx)
+{
+    struct dp_fetch *t = ctx;
+    size_t n = size * count;
+    if (n > t->max_body_bytes - t->body_bytes) {
+        t->too_large = true;
+        return 0;
+    }
+    if (n > t->body_cap - t->body_bytes) {
+        size_t cap = t->body_cap ? t->body_cap : 1024;
+        while (cap - t->body_bytes < n)
+            cap *= 2;
+        char *bigger = realloc(t->body, cap);
+        if (!bigger) {
+            t->no_memory = true;
+            return 0;
+        }
+        t->body = bigger;
+        t->body_cap = cap;
+    }
+    memcpy(t->body + t->body_bytes, p, n);
+    t->body_bytes += n;
+    return n;
+}
+
+/* A fetch. */
+
+static void fetch_free(struct dp_fetch *t)
+{
+    dp_list_remove(&t->node);
+    if (t->easy)
+        curl_easy_cleanup(t->easy);
+    curl_slist_free_all(t->headers);
+    curl_slist_free_all(t->connect_to);
+    free(t->body);
+    free(t);
+}
+
+static enum dp_err error_of(const struct dp_fetch *t, CURLcode code, uint16_t status)
+{
+    if (code == CURLE_OK)
+        return status ? DP_OK : DP_EBADRESPONSE;
+    if (t->too_large)
+        return DP_EBODYSIZE;
+    if (t->no_memory)
+        return DP_ENOMEM;
+    static const struct {
+        CURLcode code;
+        enum dp_err err;
+    } map[] = {
+        {CURLE_COULDNT_CONNECT, DP_ECONNECT},
+        {CURLE_INTERFACE_FAILED, DP_ECONNECT},
+        {CURLE_COULDNT_RESOLVE_HOST, DP_ERESOLVE},
+        {CURLE_COULDNT_RESOLVE_PROXY, DP_ERESOLVE},
+        {CURLE_OPERATION_TIMEDOUT, DP_ETIMEOUT},
+        {CURLE_GOT_NOTHING, DP_ECLOSED},
+        {CURLE_RECV_ERROR, DP_ERESET},
+        {CURLE_SEND_ERROR, DP_ERESET},
+        {CURLE_PARTIAL_FILE, DP_ETRUNCATED},
+        {CURLE_SSL_CONNECT_ERROR, DP_ETLS},
+        {CURLE_SSL_CERTPROBLEM, DP_ETLS},
+        {CURLE_SSL_CIPHER, DP_ETLS},
+        {CURLE_PEER_FAILED_VERIFICATION, DP_ETLS},
+        {CURLE_SSL_CACERT_BADFILE, DP_ETLS},
+        {CURLE_SSL_ISSUER_ERROR, DP_ETLS},
+        {CURLE_WEIRD_SERVER_REPLY, DP_EBADRESPONSE},
+        {CURLE_UNSUPPORTED_PROTOCOL, DP_EBADRESPONSE}, /* HTTP/0.9; other schemes never start */
+        {CURLE_BAD_CONTENT_ENCODING, DP_EBADRESPONSE},
+        {CURLE_OUT_OF_MEMORY, DP_ENOMEM},
+    };
+    for (size_t i = 0; i < DP_ARRAY_LEN(map); i++) {
+        if (map[i].code == code)
+            return map[i].err;
+    }
+    return DP_EIO;
+}
+
+static uint64_t time_of(CURL *easy, CURLINFO what)
+{
+    curl_off_t us = 0;
+    if (curl_easy_getinfo(easy, what, &us) != CURLE_OK || us < 0)
+        return 0;
+    return (uint64_t)us * 1000;
+}
+
+static const char *detail_of(const struct dp_fetch *t, CURLcode code)
+{
+    if (t->too_large)
+        return "the answer is larger than expected";
+    if (t->error[0])
+        return t->error;
+    return code == CURLE_OK ? "" : curl_easy_strerror(code);
+}
+
+static void complete(struct dp_fetch *t, CURLcode code)
+{
+    long status = 0, connects = 0;
+    (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
+    struct dp_fetch_result r = {
+        .status = status > 0 && status <= 999 ? (uint16_t)status : 0,
+        .body = {t->body, t->body_bytes},
+        .connect_ns = time_of(t->easy, CURLINFO_CONNECT_TIME_T),
+        .first_byte_ns = time_of(t->easy, CURLINFO_STARTTRANSFER_TIME_T),
+        .total_ns = time_of(t->easy, CURLINFO_TOTAL_TIME_T),
+        .reused = connects == 0,
+    };
+    r.err = error_of(t, code, r.status);
+    r.detail = detail_of(t, code);
+    (void)curl_multi_remove_handle(t->fetcher->multi, t->easy);
+    dp_list_remove(&t->node);
+    t->done(t->ctx, &r);
+    fetch_free(t);
+}
+
+static void drain(struct dp_fetcher *f)
+{
+    CURLMsg *msg;
+    int left;
+    /* The fetcher's memory outlives this turn of the loop, so `dead` may be read after a callback.
+     */
+    while (!f->dead && (msg = curl_multi_info_read(f->multi, &left)) != NULL) {
+        char *private = NULL;
+        CURLcode code = msg->data.result;
+        if (msg->msg != CURLMSG_DONE)
+            continue;
+        (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
+        complete((struct dp_fetch *)(void *)private, code);
+    }
+}
+
+/* Options of one request. The first that fails is remembered. */
+
+#define SET(option, value)                                                                         \
+    do {                                                                                           \
+        if (rc == CURLE_OK)                                                                        \
+            rc = curl_easy_setopt(e, (option), (value));                                           \
+    } while (0)
+
+static CURLcode set_transport(CURL *e, const struct dp_fetch_request *req)
+{
+    CURLcode rc = CURLE_OK;
+    SET(CURLOPT_URL, req->url);
+#if LIBCURL_VERSION_NUM >= 0x075500
+    SET(CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+    SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
+#if LIBCURL_VERSION_NUM >= 0x075700
+    SET(CURLOPT_QUICK_EXIT, 1L); /* a resolver's thread that hangs must not hold the loop */
+#endif
+    SET(CURLOPT_NOSIGNAL, 1L);
+    SET(CURLOPT_PROXY, "");
+    SET(CURLOPT_NOPROXY, "*");
+    SET(CURLOPT_FOLLOWLOCATION, 0L);
+    SET(CURLOPT_PATH_AS_IS, 1L);
+    SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)req->connect_timeout_ms);
+    SET(CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+    SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_SECONDS);
+    SET(CURLOPT_USERAGENT, "davenport");
+    if (req->fresh_connection) {
+        SET(CURLOPT_FRESH_CONNECT, 1L);
+        SET(CURLOPT_FORBID_REUSE, 1L);
+    }
+    return rc;
+}
+
+static CURLcode set_content(CURL *e, const struct dp_fetch_request *req)
+{
+    CURLcode rc = CURLE_OK;
+    if (req->username) {
+        SET(CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+        SET(CURLOPT_USERNAME, req->username);
+        SET(CURLOPT_PASSWORD, req->password ? req->password : "");
+    }
+    if (req->body.n) {
+        SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body.n);
+        SET(CURLOPT_COPYPOSTFIELDS, req->body.p);
+    }
+    if (req->method && strcmp(req->method, "HEAD") == 0)
+        SET(CURLOPT_NOBODY, 1L);
+    else if (req->method)
+        SET(CURLOPT_CUSTOMREQUEST, req->method);
+    else if (req->body.n)
+        SET(CURLOPT_CUSTOMREQUEST, "GET");
+    return rc;
+}
+
+static CURLcode set_fetch(CURL *e, struct dp_fetch *t)
+{
+    CURLcode rc = CURLE_OK;
+    SET(CURLOPT_PRIVATE, (void *)t);
+    SET(CURLOPT_WRITEFUNCTION, on_body);
+    SET(CURLOPT_WRITEDATA, (void *)t);
+    SET(CURLOPT_ERRORBUFFER, t->error);
+    SET(CURLOPT_HTTPHEADER, t->headers);
+    if (t->connect_to)
+        SET(CURLOPT_CONNECT_TO, t->connect_to);
+    return rc;
+}
+
+static bool append(struct curl_slist **list, const char *line)
+{
+    struct curl_slist *longer = curl_slist_append(*list, line);
+    if (!longer)
+        return false;
+    *list = longer;
+    return true;
+}
+
+static bool make_lists(struct dp_fetch *t, const struct dp_fetch_request *req)
+{
+    char line[512];
+    /* No Expect: 100-continue: a second of waiting for nothing. */
+    if (!append(&t->headers, "Accept: application/json") || !append(&t->headers, "Expect:"))
+        return false;
+    if (req->body.n || req->content_type) {
+        int n = snprintf(line, sizeof(line), "Content-Type: %s",
+                         req->content_type ? req->content_type : "application/json");
+        if (n < 0 || (size_t)n >= sizeof(line) || !append(&t->headers, line))
+            return false;
+    }
+    if (req->connect_ip) {
+        bool v6 = strchr(req->connect_ip, ':') != NULL;
+        int n = snprintf(line, sizeof(line), v6 ? "::[%s]:%u" : "::%s:%u", req->connect_ip,
+                         (unsigned)req->connect_port);
+        if (n < 0 || (size_t)n >= sizeof(line) || !append(&t->connect_to, line))
+            return false;
+    }
+    return true;
+}
+
+static bool url_is_http(const char *url)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < DP_ARRAY_LEN(schemes); i++) {
+        size_t n = strlen(schemes[i]);
+        if (dp_span_starts(dp_span_str(url), dp_span_str(schemes[i])) && url[n] != 0)
+            return true;
+    }
+    return false;
+}
+
+enum dp_err dp_fetch_start(struct dp_fetcher *f, const struct dp_fetch_request *req,
+                           dp_fetch_done done, void *ctx, struct dp_fetch **out)
+{
+    enum dp_err err = DP_ENOMEM;
+    if (!url_is_http(req->url))
+        return DP_EINVAL;
+    struct dp_fetch *t = calloc(1, sizeof(*t));
+    if (!t)
+        return DP_ENOMEM;
+    dp_list_init(&t->node);
+    t->fetcher = f;
+    t->done = done;
+    t->ctx = ctx;
+    t->max_body_bytes = req->max_body_bytes;
+    t->easy = curl_easy_init();
+    if (!t->easy || !make_lists(t, req))
+        goto fail;
+    CURLcode rc = set_transport(t->easy, req);
+    if (rc == CURLE_OK)
+        rc = set_content(t->easy, req);
+    if (rc == CURLE_OK)
+        rc = set_fetch(t->easy, t);
+    if (rc != CURLE_OK) {
+        err = rc == CURLE_OUT_OF_MEMORY ? DP_ENOMEM : DP_EINVAL;
+        goto fail;
+    }
+    if (curl_multi_add_handle(f->multi, t->easy) != CURLM_OK)
+        goto fail;
+    dp_list_push_back(&f->fetches, &t->node);
+    *out = t;
+    return DP_OK;
+fail:
+    fetch_free(t);
+    return err;
+}
+
+void dp_fetch_cancel(struct dp_fetch *t)
+{
+    (void)curl_multi_remove_handle(t->fetcher->multi, t->easy);
+    fetch_free(t);
+}
+
+/* The fetcher. */
+
+struct dp_fetcher *dp_fetcher_new(uv_loop_t *loop)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return NULL;
+    struct dp_fetcher *f = calloc(1, sizeof(*f));
+    if (!f)
+        goto fail;
+    f->multi = curl_multi_init();
+    if (!f->multi)
+        goto fail;
+    f->loop = loop;
+    dp_list_init(&f->fetches);
+    if (uv_timer_init(loop, &f->timer) != 0)
+        goto fail;
+    f->timer.data = f;
+    f->open_handles = 1;
+    (void)curl_multi_setopt(f->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    (void)curl_multi_setopt(f->multi, CURLMOPT_SOCKETDATA, f);
+    (void)curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    (void)curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f);
+    (void)curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, MAX_IDLE_CONNECTIONS);
+    (void)curl_multi_setopt(f->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
+    return f;
+fail:
+    if (f && f->multi)
+        (void)curl_multi_cleanup(f->multi);
+    free(f);
+    curl_global_cleanup();
+    return NULL;
+}
+
+void dp_fetcher_destroy(struct dp_fetcher *f, void (*done)(void *ctx), void *ctx)
+{
+    f->dead = true;
+    f->done = done;
+    f->done_ctx = ctx;
+    while (!dp_list_empty(&f->fetches))
+        dp_fetch_cancel(DP_CONTAINER_OF(f->fetches.next, struct dp_fetch, node));
+    /* Closes the pooled connections; on_socket lets go of what is still watched. */
+    (void)curl_multi_cleanup(f->multi);
+    uv_close((uv_handle_t *)&f->timer, on_timer_closed);
+}
