@@ -1,5 +1,5 @@
-/* The governor owns health: it probes, samples the workers' counters, decides through core/, publishes views
- * and writes the journal. All on the control thread unless said otherwise. */
+/* The governor owns health: it probes, samples the workers' counters, decides through core/,
+ * publishes views and writes the journal. All on the control thread unless said otherwise. */
 #ifndef DAVENPORT_CONTROL_GOVERNOR_H
 #define DAVENPORT_CONTROL_GOVERNOR_H
 
@@ -30,14 +30,15 @@ struct dp_control_config {
     uint16_t n_regions;
     struct dp_region_config regions[DP_MAX_REGIONS]; /* the order is the preference */
     /* probes */
-    const char *probe_path;       /* "/_up" */
-    uint32_t probe_interval_ms;   /* while all is well */
-    uint32_t probe_fast_ms;       /* on suspicion, and while a region is down */
+    const char *probe_path;     /* "/_up" */
+    uint32_t probe_interval_ms; /* while all is well */
+    uint32_t probe_fast_ms;     /* on suspicion, and while a region is down */
     uint32_t probe_timeout_ms;
     uint32_t probe_jitter_percent; /* of the interval, either way */
-    uint32_t fall, rise;          /* failures in a row to leave, successes in a row to trust again */
+    uint32_t fall, rise; /* failures in a row to leave, successes in a row to trust again */
     /* traffic evidence */
-    uint32_t traffic_failures; /* bad outcomes in a row (no good one between) that count as suspicion's end: down */
+    uint32_t traffic_failures; /* bad outcomes in a row (no good one between) that count as
+                                  suspicion's end: down */
     uint32_t sample_ms;        /* how often the workers' counters are read */
     /* coming back */
     enum dp_failback failback;
@@ -57,14 +58,15 @@ struct dp_region_status {
     const char *name, *url;
     enum dp_region_health health;
     bool active, held_down;
-    int64_t since_wall_ms;      /* of this state */
-    char why[DP_WHY_TEXT];      /* what brought it into this state, for people */
+    bool draining;         /* alive, and asks for no requests (maintenance) */
+    int64_t since_wall_ms; /* of this state */
+    char why[DP_WHY_TEXT]; /* what brought it into this state, for people */
     uint32_t probe_failures_in_row, probe_successes_in_row;
     int64_t last_probe_wall_ms; /* 0: none yet */
     uint16_t last_probe_status; /* HTTP status; 0: no answer */
     char last_probe[DP_WHY_TEXT];
-    double probe_ms;            /* last probe's total time; <0: none */
-    double latency_ms;          /* EWMA of real first-byte times; <0: none yet */
+    double probe_ms;   /* last probe's total time; <0: none */
+    double latency_ms; /* EWMA of real first-byte times; <0: none yet */
     uint64_t probes_ok, probes_failed;
     uint64_t outcomes[DP_OUTCOME_COUNT]; /* over all workers */
     uint64_t in_flight;
@@ -74,10 +76,11 @@ struct dp_status {
     uint64_t epoch;
     uint16_t n_regions;
     uint16_t active; /* DP_NO_REGION: none */
+    bool pinned;     /* an operator chose it: no failback undoes that */
     int64_t active_since_wall_ms;
     char why[DP_WHY_TEXT]; /* why traffic is where it is */
     enum dp_failback failback;
-    int64_t failback_at_wall_ms; /* when hold-down lets traffic return; 0: nothing is waiting */
+    int64_t failback_at_wall_ms;   /* when hold-down lets traffic return; 0: nothing is waiting */
     uint64_t failovers, failbacks; /* since the start */
     struct dp_region_status regions[DP_MAX_REGIONS];
 };
@@ -88,7 +91,8 @@ struct dp_governor_options {
     uv_loop_t *loop;
     const struct dp_clock *clock; /* NULL: the system's */
     const struct dp_control_config *config;
-    /* Called whenever there is a new view; the callee takes the references it needs. Also once from start. */
+    /* Called whenever there is a new view; the callee takes the references it needs. Also once from
+     * start. */
     void (*publish)(void *ctx, struct dp_view *view);
     void *publish_ctx;
     uint64_t seed; /* of the jitter */
@@ -101,21 +105,22 @@ struct dp_view *dp_governor_view(struct dp_governor *g);
 /* Begin to probe and to sample. `traffic`: one per worker, outliving the governor. */
 void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *traffic,
                        uint32_t n_workers);
-/* Any thread: look at the counters now. Coalesces. */
+/* Any thread, until destroy is called: look at the counters now. Coalesces. */
 void dp_governor_kick(struct dp_governor *g);
-/* Stops; handles close on the loop, `done` runs when the memory is gone. */
+/* Stops; handles close on the loop, `done` (may be NULL) runs when the memory is gone. Not from
+ * publish. */
 void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *ctx);
 
 void dp_governor_status(const struct dp_governor *g, struct dp_status *out);
 
-/* An operator moves the traffic. DP_EINVAL: no such region; DP_ENOREGION: it is down (unless force). *why for people.
- * actor and reason go to the journal. A switch to a less preferred region stays until the next switch or
- * until that region goes down, also in hold-down mode. */
+/* An operator moves the traffic. DP_EINVAL: no such region; DP_ENOREGION: it is down (unless
+ * force). *why for people. actor and reason go to the journal. A switch to a less preferred region
+ * stays until the next switch or until that region goes down, also in hold-down mode. */
 DP_MUST_USE enum dp_err dp_governor_switch(struct dp_governor *g, const char *region, bool force,
-                                           const char *actor, const char *reason,
-                                           const char **why);
+                                           const char *actor, const char *reason, const char **why);
 
-/* The last journal lines, oldest first, each without its newline: at most `max` spans, valid until the loop turns. */
+/* The last journal lines, oldest first, each without its newline: at most `max` spans, valid until
+ * the loop turns. */
 size_t dp_governor_events(const struct dp_governor *g, struct dp_span *lines, size_t max);
 
 #endif

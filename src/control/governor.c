@@ -1,0 +1,272 @@
+/* The governor's life and its ears: timers, the kick, probe results, operators. What follows from
+ * what they hear is governor_decide.c's. Everything on the control thread, but for
+ * dp_governor_kick.
+ *
+ *   new --> first view (borrowed by the app) --> start --> sampling and probing --> destroy -->
+ * done
+ *
+ * While it closes (`dead`) nothing is decided or published any more. */
+#include "control/governor_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Every entry from the loop passes here first: a stall must be known before anything is judged by
+ * time. */
+static uint64_t wake(struct dp_governor *g)
+{
+    uint64_t now = governor_now(g);
+    if (dp_lag_seen(&g->lag, now))
+        governor_record_stall(g);
+    return now;
+}
+
+static void look(struct dp_governor *g)
+{
+    uint64_t now = wake(g);
+    governor_sample(g, now);
+    governor_settle(g, now);
+}
+
+static void on_sample(uv_timer_t *timer)
+{
+    look(timer->data);
+}
+
+static void on_kick(uv_async_t *kick)
+{
+    struct dp_governor *g = kick->data;
+    if (g->started && !g->dead)
+        look(g);
+}
+
+/* A timeout that a stall of our own explains says nothing of the region: ask again. */
+static bool explained_by_stall(const struct dp_governor *g, const struct dp_probe_result *r)
+{
+    return r->kind == DP_PROBE_DARK && r->err == DP_ETIMEOUT &&
+           dp_lag_touches(&g->lag, r->started_ns);
+}
+
+static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result *r)
+{
+    struct dp_governor *g = ctx;
+    struct governor_endpoint *e = &g->endpoints[endpoint];
+    uint64_t now = wake(g);
+    if (explained_by_stall(g, r)) {
+        dp_log(DP_LOG_INFO, "probe_dropped", DP_KV_STR("region", g->config->regions[endpoint].name),
+               DP_KV_STR("reason", "the control loop was late"));
+        dp_prober_set(g->prober, endpoint, now);
+        return;
+    }
+    e->last_probe = *r;
+    e->last_probe_wall_ms = dp_clock_wall_ms(g->clock);
+    if (dp_probe_kind_alive(r->kind) || r->kind == DP_PROBE_THROTTLED)
+        e->probes_ok++;
+    else
+        e->probes_failed++;
+    dp_log(DP_LOG_DEBUG, "probe", DP_KV_STR("region", g->config->regions[endpoint].name),
+           DP_KV_STR("result", dp_probe_kind_name(r->kind)), DP_KV_STR("detail", r->detail));
+    const struct dp_health_event event = {
+        .kind = DP_HEALTH_PROBE, .probe = r->kind, .probe_started_ns = r->started_ns};
+    governor_step(g, endpoint, &event, now);
+}
+
+void dp_governor_kick(struct dp_governor *g)
+{
+    (void)uv_async_send(&g->kick);
+}
+
+/* Making one. */
+
+static const char *fault_of(const struct dp_control_config *c)
+{
+    if (c->n_regions == 0 || c->n_regions > DP_MAX_REGIONS)
+        return "there must be 1 to 16 regions";
+    if (c->fall == 0 || c->rise == 0)
+        return "fall and rise must be at least 1";
+    if (c->probe_interval_ms == 0 || c->probe_fast_ms == 0 || c->probe_timeout_ms == 0 ||
+        c->sample_ms == 0)
+        return "probe_interval_ms, probe_fast_ms, probe_timeout_ms and sample_ms must be at least "
+               "1";
+    if (c->probe_jitter_percent > 100)
+        return "probe_jitter_percent must be at most 100";
+    return NULL;
+}
+
+static void take_config(struct dp_governor *g, const struct dp_control_config *c)
+{
+    g->health_config = (struct dp_health_config){
+        .interval_ns = c->probe_interval_ms * DP_NS_PER_MS,
+        .fast_ns = c->probe_fast_ms * DP_NS_PER_MS,
+        .jitter_percent = c->probe_jitter_percent,
+        .fall = c->fall,
+        .rise = c->rise,
+        .traffic_failures = c->traffic_failures,
+        .traffic_hold_ns = DP_TRAFFIC_HOLD_MS * DP_NS_PER_MS,
+    };
+    g->failover_config = (struct dp_failover_config){
+        .n_regions = c->n_regions,
+        .automatic = c->failback == DP_FAILBACK_HOLD_DOWN,
+        .hold_ns = c->failback_hold_ms * DP_NS_PER_MS,
+    };
+}
+
+static void init_endpoints(struct dp_governor *g)
+{
+    uint64_t now = governor_now(g);
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        struct governor_endpoint *e = &g->endpoints[i];
+        /* Any odd multiplier: the endpoints' chances are apart, and the same in every run. */
+        uint64_t seed = g->opt.seed + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
+        dp_health_init(&e->health, &g->health_config, now, seed);
+        e->latency_ms = -1;
+        e->since_wall_ms = dp_clock_wall_ms(g->clock);
+        (void)snprintf(e->why, sizeof(e->why), "no probe has been answered yet");
+    }
+}
+
+static struct dp_prober *make_prober(struct dp_governor *g)
+{
+    struct dp_probe_target targets[DP_MAX_REGIONS];
+    const struct dp_control_config *c = g->config;
+    for (uint16_t i = 0; i < c->n_regions; i++)
+        targets[i] = (struct dp_probe_target){.url = c->regions[i].url,
+                                              .path = c->probe_path,
+                                              .username = c->regions[i].username,
+                                              .password = c->regions[i].password,
+                                              .addr = c->regions[i].addr};
+    return dp_prober_new(&(struct dp_prober_options){.loop = g->opt.loop,
+                                                     .clock = g->clock,
+                                                     .timeout_ms = c->probe_timeout_ms,
+                                                     .result = on_probe,
+                                                     .ctx = g},
+                         targets, c->n_regions);
+}
+
+enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_governor **out,
+                            const char **why)
+{
+    *why = fault_of(opt->config);
+    if (*why)
+        return DP_EINVAL;
+    *why = "out of memory";
+    struct dp_governor *g = calloc(1, sizeof(*g));
+    if (!g)
+        return DP_ENOMEM;
+    g->opt = *opt;
+    g->config = opt->config;
+    g->clock = opt->clock ? opt->clock : &dp_clock_system;
+    take_config(g, opt->config);
+    g->journal = dp_journal_new(opt->config->journal_path, g->clock);
+    if (!g->journal)
+        goto fail;
+    if (uv_async_init(opt->loop, &g->kick, on_kick) != 0) {
+        *why = "no file descriptor left for the loop";
+        goto fail;
+    }
+    (void)uv_timer_init(opt->loop, &g->sample); /* cannot fail */
+    g->kick.data = g;
+    g->sample.data = g;
+    init_endpoints(g);
+    governor_first_view(g);
+    (void)snprintf(g->why, sizeof(g->why),
+                   "the first in the configured order; nothing is known yet");
+    g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
+    g->prober = make_prober(g);
+    if (!g->prober) {
+        dp_governor_destroy(g, NULL, NULL);
+        return DP_ENOMEM;
+    }
+    *why = NULL;
+    *out = g;
+    return DP_OK;
+fail:
+    dp_journal_free(g->journal);
+    free(g);
+    return DP_ENOMEM;
+}
+
+struct dp_view *dp_governor_view(struct dp_governor *g)
+{
+    return g->view;
+}
+
+void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *traffic,
+                       uint32_t n_workers)
+{
+    uint64_t now = governor_now(g);
+    g->traffic = traffic;
+    g->n_workers = n_workers;
+    g->started = true;
+    dp_lag_init(&g->lag, g->config->sample_ms * DP_NS_PER_MS, DP_STALL_LIMIT_NS, now);
+    init_endpoints(g);
+    governor_record_plain(g, "started");
+    if (g->opt.publish)
+        g->opt.publish(g->opt.publish_ctx, g->view);
+    for (uint16_t i = 0; i < g->config->n_regions; i++)
+        dp_prober_set(g->prober, i, g->endpoints[i].health.probe_at_ns);
+    (void)uv_timer_start(&g->sample, on_sample, g->config->sample_ms, g->config->sample_ms);
+}
+
+/* The end. */
+
+static void closed(struct dp_governor *g)
+{
+    if (--g->open)
+        return;
+    void (*done)(void *) = g->done;
+    void *ctx = g->done_ctx;
+    dp_journal_free(g->journal);
+    dp_view_unref(g->view);
+    free(g);
+    if (done)
+        done(ctx);
+}
+
+static void on_handle_closed(uv_handle_t *h)
+{
+    closed(h->data);
+}
+
+static void on_prober_closed(void *ctx)
+{
+    closed(ctx);
+}
+
+void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *ctx)
+{
+    if (g->started)
+        governor_record_plain(g, "stopped");
+    g->dead = true;
+    g->done = done;
+    g->done_ctx = ctx;
+    g->open = 2;
+    uv_close((uv_handle_t *)&g->sample, on_handle_closed);
+    uv_close((uv_handle_t *)&g->kick, on_handle_closed);
+    if (g->prober) {
+        g->open++;
+        dp_prober_destroy(g->prober, on_prober_closed, g);
+    }
+}
+
+/* Operators. */
+
+enum dp_err dp_governor_switch(struct dp_governor *g, const char *region, bool force,
+                               const char *actor, const char *reason, const char **why)
+{
+    const struct governor_order order = {
+        .actor = actor ? actor : "operator", .reason = reason ? reason : "", .force = force};
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        if (strcmp(g->config->regions[i].name, region) != 0)
+            continue;
+        if (governor_obey(g, i, &order, governor_now(g)))
+            return DP_OK;
+        *why = g->endpoints[i].health.draining && g->endpoints[i].health.health != DP_HEALTH_DOWN
+                   ? "the region asks to be drained; force it to use it all the same"
+                   : "the region is down; force it to use it all the same";
+        return DP_ENOREGION;
+    }
+    *why = "there is no region of this name";
+    return DP_EINVAL;
+}

@@ -1,0 +1,148 @@
+/* From evidence to views: steps the pure cores, and when the routing changed makes a new view of
+ * it. */
+#include "control/governor_state.h"
+
+#include <string.h>
+
+static void regions_now(const struct dp_governor *g, struct dp_failover_region *out)
+{
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        const struct dp_health_state *h = &g->endpoints[i].health;
+        out[i] = (struct dp_failover_region){.health = h->health, .draining = h->draining};
+    }
+}
+
+static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
+{
+    struct dp_view *v = dp_view_new();
+    v->epoch = epoch;
+    v->active = g->decision.after;
+    v->n_regions = g->config->n_regions;
+    v->n_endpoints = g->config->n_regions;
+    v->retry_after_s = g->config->retry_after_s;
+    for (uint16_t i = 0; i < v->n_regions; i++) {
+        const struct dp_region_config *r = &g->config->regions[i];
+        v->regions[i] = (struct dp_view_region){r->name, g->decision.routes[i]};
+        v->endpoints[i] = (struct dp_view_endpoint){.region = i,
+                                                    .state = g->decision.routes[i],
+                                                    .addr = r->addr,
+                                                    .pool_epoch = g->endpoints[i].pool_epoch,
+                                                    .host = r->host};
+    }
+    return v;
+}
+
+static bool routes_same(const struct dp_governor *g)
+{
+    const struct dp_view *v = g->view;
+    if (v->active != g->decision.after)
+        return false;
+    for (uint16_t i = 0; i < v->n_regions; i++) {
+        if (v->regions[i].state != g->decision.routes[i] ||
+            v->endpoints[i].pool_epoch != g->endpoints[i].pool_epoch)
+            return false;
+    }
+    return true;
+}
+
+/* Above every epoch that was ever told: of this life, and of the journal's earlier ones. */
+static uint64_t next_epoch(const struct dp_governor *g)
+{
+    uint64_t told = dp_journal_last_epoch(g->journal);
+    uint64_t ours = g->view ? g->view->epoch : 0;
+    return (told > ours ? told : ours) + 1;
+}
+
+static void publish_if_changed(struct dp_governor *g)
+{
+    if (routes_same(g))
+        return;
+    struct dp_view *old = g->view;
+    g->view = view_of(g, next_epoch(g));
+    if (g->started && g->opt.publish)
+        g->opt.publish(g->opt.publish_ctx, g->view);
+    dp_view_unref(old);
+}
+
+void governor_first_view(struct dp_governor *g)
+{
+    struct dp_failover_region regions[DP_MAX_REGIONS];
+    dp_failover_init(&g->failover);
+    regions_now(g, regions);
+    dp_failover_step(&g->failover, &g->failover_config, regions, governor_now(g), &g->decision);
+    g->view = view_of(g, next_epoch(g));
+}
+
+/* Carry a decision out: publish first, tell afterwards, the cause before its effect. */
+static void carry_out(struct dp_governor *g, const struct dp_failover_decision *d,
+                      const struct governor_cause *cause)
+{
+    bool held_before[DP_MAX_REGIONS];
+    memcpy(held_before, g->decision.held, sizeof(held_before));
+    g->decision = *d;
+    if (cause->change)
+        governor_explain_health(g, cause);
+    if (d->move != DP_MOVE_NONE) {
+        g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
+        g->failovers += d->move == DP_MOVE_FAILOVER;
+        g->failbacks += d->move == DP_MOVE_FAILBACK;
+    }
+    if (d->move != DP_MOVE_NONE || cause->order)
+        governor_explain_move(g, d, cause);
+    publish_if_changed(g);
+    if (cause->change)
+        governor_record_health(g, cause);
+    if (d->move != DP_MOVE_NONE || cause->order)
+        governor_record_move(g, d, cause);
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        if (held_before[i] != d->held[i] && d->before == d->after)
+            governor_record_hold(g, i);
+    }
+}
+
+static void settle(struct dp_governor *g, const struct governor_cause *cause, uint64_t now_ns)
+{
+    struct dp_failover_region regions[DP_MAX_REGIONS];
+    struct dp_failover_decision d;
+    regions_now(g, regions);
+    dp_failover_step(&g->failover, &g->failover_config, regions, now_ns, &d);
+    carry_out(g, &d, cause);
+}
+
+void governor_settle(struct dp_governor *g, uint64_t now_ns)
+{
+    settle(g, &(struct governor_cause){0}, now_ns);
+}
+
+bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,
+                   uint64_t now_ns)
+{
+    struct dp_failover_region regions[DP_MAX_REGIONS];
+    struct dp_failover_decision d;
+    regions_now(g, regions);
+    if (!dp_failover_switch(&g->failover, &g->failover_config, regions, target, order->force,
+                            now_ns, &d))
+        return false;
+    carry_out(g, &d, &(struct governor_cause){.order = order});
+    return true;
+}
+
+void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_health_event *e,
+                   uint64_t now_ns)
+{
+    struct governor_endpoint *ep = &g->endpoints[endpoint];
+    struct dp_health_actions actions;
+    uint64_t due = ep->health.probe_at_ns;
+    dp_health_step(&ep->health, &g->health_config, e, now_ns, &actions);
+    if (ep->health.probe_at_ns != due)
+        dp_prober_set(g->prober, endpoint, ep->health.probe_at_ns);
+    if (actions.alarm_credentials)
+        governor_record_credentials(g, endpoint);
+    if (!actions.changed)
+        return;
+    const struct dp_health_change *c = &actions.change;
+    /* What was connected before it fell, or before it came back, is not to be trusted. */
+    if (c->before != c->after && (c->before == DP_HEALTH_DOWN || c->after == DP_HEALTH_DOWN))
+        ep->pool_epoch++;
+    settle(g, &(struct governor_cause){.endpoint = endpoint, .change = c}, now_ns);
+}

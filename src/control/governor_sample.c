@@ -1,0 +1,73 @@
+/* The way up: counters of all workers, as differences since the last look. */
+#include "control/governor_state.h"
+
+#include <string.h>
+
+/* The latency estimate forgets with this time constant, however often it is fed. */
+#define LATENCY_TAU_S 10.0
+
+static void read_totals(const struct dp_governor *g, uint16_t endpoint, struct governor_totals *t)
+{
+    memset(t, 0, sizeof(*t));
+    for (uint32_t w = 0; w < g->n_workers; w++) {
+        const struct dp_traffic_endpoint *e = &g->traffic[w]->endpoints[endpoint];
+        for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++)
+            t->outcomes[o] += dp_counter_get(&e->outcomes[o]);
+        for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
+            t->answers += dp_counter_get(&e->first_byte[b]);
+        t->first_byte_ns += dp_counter_get(&e->first_byte_ns);
+        t->in_flight += dp_counter_get(&e->in_flight);
+    }
+}
+
+/* The weight of news grows with the time it stands for: dt / (tau + dt), the discrete form of an
+ * exponential decay. The time that nothing came in counts for at most one tau. */
+static void feed_latency(struct governor_endpoint *e, const struct governor_totals *now,
+                         uint64_t now_ns)
+{
+    uint64_t answers = now->answers - e->totals.answers;
+    uint64_t sum_ns = now->first_byte_ns - e->totals.first_byte_ns;
+    if (answers == 0)
+        return;
+    double mean_ms = (double)sum_ns / (double)answers / 1e6;
+    double dt = (double)(now_ns - e->latency_at_ns) / 1e9;
+    if (dt > LATENCY_TAU_S)
+        dt = LATENCY_TAU_S;
+    if (e->latency_ms < 0)
+        e->latency_ms = mean_ms;
+    else
+        e->latency_ms += (mean_ms - e->latency_ms) * dt / (LATENCY_TAU_S + dt);
+    e->latency_at_ns = now_ns;
+}
+
+static struct dp_health_traffic take_difference(struct governor_endpoint *e,
+                                                const struct governor_totals *now)
+{
+    struct dp_health_traffic t = {0};
+    for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++)
+        dp_health_traffic_add(&t, (enum dp_outcome)o, now->outcomes[o] - e->totals.outcomes[o]);
+    e->totals = *now;
+    return t;
+}
+
+void governor_sample(struct dp_governor *g, uint64_t now_ns)
+{
+    bool doubtful = dp_lag_recent(&g->lag, now_ns, DP_STALL_GRACE_NS);
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        struct governor_endpoint *e = &g->endpoints[i];
+        struct governor_totals now;
+        read_totals(g, i, &now);
+        feed_latency(e, &now, now_ns);
+        struct dp_health_event event = {.kind = DP_HEALTH_TICK};
+        struct dp_health_traffic t = take_difference(e, &now);
+        if (doubtful) { /* we slept, and so perhaps did the workers: their timeouts prove nothing */
+            t.unanswered = 0;
+            t.errors = 0;
+        }
+        if (t.good || t.unanswered || t.errors) {
+            event.kind = DP_HEALTH_TRAFFIC;
+            event.traffic = t;
+        }
+        governor_step(g, i, &event, now_ns);
+    }
+}

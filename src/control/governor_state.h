@@ -1,0 +1,127 @@
+/* What the governor's files share. The flow is one way:
+ *
+ *     probe results, counter samples, time, operators
+ *        --> core/health step      (one endpoint)
+ *        --> governor_settle       core/failover step, new view if routing changed, publish
+ *        --> governor_record_*     journal and log, after the publish: a slow disk must not delay a
+ * failover
+ *
+ * A region has one endpoint for now, with the region's index. */
+#ifndef DAVENPORT_CONTROL_GOVERNOR_STATE_H
+#define DAVENPORT_CONTROL_GOVERNOR_STATE_H
+
+#include "davenport/control/governor.h"
+#include "davenport/core/failover.h"
+#include "davenport/core/health.h"
+
+#include "control/journal.h"
+#include "control/lag.h"
+#include "control/prober.h"
+
+#include <uv.h>
+
+/* How long a probe cannot clear what traffic saw. */
+#define DP_TRAFFIC_HOLD_MS 5000
+/* A loop later than this was asleep; for as long afterwards, traffic's bad news may be of our
+ * making. */
+#define DP_STALL_LIMIT_NS DP_NS_PER_S
+#define DP_STALL_GRACE_NS DP_NS_PER_S
+
+/* Cumulative counters of one endpoint, summed over the workers. */
+struct governor_totals {
+    uint64_t outcomes[DP_OUTCOME_COUNT];
+    uint64_t answers, first_byte_ns;
+    uint64_t in_flight;
+};
+
+struct governor_endpoint {
+    struct dp_health_state health;
+    uint32_t pool_epoch;
+    struct governor_totals totals; /* as last sampled */
+    double latency_ms;             /* EWMA; <0: none yet */
+    uint64_t latency_at_ns;
+    struct dp_probe_result last_probe;
+    int64_t last_probe_wall_ms; /* 0: none yet */
+    uint64_t probes_ok, probes_failed;
+    int64_t since_wall_ms; /* of the health or draining state */
+    char why[DP_WHY_TEXT];
+};
+
+struct dp_governor {
+    struct dp_governor_options opt;
+    const struct dp_control_config *config;
+    const struct dp_clock *clock;
+    struct dp_health_config health_config;
+    struct dp_failover_config failover_config;
+    struct dp_failover_state failover;
+    struct dp_failover_decision decision; /* the last one */
+    struct governor_endpoint endpoints[DP_MAX_REGIONS];
+    struct dp_view *view;
+    struct dp_journal *journal;
+    struct dp_prober *prober;
+    struct dp_lag lag;
+    const struct dp_traffic *const *traffic;
+    uint32_t n_workers;
+    uv_timer_t sample;
+    uv_async_t kick;
+    unsigned open; /* handles and parts that still close */
+    bool started, dead;
+    void (*done)(void *ctx);
+    void *done_ctx;
+    int64_t active_since_wall_ms;
+    char why[DP_WHY_TEXT];
+    uint64_t failovers, failbacks;
+};
+
+/* An operator moves the traffic. */
+struct governor_order {
+    const char *actor, *reason;
+    bool force;
+};
+
+/* What a decision followed from: a change of one endpoint's health, an order, or, all zero, time
+ * alone. */
+struct governor_cause {
+    uint16_t endpoint; /* of `change` */
+    const struct dp_health_change *change;
+    const struct governor_order *order;
+};
+
+static inline uint64_t governor_now(const struct dp_governor *g)
+{
+    return dp_clock_mono_ns(g->clock);
+}
+
+/* governor_decide.c */
+
+/* The first view and epoch. */
+void governor_first_view(struct dp_governor *g);
+/* Feed one event to one endpoint's health and follow up what comes of it. */
+void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_health_event *e,
+                   uint64_t now_ns);
+/* Let time pass for the failover rules. */
+void governor_settle(struct dp_governor *g, uint64_t now_ns);
+/* False: the target is lost and force is not set. */
+bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,
+                   uint64_t now_ns);
+
+/* governor_record.c. explain: put words into the state, for people. record: lines for the journal
+ * and the log, with the epoch of the view at that time. */
+
+void governor_record_plain(struct dp_governor *g, const char *event);
+void governor_record_stall(struct dp_governor *g);
+void governor_record_credentials(struct dp_governor *g, uint16_t endpoint);
+void governor_record_hold(struct dp_governor *g, uint16_t region);
+void governor_explain_health(struct dp_governor *g, const struct governor_cause *cause);
+void governor_record_health(struct dp_governor *g, const struct governor_cause *cause);
+void governor_explain_move(struct dp_governor *g, const struct dp_failover_decision *d,
+                           const struct governor_cause *cause);
+void governor_record_move(struct dp_governor *g, const struct dp_failover_decision *d,
+                          const struct governor_cause *cause);
+
+/* governor_sample.c */
+
+/* Read the workers' counters and feed the differences to health. */
+void governor_sample(struct dp_governor *g, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,68 @@
+/* What the governor shows of itself. */
+#include "control/governor_state.h"
+
+#include <string.h>
+
+const char *dp_region_health_name(enum dp_region_health h)
+{
+    return dp_health_name((enum dp_health)h);
+}
+
+_Static_assert((int)DP_REGION_UNKNOWN == (int)DP_HEALTH_UNKNOWN &&
+                   (int)DP_REGION_UP == (int)DP_HEALTH_UP &&
+                   (int)DP_REGION_SUSPECT == (int)DP_HEALTH_SUSPECT &&
+                   (int)DP_REGION_DOWN == (int)DP_HEALTH_DOWN,
+               "a region's words are an endpoint's");
+
+static void region_status(const struct dp_governor *g, uint16_t i, struct dp_region_status *out)
+{
+    const struct governor_endpoint *e = &g->endpoints[i];
+    out->name = g->config->regions[i].name;
+    out->url = g->config->regions[i].url;
+    out->health = (enum dp_region_health)e->health.health;
+    out->active = i == g->decision.after;
+    out->held_down = g->decision.held[i];
+    out->draining = e->health.draining;
+    out->since_wall_ms = e->since_wall_ms;
+    memcpy(out->why, e->why, sizeof(out->why));
+    out->probe_failures_in_row = e->health.probes_failed;
+    out->probe_successes_in_row = e->health.probes_passed;
+    out->last_probe_wall_ms = e->last_probe_wall_ms;
+    out->last_probe_status = e->last_probe.status;
+    memcpy(out->last_probe, e->last_probe.detail, sizeof(e->last_probe.detail));
+    out->probe_ms = e->last_probe_wall_ms ? (double)e->last_probe.total_ns / 1e6 : -1;
+    out->latency_ms = e->latency_ms;
+    out->probes_ok = e->probes_ok;
+    out->probes_failed = e->probes_failed;
+    memcpy(out->outcomes, e->totals.outcomes, sizeof(out->outcomes));
+    out->in_flight = e->totals.in_flight;
+}
+
+_Static_assert(DP_PROBE_DETAIL <= DP_WHY_TEXT, "a probe's detail fits the status");
+
+void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
+{
+    uint64_t now = governor_now(g);
+    memset(out, 0, sizeof(*out));
+    out->epoch = g->view->epoch;
+    out->n_regions = g->config->n_regions;
+    out->active = g->decision.after;
+    out->pinned = g->failover.pinned;
+    out->active_since_wall_ms = g->active_since_wall_ms;
+    memcpy(out->why, g->why, sizeof(out->why));
+    out->failback = g->config->failback;
+    if (g->decision.waiting != DP_NO_REGION) {
+        uint64_t at = g->decision.failback_at_ns;
+        uint64_t wait_ms = at > now ? (at - now) / DP_NS_PER_MS : 0;
+        out->failback_at_wall_ms = dp_clock_wall_ms(g->clock) + (int64_t)wait_ms;
+    }
+    out->failovers = g->failovers;
+    out->failbacks = g->failbacks;
+    for (uint16_t i = 0; i < out->n_regions; i++)
+        region_status(g, i, &out->regions[i]);
+}
+
+size_t dp_governor_events(const struct dp_governor *g, struct dp_span *lines, size_t max)
+{
+    return dp_journal_lines(g->journal, lines, max);
+}

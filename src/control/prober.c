@@ -1,0 +1,238 @@
+/* One timer and at most one request under way for each endpoint.
+ *
+ * A refused key: CouchDB 3.4 locks a user out for minutes after a few wrong passwords from one
+ * address, on /_up too. So after a 401 or 403 the prober asks without its credentials for a while:
+ * /_up needs none, and knocking on would harm the application that uses the same account from this
+ * host. */
+#include "control/prober.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <uv.h>
+
+#define MAX_ANSWER_BYTES  65536
+#define KEYS_HELD_BACK_NS (300 * DP_NS_PER_S)
+
+struct slot {
+    struct dp_prober *prober;
+    uint16_t endpoint;
+    uv_timer_t timer;
+    struct dp_fetch *fetch; /* under way, or NULL */
+    uint64_t due_ns;
+    bool waiting; /* due_ns holds a probe that has not begun */
+    uint64_t started_ns, n_started;
+    uint64_t no_keys_until_ns; /* 0: credentials are used */
+    bool without_keys;         /* of the probe under way */
+    char *url, *username, *password;
+    struct dp_addr addr;
+};
+
+struct dp_prober {
+    struct dp_prober_options opt;
+    struct dp_fetcher *fetcher;
+    unsigned open; /* timers, and the fetcher, that still close */
+    bool dead;
+    void (*done)(void *ctx);
+    void *done_ctx;
+    uint16_t n;
+    struct slot slots[DP_MAX_ENDPOINTS];
+};
+
+static uint64_t now_ns(const struct dp_prober *p)
+{
+    return dp_clock_mono_ns(p->opt.clock);
+}
+
+static void arm(struct slot *s);
+
+static const char *why_dark(enum dp_err err, const struct dp_fetch_result *r, uint32_t timeout_ms,
+                            char *buf, size_t cap)
+{
+    if (err == DP_ETIMEOUT) {
+        (void)snprintf(buf, cap, "no answer within %" PRIu32 " ms", timeout_ms);
+        return buf;
+    }
+    return r->detail && r->detail[0] ? r->detail : dp_err_info(err)->reason;
+}
+
+static void describe(const struct slot *s, const struct dp_fetch_result *r,
+                     struct dp_probe_result *out)
+{
+    char word[DP_PROBE_WORD], text[64];
+    out->kind = dp_probe_classify(r->err, r->status, r->body, word);
+    if (r->err != DP_OK)
+        (void)snprintf(out->detail, sizeof(out->detail), "%s%s",
+                       why_dark(r->err, r, s->prober->opt.timeout_ms, text, sizeof(text)),
+                       r->status ? ", after the answer had begun" : "");
+    else
+        (void)snprintf(out->detail, sizeof(out->detail), "%" PRIu16 "%s%s%s in %.1f ms", r->status,
+                       word[0] ? " (" : "", word, word[0] ? ")" : "", (double)r->total_ns / 1e6);
+}
+
+static void on_answer(void *ctx, const struct dp_fetch_result *r)
+{
+    struct slot *s = ctx;
+    struct dp_prober *p = s->prober;
+    struct dp_probe_result out = {.err = r->err,
+                                  .status = r->err == DP_OK ? r->status : 0,
+                                  .reused = r->reused,
+                                  .without_keys = s->without_keys,
+                                  .started_ns = s->started_ns,
+                                  .total_ns = r->total_ns};
+    s->fetch = NULL;
+    describe(s, r, &out);
+    if (out.kind == DP_PROBE_CREDENTIALS && s->username && !s->without_keys)
+        s->no_keys_until_ns = now_ns(p) + KEYS_HELD_BACK_NS;
+    p->opt.result(p->opt.ctx, s->endpoint, &out);
+    if (!p->dead && s->waiting)
+        arm(s);
+}
+
+/* The request could not even be made (no memory): reported later, as everything is. */
+static void on_failed_start(uv_timer_t *timer)
+{
+    struct slot *s = timer->data;
+    struct dp_fetch_result r = {.err = DP_ENOMEM, .detail = "the probe could not be started"};
+    on_answer(s, &r);
+}
+
+static void start(struct slot *s)
+{
+    struct dp_prober *p = s->prober;
+    s->waiting = false;
+    s->started_ns = now_ns(p);
+    s->n_started++;
+    s->without_keys = s->username && s->started_ns < s->no_keys_until_ns;
+    struct dp_fetch_request req = {
+        .url = s->url,
+        .username = s->without_keys ? NULL : s->username,
+        .password = s->without_keys ? NULL : s->password,
+        .connect_timeout_ms = p->opt.timeout_ms,
+        .timeout_ms = p->opt.timeout_ms,
+        .max_body_bytes = MAX_ANSWER_BYTES,
+        .fresh_connection = s->n_started % 2 == 1,
+        .connect_ip = s->addr.ip[0] ? s->addr.ip : NULL,
+        .connect_port = s->addr.port,
+    };
+    if (dp_fetch_start(p->fetcher, &req, on_answer, s, &s->fetch) != DP_OK)
+        (void)uv_timer_start(&s->timer, on_failed_start, p->opt.timeout_ms, 0);
+}
+
+static void on_due(uv_timer_t *timer)
+{
+    struct slot *s = timer->data;
+    if (s->waiting && !s->fetch)
+        start(s);
+}
+
+static void arm(struct slot *s)
+{
+    uint64_t now = now_ns(s->prober);
+    uint64_t wait_ns = s->due_ns > now ? s->due_ns - now : 0;
+    uv_update_time(s->prober->opt.loop);
+    (void)uv_timer_start(&s->timer, on_due, (wait_ns + DP_NS_PER_MS - 1) / DP_NS_PER_MS, 0);
+}
+
+void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns)
+{
+    struct slot *s = &p->slots[endpoint];
+    if (p->dead || (s->waiting && s->due_ns == at_ns))
+        return;
+    s->due_ns = at_ns;
+    s->waiting = true;
+    if (!s->fetch)
+        arm(s);
+}
+
+/* Life. */
+
+static void slot_free(struct slot *s)
+{
+    if (s->password)
+        explicit_bzero(s->password, strlen(s->password));
+    free(s->url);
+    free(s->username);
+    free(s->password);
+}
+
+static void closed(struct dp_prober *p)
+{
+    if (--p->open)
+        return;
+    void (*done)(void *) = p->done;
+    void *ctx = p->done_ctx;
+    for (uint16_t i = 0; i < p->n; i++)
+        slot_free(&p->slots[i]);
+    free(p);
+    if (done)
+        done(ctx);
+}
+
+static void on_timer_closed(uv_handle_t *h)
+{
+    struct slot *s = h->data;
+    closed(s->prober);
+}
+
+static void on_fetcher_closed(void *ctx)
+{
+    closed(ctx);
+}
+
+static bool slot_init(struct slot *s, struct dp_prober *p, uint16_t i,
+                      const struct dp_probe_target *t)
+{
+    s->prober = p;
+    s->endpoint = i;
+    s->addr = t->addr;
+    if (asprintf(&s->url, "%s%s", t->url, t->path) < 0) {
+        s->url = NULL;
+        return false;
+    }
+    s->username = t->username ? strdup(t->username) : NULL;
+    s->password = t->password ? strdup(t->password) : NULL;
+    return (!t->username || s->username) && (!t->password || s->password);
+}
+
+struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
+                                const struct dp_probe_target *targets, uint16_t n)
+{
+    struct dp_prober *p = calloc(1, sizeof(*p));
+    if (!p)
+        return NULL;
+    p->opt = *opt;
+    for (p->n = 0; p->n < n; p->n++) {
+        if (!slot_init(&p->slots[p->n], p, p->n, &targets[p->n])) {
+            p->n++;
+            goto fail;
+        }
+    }
+    p->fetcher = dp_fetcher_new(opt->loop);
+    if (!p->fetcher)
+        goto fail;
+    p->open = 1;
+    for (uint16_t i = 0; i < n; i++) {
+        (void)uv_timer_init(opt->loop, &p->slots[i].timer); /* cannot fail */
+        p->slots[i].timer.data = &p->slots[i];
+        p->open++;
+    }
+    return p;
+fail:
+    for (uint16_t i = 0; i < p->n; i++)
+        slot_free(&p->slots[i]);
+    free(p);
+    return NULL;
+}
+
+void dp_prober_destroy(struct dp_prober *p, void (*done)(void *ctx), void *ctx)
+{
+    p->dead = true;
+    p->done = done;
+    p->done_ctx = ctx;
+    for (uint16_t i = 0; i < p->n; i++)
+        uv_close((uv_handle_t *)&p->slots[i].timer, on_timer_closed);
+    dp_fetcher_destroy(p->fetcher, on_fetcher_closed, p);
+}

@@ -1,0 +1,64 @@
+/* Probes: asks endpoints how they are, one question at a time each, and says what the answers mean.
+ * When to ask is health's decision; the prober keeps the timers. Odd probes use a connection of
+ * their own, even ones a kept one: a region can fail for either alone. Control thread; callbacks
+ * never run inside a call. */
+#ifndef DAVENPORT_CONTROL_PROBER_H
+#define DAVENPORT_CONTROL_PROBER_H
+
+#include "davenport/base/attr.h"
+#include "davenport/base/clock.h"
+#include "davenport/base/err.h"
+#include "davenport/base/span.h"
+#include "davenport/client/fetch.h"
+#include "davenport/core/health.h"
+#include "davenport/core/view.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp_prober;
+
+#define DP_PROBE_DETAIL 160
+
+struct dp_probe_result {
+    enum dp_probe_kind kind;
+    enum dp_err err; /* DP_OK: an answer came */
+    uint16_t status; /* 0: no answer */
+    bool reused;
+    bool without_keys; /* our credentials were held back, see prober.c */
+    uint64_t started_ns, total_ns;
+    char detail[DP_PROBE_DETAIL]; /* for people: "200 in 3 ms", "timed out after 1000 ms" */
+};
+
+/* Where and how one endpoint is probed. Strings are copied. */
+struct dp_probe_target {
+    const char *url; /* scheme://host[:port][/prefix] */
+    const char *path;
+    const char *username, *password; /* NULL: none */
+    struct dp_addr addr;             /* connected to; ip "": resolved from the URL */
+};
+
+struct dp_prober_options {
+    uv_loop_t *loop;
+    const struct dp_clock *clock;
+    uint32_t timeout_ms;
+    void (*result)(void *ctx, uint16_t endpoint, const struct dp_probe_result *r);
+    void *ctx;
+};
+
+/* NULL when out of memory. */
+DP_MUST_USE struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
+                                            const struct dp_probe_target *targets, uint16_t n);
+/* The next probe of `endpoint` begins at `at_ns` (the injected clock's), or as soon as the one
+ * under way has ended, whichever is later. Replaces what was set before. */
+void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns);
+/* Cancels. `done` runs when the memory is gone. May be called from a result callback. */
+void dp_prober_destroy(struct dp_prober *p, void (*done)(void *ctx), void *ctx);
+
+/* What an answer to a probe means: couchdb-wise, by status and body. Pure. `what` (may be NULL) is
+ * set to the word that a draining node gave, NUL ended. */
+#define DP_PROBE_WORD 32
+enum dp_probe_kind dp_probe_classify(enum dp_err err, uint16_t status, struct dp_span body,
+                                     char what[DP_PROBE_WORD]);
+
+#endif
