@@ -122,11 +122,12 @@ enum dp_err dp_chunked_read(struct dp_chunked *c, const char *p, size_t n, size_
 {
     size_t at = 0;
     size_t found = 0;
+    enum dp_err err = DP_OK;
     while (at < n && c->state != DP_CHUNKED_DONE) {
         if (c->state != DP_CHUNKED_DATA) {
-            const enum dp_err err = step(c, p[at]);
+            err = step(c, p[at]);
             if (err != DP_OK)
-                return err;
+                break; /* what stood before the fault is still given */
             at++;
             continue;
         }
@@ -142,5 +143,5 @@ enum dp_err dp_chunked_read(struct dp_chunked *c, const char *p, size_t n, size_
     }
     *consumed = at;
     *n_spans = found;
-    return DP_OK;
+    return err;
 }

@@ -1,0 +1,374 @@
+/* Attempts that fail: what is sent again, where, and what is never sent again. And views that
+ * change meanwhile. */
+#include "support/rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static const char get[] = "GET /db/doc HTTP/1.1\r\nHost: a\r\n\r\n";
+static const char put[] = "PUT /db/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello";
+static const char put_chunked[] =
+    "PUT /db/doc HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    "5\r\nhello\r\n0\r\n\r\n";
+static const char post[] = "POST /db HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
+static const char find[] = "POST /db/_find HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
+static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+static uint64_t outcome(const struct rig *r, unsigned endpoint, enum dp_outcome o)
+{
+    return dp_counter_get(&r->traffic.endpoints[endpoint].outcomes[o]);
+}
+
+static void assert_refused(const struct rig_peer *c, const char *status, const char *word)
+{
+    assert_int_equal(strncmp(c->got, status, strlen(status)), 0);
+    assert_non_null(strstr(c->got, word));
+}
+
+static void a_refused_connection_moves_any_request(void **state)
+{
+    static const char *const requests[] = {get, put, put_chunked, post, find};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(requests); i++) {
+        struct rig r;
+        rig_init(&r, 2);
+        rig_start(&r);
+        struct rig_peer *c = rig_client(&r);
+        rig_send(c, requests[i]);
+        rig_connect(rig_dialed(&r, 1), DP_ECONNECT);
+        struct rig_peer *second = rig_dialed(&r, 2);
+        assert_string_equal(second->ip, "10.0.0.1");
+        rig_connect(second, DP_OK);
+        assert_non_null(strstr(second->got, "Host: r1.example:80\r\n"));
+        rig_send(second, ok);
+        assert_string_equal(c->got, ok);
+        assert_int_equal(outcome(&r, 0, DP_OUTCOME_CONNECT_REFUSED), 1);
+        assert_int_equal(dp_counter_get(&r.traffic.rescued), 1);
+        assert_int_equal(r.kicks, 1);
+        rig_fini(&r);
+    }
+}
+
+/* What each request becomes when its region dies before the first byte of an answer. */
+static void a_death_before_the_answer(void **state)
+{
+    static const struct {
+        const char *request;
+        bool again;
+    } rows[] = {{get, true}, {put, true}, {put_chunked, true}, {find, true}, {post, false}};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        for (int partial = 0; partial < 2; partial++) {
+            struct rig r;
+            struct rig_peer *up;
+            rig_init(&r, 2);
+            rig_start(&r);
+            struct rig_peer *c = rig_request(&r, rows[i].request, &up);
+            if (partial)
+                rig_send(up, "HTTP/1.1 200 OK\r\nContent-Le");
+            rig_end(up, DP_ERESET);
+            assert_int_equal(outcome(&r, 0, DP_OUTCOME_NO_ANSWER), 1);
+            if (!rows[i].again) {
+                assert_refused(c, "HTTP/1.1 503 ", "\"outcome_unknown\"");
+                assert_null(strstr(c->got, "Retry-After"));
+                assert_int_equal(r.n_regions, 1);
+                rig_fini(&r);
+                continue;
+            }
+            struct rig_peer *second = rig_dialed(&r, 2);
+            rig_connect(second, DP_OK);
+            const char *body = strstr(up->got, "\r\n\r\n"),
+                       *again = strstr(second->got, "\r\n\r\n");
+            assert_string_equal(again, body); /* the same body, to the byte */
+            rig_send(second, ok);
+            assert_string_equal(c->got, ok);
+            rig_fini(&r);
+        }
+    }
+}
+
+static void no_region_left_is_said(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 2);
+    rig_start(&r);
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, get);
+    rig_connect(rig_dialed(&r, 1), DP_ECONNECT);
+    rig_connect(rig_dialed(&r, 2), DP_ETIMEOUT);
+    assert_refused(c, "HTTP/1.1 503 ", "\"no_region_available\"");
+    assert_non_null(strstr(c->got, "Retry-After: 7\r\n"));
+    assert_int_equal(outcome(&r, 1, DP_OUTCOME_CONNECT_TIMEOUT), 1);
+    /* the connection lives on */
+    assert_false(c->closed);
+    rig_clear(c);
+    rig_send(c, get);
+    rig_connect(rig_dialed(&r, 3), DP_OK);
+    rig_send(rig_dialed(&r, 3), ok);
+    assert_string_equal(c->got, ok);
+    rig_fini(&r);
+}
+
+static void an_error_of_the_dial_itself_is_a_failed_attempt(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 2);
+    rig_start(&r);
+    r.dial_error = DP_EIO;
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, get);
+    assert_refused(c, "HTTP/1.1 503 ", "\"no_region_available\"");
+    rig_fini(&r);
+}
+
+/* A reused connection that turns out to be closed is no evidence against its region. */
+static void a_stale_connection_is_replaced_in_the_same_region(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 2);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, get, &up);
+    rig_send(up, ok);
+    rig_clear(c);
+    rig_send(c, get);
+    rig_end(up, DP_ERESET);
+    struct rig_peer *fresh = rig_dialed(&r, 2);
+    assert_string_equal(fresh->ip, "10.0.0.0");
+    rig_connect(fresh, DP_OK);
+    rig_send(fresh, ok);
+    assert_string_equal(c->got, ok);
+    assert_int_equal(outcome(&r, 0, DP_OUTCOME_STALE), 1);
+    assert_int_equal(r.kicks, 0);
+    rig_fini(&r);
+}
+
+static void an_idle_connection_that_closes_is_never_used(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, post, &up);
+    rig_send(up, ok);
+    rig_end(up, DP_OK);
+    assert_true(up->closed);
+    rig_clear(c);
+    rig_send(c, post);
+    rig_connect(rig_dialed(&r, 2), DP_OK);
+    rig_send(rig_dialed(&r, 2), ok);
+    assert_string_equal(c->got, ok);
+    rig_fini(&r);
+}
+
+static void a_body_past_the_replay_cap_is_sent_once(void **state)
+{
+    enum { BODY = 100000 };
+    static char body[BODY];
+    (void)state;
+    struct rig r;
+    rig_init(&r, 2);
+    rig_start(&r);
+    memset(body, 'x', sizeof(body));
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, "PUT /db/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    struct rig_peer *up = rig_dialed(&r, 1);
+    /* before there is a connection, reading stops at the cap */
+    rig_send_bytes(c, body, 70000, 0);
+    assert_false(c->reading);
+    rig_connect(up, DP_OK);
+    assert_true(c->reading);
+    rig_send_bytes(c, body, 30000, 0);
+    assert_int_equal(strlen(strstr(up->got, "\r\n\r\n")), 4 + BODY);
+    assert_int_equal(r.engine.chunks.n_used, 0); /* nothing is kept */
+    rig_end(up, DP_ERESET);
+    assert_refused(c, "HTTP/1.1 503 ", "\"outcome_unknown\"");
+    assert_int_equal(r.n_regions, 1);
+    rig_fini(&r);
+}
+
+static void silence_is_a_failure(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 2);
+    rig_start(&r);
+    /* of a dial */
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, get);
+    rig_wait(&r, r.config.connect_timeout_ms);
+    assert_true(rig_dialed(&r, 2) != NULL);
+    assert_true(r.regions[0]->closed);
+    rig_connect(r.regions[1], DP_OK);
+    /* of an answer */
+    rig_wait(&r, r.config.answer_timeout_ms);
+    assert_refused(c, "HTTP/1.1 503 ", "\"no_region_available\"");
+    assert_int_equal(outcome(&r, 0, DP_OUTCOME_CONNECT_TIMEOUT), 1);
+    assert_int_equal(outcome(&r, 1, DP_OUTCOME_ANSWER_TIMEOUT), 1);
+    /* in the middle of an answer */
+    c = rig_request(&r, get, &up);
+    rig_send(up, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    rig_wait(&r, r.config.stall_timeout_ms - 1000);
+    rig_send(up, "-");
+    rig_wait(&r, r.config.stall_timeout_ms - 1000);
+    assert_false(c->closed);
+    rig_wait(&r, 1000);
+    assert_true(c->closed);
+    assert_true(up->closed);
+    rig_fini(&r);
+}
+
+/* ---- views ---- */
+
+static void a_dead_region_lets_go_of_what_can_be_sent_again(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up_get, *up_post;
+    rig_init(&r, 2);
+    rig_start(&r);
+    struct rig_peer *cg = rig_request(&r, get, &up_get);
+    struct rig_peer *cp = rig_request(&r, post, &up_post);
+    struct rig_peer *waiting = rig_client(&r); /* its dial hangs */
+    rig_send(waiting, put);
+    rig_publish(&r, 0, DP_ROUTE_DOWN, 1);
+    assert_true(up_get->closed);
+    assert_false(up_post->closed); /* its answer may still come; a second sending may duplicate */
+    assert_int_equal(r.n_regions, 5);
+    for (size_t i = 3; i < 5; i++) { /* first both, or one connection would serve one after the
+                                        other */
+        assert_string_equal(r.regions[i]->ip, "10.0.0.1");
+        rig_connect(r.regions[i], DP_OK);
+    }
+    for (size_t i = 3; i < 5; i++)
+        rig_send(r.regions[i], ok);
+    assert_string_equal(cg->got, ok);
+    assert_string_equal(waiting->got, ok);
+    rig_send(up_post, ok);
+    assert_string_equal(cp->got, ok);
+    assert_true(up_post->closed); /* of an older pool epoch */
+    assert_int_equal(outcome(&r, 0, DP_OUTCOME_ABANDONED), 2);
+    assert_int_equal(r.kicks, 0);
+    rig_fini(&r);
+}
+
+static void idle_connections_of_an_older_epoch_are_dropped(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 2);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, get, &up);
+    rig_send(up, ok);
+    rig_publish(&r, 0, DP_ROUTE_OK, 0);
+    assert_true(up->closed);
+    rig_send(c, get);
+    rig_connect(rig_dialed(&r, 2), DP_OK);
+    rig_send(rig_dialed(&r, 2), ok);
+    rig_fini(&r);
+}
+
+static void new_requests_follow_the_active_region(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 2);
+    rig_start(&r);
+    rig_publish(&r, 0, DP_ROUTE_BARRED, 1);
+    (void)rig_request(&r, get, &up);
+    assert_string_equal(up->ip, "10.0.0.1");
+    /* the only one left is not tried when it is barred */
+    rig_end(up, DP_ERESET);
+    assert_refused(r.clients[0], "HTTP/1.1 503 ", "\"no_region_available\"");
+    rig_fini(&r);
+}
+
+#define FEED_HEAD "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+/* kind, what the region sent, whether the client sees a proper end when the region is declared dead
+ */
+static void feeds_of_a_dead_region_end(void **state)
+{
+    static const struct {
+        const char *request, *body;
+        bool proper;
+    } rows[] = {
+        {"GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", FEED_HEAD "3\r\n{}\n\r\n",
+         true},
+        {"GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", FEED_HEAD, true},
+        {"GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", FEED_HEAD "2\r\n{\"\r\n",
+         false},
+        {"GET /db/_changes?feed=eventsource HTTP/1.1\r\nHost: a\r\n\r\n",
+         FEED_HEAD "9\r\ndata: 1\n\n\r\n", true},
+        {"GET /db/_changes?feed=eventsource HTTP/1.1\r\nHost: a\r\n\r\n",
+         FEED_HEAD "8\r\ndata: 1\n\r\n", false},
+        {"GET /db/_changes?since=5&feed=longpoll HTTP/1.1\r\nHost: a\r\n\r\n",
+         FEED_HEAD "d\r\n{\"results\":[\n\r\n", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct rig r;
+        struct rig_peer *up;
+        print_message("feed %zu\n", i);
+        rig_init(&r, 2);
+        rig_start(&r);
+        struct rig_peer *c = rig_request(&r, rows[i].request, &up);
+        rig_send(up, rows[i].body);
+        assert_int_equal(dp_counter_get(&r.traffic.feeds_active), 1);
+        rig_wait(&r, r.config.stall_timeout_ms * 2); /* silence is normal on a feed */
+        assert_false(c->finished);
+        rig_publish(&r, 0, DP_ROUTE_DOWN, 1);
+        assert_true(c->finished || c->closed);
+        assert_true(up->closed);
+        const char *end = c->got + c->got_bytes - 5;
+        assert_int_equal(strcmp(end, "0\r\n\r\n") == 0, rows[i].proper);
+        assert_int_equal(dp_counter_get(&r.traffic.feeds_ended), 1);
+        rig_fini(&r);
+    }
+}
+
+static void a_feed_without_an_answer_yet_moves(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 2);
+    rig_start(&r);
+    (void)rig_request(&r, "GET /_db_updates?feed=longpoll HTTP/1.1\r\nHost: a\r\n\r\n", &up);
+    rig_wait(&r, r.config.answer_timeout_ms * 2); /* its head waits for the first event */
+    assert_false(up->closed);
+    rig_publish(&r, 0, DP_ROUTE_DOWN, 1);
+    assert_string_equal(rig_dialed(&r, 2)->ip, "10.0.0.1");
+    rig_fini(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refused_connection_moves_any_request),
+        cmocka_unit_test(a_death_before_the_answer),
+        cmocka_unit_test(no_region_left_is_said),
+        cmocka_unit_test(an_error_of_the_dial_itself_is_a_failed_attempt),
+        cmocka_unit_test(a_stale_connection_is_replaced_in_the_same_region),
+        cmocka_unit_test(an_idle_connection_that_closes_is_never_used),
+        cmocka_unit_test(a_body_past_the_replay_cap_is_sent_once),
+        cmocka_unit_test(silence_is_a_failure),
+        cmocka_unit_test(a_dead_region_lets_go_of_what_can_be_sent_again),
+        cmocka_unit_test(idle_connections_of_an_older_epoch_are_dropped),
+        cmocka_unit_test(new_requests_follow_the_active_region),
+        cmocka_unit_test(feeds_of_a_dead_region_end),
+        cmocka_unit_test(a_feed_without_an_answer_yet_moves),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
