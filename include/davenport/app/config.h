@@ -33,10 +33,11 @@ struct dp_config_region {
     struct dp_addr addr;     /* port by validation, ip by dp_config_resolve */
 };
 
-/* One field a row: numbers and choices (index into the words) as uint64_t, strings NUL ended or NULL. */
+/* One field a row: numbers and choices (index into the words) as uint64_t, strings NUL ended or
+ * NULL. */
 struct dp_config {
-#define DP_UINT(path, field, default, min, max, flags, text) uint64_t field;
-#define DP_TEXT(path, field, check, default, flags, text) const char *field;
+#define DP_UINT(path, field, default, min, max, flags, text)  uint64_t field;
+#define DP_TEXT(path, field, check, default, flags, text)     const char *field;
 #define DP_CHOICE(path, field, choices, default, flags, text) uint64_t field;
 #include "davenport/app/config.def"
     uint16_t n_regions;
@@ -47,12 +48,12 @@ struct dp_config {
 /* Where a configuration document comes from. */
 struct dp_config_source {
     struct dp_span text;
-    const char *folder; /* what a relative ${file:PATH} is relative to; NULL: the working directory */
+    const char *folder; /* what a relative ${file:PATH} is relative to; NULL: cwd */
 };
 
-/* Read, parse, expand, validate. Every problem goes into *problems; *out only when there is no error.
- * path: a file, "-" for stdin, or NULL for the built-in default.
- * Errors: DP_EINVAL (the problems say why), DP_EIO (could not be read; a problem too). */
+/* Read, parse, expand, validate. Every problem goes into *problems; *out only when there is no
+ * error. path: a file, "-" for stdin, or NULL for the built-in default. Errors: DP_EINVAL (the
+ * problems say why), DP_EIO (could not be read; a problem too). */
 DP_MUST_USE enum dp_err dp_config_load(const char *path, struct dp_problems *problems,
                                        struct dp_config **out);
 /* The same from memory. */
@@ -60,7 +61,8 @@ DP_MUST_USE enum dp_err dp_config_parse(const struct dp_config_source *source,
                                         struct dp_problems *problems, struct dp_config **out);
 void dp_config_destroy(struct dp_config *c); /* NULL is fine */
 
-/* Look every region's host up (blocks) and keep its first address. A problem names the region that has none. */
+/* Look every region's host up (blocks) and keep its first address. A problem names the region that
+ * has none. */
 DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, struct dp_problems *problems);
 
 /* What the workers and the governor are given; both borrow strings of `c`. */

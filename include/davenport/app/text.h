@@ -1,5 +1,5 @@
-/* Text that grows: what is printed, dumped or answered is rendered here first, so that every renderer is
- * a pure function a test can read. One thread. */
+/* Text that grows: what is printed, dumped or answered is rendered here first, so that every
+ * renderer is a pure function a test can read. One thread. */
 #ifndef DAVENPORT_APP_TEXT_H
 #define DAVENPORT_APP_TEXT_H
 

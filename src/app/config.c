@@ -1,0 +1,230 @@
+/* The configuration's table, its defaults, its life. Parsing is in config_parse.c, the rules in
+ * config_check.c. */
+#include "davenport/app/config.h"
+
+#include "davenport/base/buf.h"
+#include "davenport/base/log.h"
+
+#include "app/config_table.h"
+#include "app/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The document may be a few hundred lines; this is a thousand times more. */
+#define CONFIG_BYTES_MAX ((size_t)1024 * 1024)
+
+#define DP_SECTION(p, t) {.type = DP_CONFIG_SECTION, .path = (p), .text = (t)},
+#define DP_UINT(p, f, d, lo, hi, fl, t)                                                            \
+    {.type = DP_CONFIG_UINT,                                                                       \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config, f),                                                      \
+     .def = (d),                                                                                   \
+     .min = (lo),                                                                                  \
+     .max = (hi)},
+#define DP_TEXT(p, f, c, d, fl, t)                                                                 \
+    {.type = DP_CONFIG_TEXT,                                                                       \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config, f),                                                      \
+     .check = (c),                                                                                 \
+     .def_text = (d)},
+#define DP_CHOICE(p, f, w, d, fl, t)                                                               \
+    {.type = DP_CONFIG_CHOICE,                                                                     \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config, f),                                                      \
+     .choices = (w),                                                                               \
+     .def = (d)},
+#define DP_REGION_TEXT(p, f, c, fl, t)                                                             \
+    {.type = DP_CONFIG_TEXT,                                                                       \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config_region, f),                                               \
+     .check = (c)},
+
+const struct dp_config_row dp_config_rows[] = {
+#include "davenport/app/config.def"
+};
+const size_t dp_config_n_rows = DP_ARRAY_LEN(dp_config_rows);
+
+bool dp_config_row_under(const struct dp_config_row *row, const char *section, const char **leaf)
+{
+    size_t n = strlen(section);
+    const char *rest = row->path;
+    if (n) {
+        if (strncmp(rest, section, n) != 0 || rest[n] != '.') {
+            return false;
+        }
+        rest += n + 1;
+    }
+    if (strchr(rest, '.')) {
+        return false;
+    }
+    *leaf = rest;
+    return true;
+}
+
+const struct dp_config_row *dp_config_row_of(const char *section, const char *key)
+{
+    for (size_t i = 0; i < dp_config_n_rows; i++) {
+        const char *leaf;
+        if (dp_config_row_under(&dp_config_rows[i], section, &leaf) && strcmp(leaf, key) == 0) {
+            return &dp_config_rows[i];
+        }
+    }
+    return NULL;
+}
+
+bool dp_choice_next(struct dp_span *rest, struct dp_span *word)
+{
+    if (!rest->p) {
+        return false;
+    }
+    *word = dp_span_cut(rest, '|');
+    return true;
+}
+
+struct dp_span dp_choice_word(const char *choices, uint64_t index)
+{
+    struct dp_span rest = dp_span_str(choices);
+    struct dp_span word;
+    for (uint64_t i = 0; dp_choice_next(&rest, &word); i++) {
+        if (i == index) {
+            return word;
+        }
+    }
+    return DP_SPAN("");
+}
+
+/* Every field as if the document were empty. */
+static void set_defaults(struct dp_config *c)
+{
+#define DP_UINT(path, field, d, min, max, flags, text)  c->field = (d);
+#define DP_TEXT(path, field, check, d, flags, text)     c->field = (d);
+#define DP_CHOICE(path, field, choices, d, flags, text) c->field = (d);
+#include "davenport/app/config.def"
+}
+
+struct dp_config *dp_config_new(void)
+{
+    struct dp_config *c = calloc(1, sizeof *c);
+    if (!c) {
+        abort();
+    }
+    dp_arena_init(&c->arena, NULL);
+    set_defaults(c);
+    return c;
+}
+
+void dp_config_destroy(struct dp_config *c)
+{
+    if (c) {
+        dp_arena_reset(&c->arena);
+        free(c);
+    }
+}
+
+/* The folder of a path, "." when it names none. */
+static struct dp_span folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) {
+        return DP_SPAN(".");
+    }
+    return slash == path ? DP_SPAN("/") : (struct dp_span){path, (size_t)(slash - path)};
+}
+
+enum dp_err dp_config_load(const char *path, struct dp_problems *problems, struct dp_config **out)
+{
+    if (!path) {
+        struct dp_config_source source = {.text = dp_span_str(dp_config_demo)};
+        return dp_config_parse(&source, problems, out);
+    }
+    struct dp_text text = {0};
+    struct dp_text folder = {0};
+    char why[DP_FILE_WHY];
+    enum dp_err err = dp_file_read(path, CONFIG_BYTES_MAX, &text, why);
+    if (err != DP_OK) {
+        dp_problem(problems, "", "%s", why);
+    } else {
+        dp_text_add(&folder, folder_of(path));
+        struct dp_config_source source = {.text = dp_text_span(&text),
+                                          .folder = dp_text_str(&folder)};
+        err = dp_config_parse(&source, problems, out);
+    }
+    dp_text_fini(&folder);
+    dp_text_fini(&text);
+    return err;
+}
+
+static struct dp_region_config control_region(const struct dp_config_region *r)
+{
+    return (struct dp_region_config){
+        .name = r->name,
+        .url = r->base_url,
+        .host = r->host_header,
+        .addr = r->addr,
+        .username = r->username,
+        .password = r->password,
+    };
+}
+
+void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
+{
+    *out = (struct dp_control_config){
+        .n_regions = c->n_regions,
+        .probe_path = c->probe_path,
+        .probe_interval_ms = (uint32_t)c->probe_interval_ms,
+        .probe_fast_ms = (uint32_t)c->probe_fast_ms,
+        .probe_timeout_ms = (uint32_t)c->probe_timeout_ms,
+        .probe_jitter_percent = (uint32_t)c->probe_jitter_percent,
+        .fall = (uint32_t)c->fall,
+        .rise = (uint32_t)c->rise,
+        .traffic_failures = (uint32_t)c->traffic_failures,
+        .sample_ms = (uint32_t)c->sample_ms,
+        .failback = (enum dp_failback)c->failback,
+        .failback_hold_ms = (uint32_t)c->failback_hold_ms,
+        .retry_after_s = (uint32_t)c->retry_after_s,
+        .journal_path = c->journal_path,
+    };
+    for (uint16_t i = 0; i < c->n_regions; i++) {
+        out->regions[i] = control_region(&c->regions[i]);
+    }
+}
+
+void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
+{
+    *out = (struct dp_proxy_config){
+        .head_timeout_ms = (uint32_t)c->head_timeout_ms,
+        .idle_timeout_ms = (uint32_t)c->idle_timeout_ms,
+        .body_timeout_ms = (uint32_t)c->body_timeout_ms,
+        .max_head_bytes = (uint32_t)c->max_head_bytes,
+        .max_target_bytes = (uint32_t)c->max_target_bytes,
+        .max_headers = (uint32_t)c->max_headers,
+        .max_body_bytes = c->max_body_bytes,
+        .max_connections = (uint32_t)c->max_connections,
+        .connect_timeout_ms = (uint32_t)c->connect_timeout_ms,
+        .answer_timeout_ms = (uint32_t)c->answer_timeout_ms,
+        .stall_timeout_ms = (uint32_t)c->stall_timeout_ms,
+        .feed_timeout_ms = (uint32_t)c->feed_timeout_ms,
+        .pool_idle_timeout_ms = (uint32_t)c->pool_idle_timeout_ms,
+        .pool_max_idle = (uint32_t)c->pool_max_idle,
+        .max_upstream = (uint32_t)c->max_upstream,
+        .max_waiting = (uint32_t)c->max_waiting,
+        .replay_body_bytes = (uint32_t)c->replay_body_bytes,
+        .max_buffer_chunks = (uint32_t)(c->buffer_bytes / DP_CHUNK_BYTES),
+        .drain_timeout_ms = (uint32_t)c->drain_timeout_ms,
+        .via = c->via,
+    };
+}
+
+_Static_assert(DP_FAILBACK_MANUAL == 0 && DP_FAILBACK_HOLD_DOWN == 1,
+               "the words of failback.mode stand in the order of enum dp_failback");
+_Static_assert(DP_LOG_DEBUG == 0 && DP_LOG_INFO == 1 && DP_LOG_WARN == 2 && DP_LOG_ERROR == 3,
+               "the words of log.level stand in the order of enum dp_log_level");

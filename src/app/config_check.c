@@ -1,0 +1,383 @@
+/* The rules: what a string must look like, and what must hold between keys. Reasons never quote a
+ * value, for it may have come out of a secret. */
+#include "app/config_table.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#define HOST_MAX       253
+#define NAME_MAX_BYTES 63
+
+/* "http://host:port" in pieces. `host` is without brackets. */
+struct region_url {
+    struct dp_span host;
+    bool bracketed;
+    uint16_t port;
+};
+
+static bool all_of(struct dp_span s, const char *more)
+{
+    for (size_t i = 0; i < s.n; i++) {
+        char c = s.p[i];
+        if (!isalnum((unsigned char)c) && (c == '\0' || !strchr(more, c))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_ip(const char *text)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
+}
+
+/* A span as NUL ended text; false when it does not fit. */
+static bool copy(struct dp_span s, char *out, size_t cap)
+{
+    if (s.n >= cap) {
+        return false;
+    }
+    if (s.n) {
+        memcpy(out, s.p, s.n);
+    }
+    out[s.n] = '\0';
+    return true;
+}
+
+static bool parse_port(struct dp_span s, uint16_t *out)
+{
+    uint64_t n;
+    if (s.n > 5 || !dp_span_u64(s, &n) || n > UINT16_MAX) {
+        return false;
+    }
+    *out = (uint16_t)n;
+    return true;
+}
+
+/* "host", "host:port", "[v6]", "[v6]:port" → pieces. False when it is none of them. */
+static bool split_authority(struct dp_span s, struct dp_span *host, struct dp_span *port,
+                            bool *bracketed)
+{
+    const char *after;
+    *bracketed = s.n && s.p[0] == '[';
+    if (*bracketed) {
+        const char *end = memchr(s.p, ']', s.n);
+        if (!end) {
+            return false;
+        }
+        *host = (struct dp_span){s.p + 1, (size_t)(end - s.p) - 1};
+        after = end + 1;
+    } else {
+        const char *colon = memchr(s.p ? s.p : "", ':', s.n);
+        after = colon ? colon : s.p + s.n;
+        *host = (struct dp_span){s.p, (size_t)(after - s.p)};
+    }
+    *port = (struct dp_span){after, (size_t)(s.p + s.n - after)};
+    if (port->n == 0) {
+        return true;
+    }
+    if (*after != ':' || port->n == 1) {
+        return false;
+    }
+    port->p++;
+    port->n--;
+    return true;
+}
+
+/* The part between "://" and the end, checked; NULL and *out, or the reason. */
+static const char *parse_authority(struct dp_span s, struct region_url *out)
+{
+    struct dp_span port;
+    char text[HOST_MAX + 1];
+    if (!split_authority(s, &out->host, &port, &out->bracketed) ||
+        !copy(out->host, text, sizeof text) || out->host.n == 0) {
+        return "must be http://host[:port]";
+    }
+    if (out->bracketed ? inet_pton(AF_INET6, text, (unsigned char[sizeof(struct in6_addr)]){0}) != 1
+                       : !all_of(out->host, ".-_")) {
+        return "must be http://host[:port] with a host name or an address; IPv6 in [ ]";
+    }
+    out->port = 80;
+    if (port.n && (!parse_port(port, &out->port) || out->port == 0)) {
+        return "must have a port from 1 to 65535";
+    }
+    return NULL;
+}
+
+static const char *parse_url(const char *text, struct region_url *out)
+{
+    struct dp_span s = dp_span_str(text);
+    struct dp_span scheme = DP_SPAN("http://");
+    if (s.n >= 8 && dp_span_ieq((struct dp_span){s.p, 8}, DP_SPAN("https://"))) {
+        return "https:// is not in this version yet: TLS to regions comes in a later one";
+    }
+    if (s.n < scheme.n || !dp_span_ieq((struct dp_span){s.p, scheme.n}, scheme)) {
+        return "must begin with http://";
+    }
+    s.p += scheme.n;
+    s.n -= scheme.n;
+    if (s.n && memchr(s.p, '@', s.n)) {
+        return "must not hold a user or password: put them under credentials";
+    }
+    size_t authority = strcspn(s.p, "/?#");
+    struct dp_span rest = {s.p + authority, s.n - authority};
+    if (rest.n && !dp_span_eq(rest, DP_SPAN("/"))) {
+        return "must not have a path, query or fragment: requests keep their own";
+    }
+    return parse_authority((struct dp_span){s.p, authority}, out);
+}
+
+enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out, const char **why)
+{
+    struct dp_admin_addr addr = {0};
+    struct dp_span host;
+    struct dp_span port;
+    bool bracketed;
+    struct in_addr v4;
+    struct in6_addr v6;
+    if (strncmp(text, "unix:", 5) == 0) {
+        addr.unix_path = text + 5;
+        if (!*addr.unix_path ||
+            strlen(addr.unix_path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
+            *why = "must have a path of 1 to 107 bytes after unix:";
+            return DP_EINVAL;
+        }
+        *out = addr;
+        return DP_OK;
+    }
+    *why = "must be a loopback address with a port (127.0.0.1:8985, [::1]:8985) or unix:PATH";
+    if (!split_authority(dp_span_str(text), &host, &port, &bracketed) || port.n == 0 ||
+        !parse_port(port, &addr.port)) {
+        return DP_EINVAL;
+    }
+    if (dp_span_ieq(host, DP_SPAN("localhost"))) {
+        host = DP_SPAN("127.0.0.1");
+    }
+    if (!copy(host, addr.ip, sizeof addr.ip)) {
+        return DP_EINVAL;
+    }
+    bool loopback = false;
+    if (bracketed) {
+        loopback = inet_pton(AF_INET6, addr.ip, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
+    } else {
+        loopback = inet_pton(AF_INET, addr.ip, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
+    }
+    if (!loopback) {
+        if (is_ip(addr.ip)) {
+            *why =
+                "must be a loopback address or unix:PATH: anyone who reaches it may switch regions";
+        }
+        return DP_EINVAL;
+    }
+    *out = addr;
+    return DP_OK;
+}
+
+static const char *check_name(const char *value)
+{
+    size_t n = strlen(value);
+    if (n < 1 || n > NAME_MAX_BYTES ||
+        strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-") != n) {
+        return "must be 1 to 63 of a-z, 0-9 and -";
+    }
+    return value[0] == '-' || value[n - 1] == '-' ? "must not begin or end with -" : NULL;
+}
+
+static const char *check_path(const char *value)
+{
+    if (*value != '/') {
+        return "must begin with /";
+    }
+    for (const char *c = value; *c; c++) {
+        if (*c <= ' ' || *c > '~' || *c == '#') {
+            return "must be a path as in a URL: no spaces, no #, percent-encoded beyond ASCII";
+        }
+    }
+    return strlen(value) > 1024 ? "must not be longer than 1024 bytes" : NULL;
+}
+
+const char *dp_config_check_text(enum dp_config_check check, const char *value)
+{
+    struct dp_admin_addr addr;
+    struct region_url url;
+    const char *why = NULL;
+    if (*value == '\0') {
+        return "must not be empty";
+    }
+    switch (check) {
+    case DP_CHECK_ANY:
+    case DP_CHECK_FILE:
+        return NULL;
+    case DP_CHECK_IP:
+        return is_ip(value) ? NULL : "must be a numeric address like 127.0.0.1 or ::";
+    case DP_CHECK_ADMIN:
+        return dp_admin_addr_parse(value, &addr, &why) == DP_OK ? NULL : why;
+    case DP_CHECK_NAME:
+        return check_name(value);
+    case DP_CHECK_URL:
+        return parse_url(value, &url);
+    case DP_CHECK_USERNAME:
+        return strchr(value, ':') ? "must not contain a colon: HTTP Basic cannot carry it" : NULL;
+    case DP_CHECK_PATH:
+        return check_path(value);
+    case DP_CHECK_TOKEN:
+        return all_of(dp_span_str(value), "-._") && strlen(value) <= 64
+                   ? NULL
+                   : "must be 1 to 64 of a-z, A-Z, 0-9, -, . and _";
+    }
+    return NULL;
+}
+
+const char *dp_config_check_pattern(enum dp_config_check check)
+{
+    switch (check) {
+    case DP_CHECK_ANY:
+    case DP_CHECK_FILE:
+        return NULL;
+    case DP_CHECK_IP:
+        return "^[0-9a-fA-F:.]+$";
+    case DP_CHECK_ADMIN:
+        return "^(unix:.+|(127\\.[0-9.]+|localhost|\\[[0:]*:0*1\\]):[0-9]+)$";
+    case DP_CHECK_NAME:
+        return "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
+    case DP_CHECK_URL:
+        return "^[hH][tT][tT][pP]://([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]+)?/?$";
+    case DP_CHECK_USERNAME:
+        return "^[^:]+$";
+    case DP_CHECK_PATH:
+        return "^/[!-\"$-~]*$";
+    case DP_CHECK_TOKEN:
+        return "^[A-Za-z0-9._-]{1,64}$";
+    }
+    return NULL;
+}
+
+/* "http://" and the authority as it is sent in Host; the URL was checked before. */
+static void derive(struct dp_arena *arena, struct dp_config_region *r)
+{
+    struct region_url url;
+    struct dp_text base = {0};
+    if (parse_url(r->url, &url) != NULL) {
+        return;
+    }
+    const char *left = url.bracketed ? "[" : "";
+    const char *right = url.bracketed ? "]" : "";
+    dp_text_addf(&base, "http://%s%.*s%s", left, (int)url.host.n, url.host.p, right);
+    if (url.port != 80) {
+        dp_text_addf(&base, ":%u", (unsigned)url.port);
+    }
+    char *p = dp_arena_alloc(arena, base.n + 1 + url.host.n + 1);
+    if (!p || base.failed) {
+        abort();
+    }
+    char *host = p + base.n + 1;
+    memcpy(p, dp_text_str(&base), base.n + 1);
+    memcpy(host, url.host.p, url.host.n);
+    host[url.host.n] = '\0';
+    r->base_url = p;
+    r->host_header = p + strlen("http://");
+    r->host = host;
+    r->addr.port = url.port;
+    dp_text_fini(&base);
+}
+
+DP_PRINTF(4, 5)
+static void problem_at(struct dp_problems *problems, unsigned region, const char *key,
+                       const char *fmt, ...)
+{
+    char path[64];
+    char reason[DP_EXPAND_WHY];
+    va_list args;
+    va_start(args, fmt);
+    if (snprintf(path, sizeof path, "regions[%u].%s", region, key) > 0 &&
+        vsnprintf(reason, sizeof reason, fmt, args) > 0) {
+        dp_problem(problems, path, "%s", reason);
+    }
+    va_end(args);
+}
+
+static void check_regions(struct dp_config *c, struct dp_problems *problems)
+{
+    for (unsigned i = 0; i < c->n_regions; i++) {
+        struct dp_config_region *r = &c->regions[i];
+        if (r->url) {
+            derive(&c->arena, r);
+        }
+        for (unsigned j = 0; j < i; j++) {
+            const struct dp_config_region *other = &c->regions[j];
+            if (r->name && other->name && strcmp(r->name, other->name) == 0) {
+                problem_at(problems, i, "name", "is the name of regions[%u] too", j);
+            }
+            if (r->base_url && other->base_url && strcmp(r->base_url, other->base_url) == 0) {
+                problem_at(problems, i, "url", "is the url of regions[%u] too", j);
+            }
+        }
+    }
+}
+
+/* `small` may not exceed `large`. */
+static void at_most(struct dp_problems *problems, const char *small_key, uint64_t small,
+                    const char *large_key, uint64_t large)
+{
+    if (small > large) {
+        dp_problem(problems, small_key, "must be at most %s, which is %llu", large_key,
+                   (unsigned long long)large);
+    }
+}
+
+void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
+{
+    struct dp_admin_addr admin;
+    const char *why;
+    check_regions(c, problems);
+    at_most(problems, "probe.fast_interval_ms", c->probe_fast_ms, "probe.interval_ms",
+            c->probe_interval_ms);
+    at_most(problems, "limits.target_bytes", c->max_target_bytes, "limits.head_bytes",
+            c->max_head_bytes);
+    at_most(problems, "limits.upstream_idle", c->pool_max_idle, "limits.upstream", c->max_upstream);
+    at_most(problems, "limits.replay_body_bytes", c->replay_body_bytes, "limits.buffer_bytes",
+            c->buffer_bytes);
+    if (dp_admin_addr_parse(c->admin_listen, &admin, &why) == DP_OK && !admin.unix_path &&
+        admin.port != 0 && admin.port == c->listen_port &&
+        strcmp(admin.ip, c->listen_address) == 0) {
+        dp_problem(problems, "admin.listen", "is where applications connect (listen)");
+    }
+}
+
+static bool resolve_one(struct dp_config_region *r, const char **why)
+{
+    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int code = getaddrinfo(r->host, NULL, &hints, &found);
+    if (code == 0) {
+        code = getnameinfo(found->ai_addr, found->ai_addrlen, r->addr.ip, sizeof r->addr.ip, NULL,
+                           0, NI_NUMERICHOST);
+        freeaddrinfo(found);
+    }
+    *why = gai_strerror(code);
+    return code == 0;
+}
+
+enum dp_err dp_config_resolve(struct dp_config *c, struct dp_problems *problems)
+{
+    enum dp_err err = DP_OK;
+    for (unsigned i = 0; i < c->n_regions; i++) {
+        struct dp_config_region *r = &c->regions[i];
+        const char *why;
+        if (!resolve_one(r, &why)) {
+            problem_at(problems, i, "url", "region %.64s: the host %.128s has no address: %s",
+                       r->name, r->host, why);
+            err = DP_ERESOLVE;
+        }
+    }
+    return err;
+}

@@ -1,0 +1,324 @@
+/* The configuration's table and values, written out: schema, effective configuration, summary, list
+ * of keys. */
+#include "app/config_table.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#define HIDDEN "(hidden)"
+/* A reference makes a string that only the program can check. */
+#define REFERENCE "\\$\\{(env|file):"
+
+static const void *field(const void *base, const struct dp_config_row *row)
+{
+    return (const char *)base + row->offset;
+}
+
+static uint64_t field_uint(const void *base, const struct dp_config_row *row)
+{
+    uint64_t value;
+    memcpy(&value, field(base, row), sizeof value);
+    return value;
+}
+
+static const char *field_text(const void *base, const struct dp_config_row *row)
+{
+    const char *value;
+    memcpy(&value, field(base, row), sizeof value);
+    return value;
+}
+
+static json_t *word_json(struct dp_span s)
+{
+    return json_stringn(s.p, s.n);
+}
+
+static void print_json(const json_t *root, struct dp_text *out)
+{
+    char *text = json_dumps(root, JSON_INDENT(2));
+    if (!text) {
+        out->failed = true;
+        return;
+    }
+    dp_text_add(out, dp_span_str(text));
+    dp_text_add(out, DP_SPAN("\n"));
+    free(text);
+}
+
+/* What jansson hands out is checked once, where it is printed: a NULL child makes the set fail. */
+static void set(json_t *object, const char *key, json_t *value, struct dp_text *out)
+{
+    if (json_object_set_new(object, key, value) != 0) {
+        out->failed = true;
+    }
+}
+
+/* Schema ------------------------------------------------------------------------------------- */
+
+static json_t *object_schema(const char *text)
+{
+    return json_pack("{s:s*, s:s, s:b, s:{s:b}}", "description", text, "type", "object",
+                     "additionalProperties", 0, "properties", "$comment", 1);
+}
+
+static json_t *uint_schema(const struct dp_config_row *row)
+{
+    json_t *schema = json_pack("{s:s, s:s}", "description", row->text, "type", "integer");
+    json_int_t min = (json_int_t)row->min;
+    json_int_t max = (json_int_t)row->max;
+    json_t *range;
+    if (row->flags & DP_CONFIG_ZERO) {
+        range = json_pack("{s:[{s:i}, {s:I, s:I}]}", "anyOf", "const", 0, "minimum", min, "maximum",
+                          max);
+    } else {
+        range = json_pack("{s:I, s:I}", "minimum", min, "maximum", max);
+    }
+    json_t *def = json_pack("{s:I}", "default", (json_int_t)row->def);
+    (void)json_object_update_new(schema, range);
+    (void)json_object_update_new(schema, def);
+    return schema;
+}
+
+static json_t *choice_schema(const struct dp_config_row *row)
+{
+    json_t *words = json_array();
+    struct dp_span rest = dp_span_str(row->choices);
+    struct dp_span word;
+    while (dp_choice_next(&rest, &word)) {
+        (void)json_array_append_new(words, word_json(word));
+    }
+    return json_pack("{s:s, s:s, s:[{s:o}, {s:s}], s:o}", "description", row->text, "type",
+                     "string", "anyOf", "enum", words, "pattern", REFERENCE, "default",
+                     word_json(dp_choice_word(row->choices, row->def)));
+}
+
+static json_t *text_schema(const struct dp_config_row *row)
+{
+    json_t *schema = json_pack("{s:s, s:s}", "description", row->text, "type", "string");
+    const char *pattern = dp_config_check_pattern(row->check);
+    json_t *more;
+    if (pattern) {
+        more = json_pack("{s:[{s:s}, {s:s}]}", "anyOf", "pattern", pattern, "pattern", REFERENCE);
+    } else {
+        more = json_pack("{s:i}", "minLength", 1);
+    }
+    (void)json_object_update_new(schema, more);
+    if (row->def_text) {
+        json_t *def = json_pack("{s:s}", "default", row->def_text);
+        (void)json_object_update_new(schema, def);
+    }
+    if (row->flags & DP_CONFIG_SECRET) {
+        json_t *secret = json_pack("{s:b}", "writeOnly", 1);
+        (void)json_object_update_new(schema, secret);
+    }
+    return schema;
+}
+
+static json_t *array_schema(const struct dp_config_row *row)
+{
+    return json_pack("{s:s, s:s, s:i, s:i, s:o}", "description", row->text, "type", "array",
+                     "minItems", 1, "maxItems", DP_MAX_REGIONS, "items", object_schema(NULL));
+}
+
+static json_t *row_schema(const struct dp_config_row *row)
+{
+    switch (row->type) {
+    case DP_CONFIG_SECTION:
+        return strcmp(row->path, "regions") == 0 ? array_schema(row) : object_schema(row->text);
+    case DP_CONFIG_UINT:
+        return uint_schema(row);
+    case DP_CONFIG_CHOICE:
+        return choice_schema(row);
+    case DP_CONFIG_TEXT:
+        return text_schema(row);
+    }
+    return NULL;
+}
+
+/* The object of `parts` ("regions[].credentials.username") that holds the last part; *leaf is that
+ * part. */
+static json_t *schema_parent(json_t *root, const char *path, const char **leaf)
+{
+    json_t *object = root;
+    struct dp_span rest = dp_span_str(path);
+    for (;;) {
+        struct dp_span part = dp_span_cut(&rest, '.');
+        if (!rest.p) {
+            *leaf = part.p;
+            return object;
+        }
+        bool items = part.n > 2 && part.p[part.n - 1] == ']';
+        char key[64];
+        size_t n = items ? part.n - 2 : part.n;
+        if (n >= sizeof key) {
+            return NULL;
+        }
+        memcpy(key, part.p, n);
+        key[n] = '\0';
+        object = json_object_get(json_object_get(object, "properties"), key);
+        if (items) {
+            object = json_object_get(object, "items");
+        }
+    }
+}
+
+static void require(json_t *object, const char *leaf)
+{
+    json_t *required = json_object_get(object, "required");
+    if (!required) {
+        required = json_array();
+        (void)json_object_set_new(object, "required", required);
+    }
+    (void)json_array_append_new(required, json_string(leaf));
+}
+
+void dp_config_schema(struct dp_text *out)
+{
+    json_t *root =
+        json_pack("{s:s, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema", "title",
+                  "Davenport's configuration");
+    json_t *body = object_schema(NULL);
+    (void)json_object_update_new(root, body);
+    set(json_object_get(root, "properties"), "$schema", json_pack("{s:s}", "type", "string"), out);
+    require(root, "regions");
+    for (size_t i = 0; i < dp_config_n_rows; i++) {
+        const struct dp_config_row *row = &dp_config_rows[i];
+        const char *leaf = row->path;
+        json_t *parent = schema_parent(root, row->path, &leaf);
+        set(json_object_get(parent, "properties"), leaf, row_schema(row), out);
+        if (row->flags & DP_CONFIG_REQUIRED) {
+            require(parent, leaf);
+        }
+    }
+    print_json(root, out);
+    json_decref(root);
+}
+
+/* The effective configuration --------------------------------------------------------------------
+ */
+
+static json_t *value_json(const struct dp_config_row *row, const void *base)
+{
+    switch (row->type) {
+    case DP_CONFIG_SECTION:
+        return NULL;
+    case DP_CONFIG_UINT:
+        return json_integer((json_int_t)field_uint(base, row));
+    case DP_CONFIG_CHOICE:
+        return word_json(dp_choice_word(row->choices, field_uint(base, row)));
+    case DP_CONFIG_TEXT:
+        break;
+    }
+    const char *text = field_text(base, row);
+    return text ? json_string(row->flags & DP_CONFIG_SECRET ? HIDDEN : text) : NULL;
+}
+
+/* The rows whose path begins with `prefix` (which is cut off) as nested objects in `root`. */
+static void dump_rows(const char *prefix, const void *base, json_t *root, struct dp_text *out)
+{
+    size_t n = strlen(prefix);
+    for (size_t i = 0; i < dp_config_n_rows; i++) {
+        const struct dp_config_row *row = &dp_config_rows[i];
+        if (strncmp(row->path, prefix, n) != 0 || (n == 0 && strchr(row->path, '['))) {
+            continue;
+        }
+        json_t *value = value_json(row, base);
+        if (!value) {
+            continue;
+        }
+        const char *leaf = row->path + n;
+        json_t *object = root;
+        const char *dot = strchr(leaf, '.');
+        if (dot) {
+            char key[64];
+            size_t part = (size_t)(dot - leaf) < sizeof key - 1 ? (size_t)(dot - leaf) : 0;
+            memcpy(key, leaf, part);
+            key[part] = '\0';
+            object = json_object_get(root, key);
+            if (!object) {
+                object = json_object();
+                set(root, key, object, out);
+            }
+            leaf = dot + 1;
+        }
+        set(object, leaf, value, out);
+    }
+}
+
+void dp_config_dump(const struct dp_config *c, struct dp_text *out)
+{
+    json_t *root = json_object();
+    json_t *regions = json_array();
+    for (unsigned i = 0; i < c->n_regions; i++) {
+        json_t *region = json_object();
+        dump_rows("regions[].", &c->regions[i], region, out);
+        (void)json_array_append_new(regions, region);
+    }
+    dump_rows("", c, root, out);
+    set(root, "regions", regions, out);
+    print_json(root, out);
+    json_decref(root);
+}
+
+void dp_config_summary(const struct dp_config *c, struct dp_text *out)
+{
+    bool v6 = strchr(c->listen_address, ':') != NULL;
+    dp_text_addf(out, "  applications  http://%s%s%s:%" PRIu64 "%s\n", v6 ? "[" : "",
+                 c->listen_address, v6 ? "]" : "", c->listen_port,
+                 c->listen_port == 0 ? " (a free port)" : "");
+    dp_text_addf(out, "  operators     %s\n", c->admin_listen);
+    for (unsigned i = 0; i < c->n_regions; i++) {
+        const struct dp_config_region *r = &c->regions[i];
+        dp_text_addf(out, "  region %u      %s  %s%s%s\n", i + 1, r->name, r->base_url,
+                     i == 0 ? "  (primary)" : "", r->username ? "  (probed with credentials)" : "");
+    }
+    if (c->failback == DP_FAILBACK_MANUAL) {
+        dp_text_addf(out, "  failback      by an operator (davenport switch)\n");
+    } else {
+        dp_text_addf(out, "  failback      after the preferred region was well for %g s\n",
+                     (double)c->failback_hold_ms / 1000);
+    }
+}
+
+/* The list of keys
+ * --------------------------------------------------------------------------------- */
+
+static void help_default(const struct dp_config_row *row, struct dp_text *out)
+{
+    switch (row->type) {
+    case DP_CONFIG_SECTION:
+        break;
+    case DP_CONFIG_UINT:
+        dp_text_addf(out, " = %" PRIu64 "  (%s%" PRIu64 " to %" PRIu64 ")", row->def,
+                     row->flags & DP_CONFIG_ZERO ? "0, or " : "", row->min, row->max);
+        break;
+    case DP_CONFIG_CHOICE: {
+        struct dp_span word = dp_choice_word(row->choices, row->def);
+        dp_text_addf(out, " = \"%.*s\"  (%s)", (int)word.n, word.p, row->choices);
+        break;
+    }
+    case DP_CONFIG_TEXT:
+        if (row->def_text) {
+            dp_text_addf(out, " = \"%s\"", row->def_text);
+        } else if (row->flags & DP_CONFIG_REQUIRED) {
+            dp_text_addf(out, "  (required)");
+        }
+        break;
+    }
+}
+
+void dp_config_help(struct dp_text *out)
+{
+    for (size_t i = 0; i < dp_config_n_rows; i++) {
+        const struct dp_config_row *row = &dp_config_rows[i];
+        if (row->type == DP_CONFIG_SECTION && i > 0) {
+            dp_text_addf(out, "\n");
+        }
+        dp_text_addf(out, "%s", row->path);
+        help_default(row, out);
+        dp_text_addf(out, "\n    %s\n", row->text);
+    }
+}

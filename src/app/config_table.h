@@ -1,0 +1,69 @@
+/* config.def as rows, and the private pieces of reading a configuration. */
+#ifndef DAVENPORT_SRC_APP_CONFIG_TABLE_H
+#define DAVENPORT_SRC_APP_CONFIG_TABLE_H
+
+#include "davenport/app/config.h"
+
+enum dp_config_type { DP_CONFIG_SECTION, DP_CONFIG_UINT, DP_CONFIG_TEXT, DP_CONFIG_CHOICE };
+
+/* What a string must look like. */
+enum dp_config_check {
+    DP_CHECK_ANY, /* not empty */
+    DP_CHECK_IP,
+    DP_CHECK_ADMIN,
+    DP_CHECK_NAME,
+    DP_CHECK_URL,
+    DP_CHECK_USERNAME,
+    DP_CHECK_PATH,
+    DP_CHECK_FILE,
+    DP_CHECK_TOKEN
+};
+
+struct dp_config_row {
+    enum dp_config_type type;
+    const char *path; /* "probe.fall", "regions[].name" */
+    const char *text;
+    unsigned flags; /* enum dp_config_flag */
+    size_t offset;  /* of the field, in struct dp_config or struct dp_config_region */
+    uint64_t def, min, max;
+    const char *def_text;
+    const char *choices; /* "a|b|c" */
+    enum dp_config_check check;
+};
+
+extern const struct dp_config_row dp_config_rows[];
+extern const size_t dp_config_n_rows;
+
+/* All defaults, no region. Never NULL. */
+struct dp_config *dp_config_new(void);
+
+/* The row of a key under a section ("" or "probe" or "regions[]"), or NULL. */
+const struct dp_config_row *dp_config_row_of(const char *section, const char *key);
+/* Is `row` a key directly under `section`? Then *leaf is its last part. */
+bool dp_config_row_under(const struct dp_config_row *row, const char *section, const char **leaf);
+
+/* The words of a choice, cut from choices: false at the end. */
+bool dp_choice_next(struct dp_span *rest, struct dp_span *word);
+/* Word number `index`; empty when there is none. */
+struct dp_span dp_choice_word(const char *choices, uint64_t index);
+
+/* NULL when `value` is good, else why not. The reason never quotes the value. */
+const char *dp_config_check_text(enum dp_config_check check, const char *value);
+/* A regular expression (ECMA 262) of what the check accepts, for the schema; NULL: anything. */
+const char *dp_config_check_pattern(enum dp_config_check check);
+
+/* The rules that involve more than one key; also fills what is made of a region's url. */
+void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems);
+
+/* Replace ${env:NAME} and ${file:PATH} ($${ stands for ${) in `in`; the result lives in `arena`,
+ * NUL ended. On failure *why says what is wrong, never what was read. */
+#define DP_EXPAND_WHY 320
+DP_MUST_USE enum dp_err dp_config_expand(struct dp_arena *arena, struct dp_span in,
+                                         const char *folder, const char **out,
+                                         char why[DP_EXPAND_WHY]);
+
+/* A key of the document, cut and made printable for a message. */
+#define DP_SHOWN_KEY 64
+void dp_config_show_key(const char *key, char out[DP_SHOWN_KEY]);
+
+#endif
