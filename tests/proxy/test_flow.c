@@ -1,0 +1,435 @@
+/* Pressure, limits and endings: slow peers, full lines, clients that dawdle, memory that runs out,
+ * shutting down. */
+#include "support/rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const char get[] = "GET /db/doc HTTP/1.1\r\nHost: a\r\n\r\n";
+static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+#define BIG 400000
+
+static char *letters(size_t n)
+{
+    char *p = malloc(n);
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++)
+        p[i] = (char)('a' + i % 26);
+    return p;
+}
+
+static void assert_status(const struct rig_peer *c, const char *status)
+{
+    assert_int_equal(strncmp(c->got, status, strlen(status)), 0);
+}
+
+static void a_slow_client_stops_its_region(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    char *body = letters(BIG);
+    size_t sent = 0;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, get, &up);
+    rig_send(up, "HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n");
+    c->full = true;
+    for (; up->reading; sent += 10000)
+        rig_send_bytes(up, body + sent, 10000, 0);
+    assert_true(c->waiting_bytes > DP_STREAM_HIGH_BYTES);
+    assert_true(c->waiting_bytes <= DP_STREAM_HIGH_BYTES + 10000);
+    /* its region is not blamed for the silence; half of the mark has to go before it is read again
+     */
+    rig_wait(&r, r.config.stall_timeout_ms);
+    rig_take(c, 1000);
+    assert_false(up->reading);
+    while (sent < BIG) {
+        rig_take(c, DP_STREAM_HIGH_BYTES);
+        assert_true(up->reading);
+        for (; up->reading && sent < BIG; sent += 10000)
+            rig_send_bytes(up, body + sent, 10000, 0);
+    }
+    rig_take(c, BIG);
+    const char *got = strstr(c->got, "\r\n\r\n") + 4;
+    assert_int_equal(strlen(got), BIG);
+    assert_memory_equal(got, body, BIG);
+    assert_false(up->closed);
+    free(body);
+    rig_fini(&r);
+}
+
+static void a_client_that_takes_nothing_is_let_go(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    char *body = letters(BIG);
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, get, &up);
+    rig_send(up, "HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n");
+    c->full = true;
+    rig_send_bytes(up, body, BIG - 1, 0);
+    rig_wait(&r, r.config.body_timeout_ms);
+    assert_true(c->closed);
+    assert_true(c->reset);
+    assert_true(up->closed);
+    free(body);
+    rig_fini(&r);
+}
+
+static void a_slow_region_stops_its_client(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    char *body = letters(BIG);
+    size_t sent = 0;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c =
+        rig_request(&r, "PUT /d/a HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n", &up);
+    up->full = true;
+    for (; c->reading; sent += 10000)
+        rig_send_bytes(c, body + sent, 10000, 0);
+    assert_true(up->waiting_bytes > DP_STREAM_HIGH_BYTES);
+    while (sent < BIG) {
+        rig_take(up, DP_STREAM_HIGH_BYTES);
+        assert_true(c->reading);
+        for (; c->reading && sent < BIG; sent += 10000)
+            rig_send_bytes(c, body + sent, 10000, 0);
+    }
+    rig_take(up, BIG);
+    assert_memory_equal(strstr(up->got, "\r\n\r\n") + 4, body, BIG);
+    rig_send(up, ok);
+    assert_string_equal(c->got, ok);
+    free(body);
+    rig_fini(&r);
+}
+
+static void a_region_that_takes_nothing_fails_the_attempt(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    char *body = letters(BIG);
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c =
+        rig_request(&r, "PUT /d/a HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n", &up);
+    up->full = true;
+    rig_send_bytes(c, body, BIG / 2, 0);
+    rig_wait(&r, r.config.stall_timeout_ms);
+    assert_status(c, "HTTP/1.1 503 ");
+    assert_non_null(strstr(c->got, "outcome_unknown"));
+    assert_true(up->closed);
+    free(body);
+    rig_fini(&r);
+}
+
+static void pipelining_without_end_stops_reading(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, get, &up);
+    size_t n = 0;
+    for (; c->reading; n++)
+        rig_send(c, get);
+    assert_true(r.engine.chunks.n_used * DP_CHUNK_BYTES < 100000);
+    for (size_t i = 0; i <= n; i++) {
+        assert_int_equal(strncmp(up->got, "GET /db/doc ", 12), 0);
+        rig_clear(up);
+        rig_send(up, ok);
+    }
+    assert_true(c->reading);
+    assert_int_equal(c->got_bytes, (n + 1) * strlen(ok));
+    rig_fini(&r);
+}
+
+/* ---- clients that dawdle ---- */
+
+static void dawdling_clients_are_told_and_closed(void **state)
+{
+    static const struct {
+        const char *bytes;
+        uint32_t wait_ms;
+        const char *status;
+    } rows[] = {
+        {"", 60000, ""},
+        {"\r\n", 60000, ""},
+        {"G", 10000, "HTTP/1.1 408 "},
+        {"GET / HTTP/1.1\r\nHost: a\r\n", 10000, "HTTP/1.1 408 "},
+        {"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab", 30000, "HTTP/1.1 408 "},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct rig r;
+        rig_init(&r, 1);
+        rig_start(&r);
+        struct rig_peer *c = rig_client(&r);
+        print_message("dawdle %zu\n", i);
+        rig_send(c, rows[i].bytes);
+        if (r.n_regions > 0)
+            rig_connect(r.regions[0], DP_OK);
+        rig_wait(&r, rows[i].wait_ms);
+        assert_status(c, rows[i].status);
+        rig_wait(&r, 2000); /* what it gets for lingering */
+        assert_true(c->closed);
+        rig_fini(&r);
+    }
+}
+
+static void one_byte_a_second_does_not_stretch_the_head_timeout(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_client(&r);
+    for (int i = 0; i < 10; i++) {
+        rig_send_bytes(c, get + i, 1, 0);
+        assert_string_equal(c->got, "");
+        rig_wait(&r, 1000);
+    }
+    assert_status(c, "HTTP/1.1 408 ");
+    rig_fini(&r);
+}
+
+static void a_slow_steady_body_is_fine(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c =
+        rig_request(&r, "PUT /d HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", &up);
+    for (int i = 0; i < 5; i++) {
+        rig_wait(&r, 29000);
+        rig_send(c, "x");
+    }
+    rig_send(up, ok);
+    assert_string_equal(c->got, ok);
+    rig_fini(&r);
+}
+
+/* ---- limits ---- */
+
+static void bodies_past_the_limit_are_refused(void **state)
+{
+    static const char *const requests[] = {
+        "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n",
+        "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nhello world\r\n",
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(requests); i++) {
+        struct rig r;
+        rig_init(&r, 1);
+        r.config.max_body_bytes = 10;
+        rig_start(&r);
+        struct rig_peer *c = rig_client(&r);
+        rig_send(c, requests[i]);
+        assert_status(c, "HTTP/1.1 413 ");
+        assert_true(c->finished);
+        rig_fini(&r);
+    }
+}
+
+static void connections_past_the_limit_are_told(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 1);
+    r.config.max_connections = 2;
+    rig_start(&r);
+    (void)rig_client(&r);
+    struct rig_peer *second = rig_client(&r);
+    struct rig_peer *third = rig_client(&r);
+    assert_string_equal(second->got, "");
+    assert_status(third, "HTTP/1.1 503 ");
+    assert_non_null(strstr(third->got, "Retry-After: 1\r\n"));
+    rig_end(third, DP_OK);
+    rig_end(second, DP_OK);
+    assert_string_equal(rig_client(&r)->got, "");
+    rig_fini(&r);
+}
+
+static void a_full_pool_makes_a_line(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 1);
+    r.config.max_upstream = 1;
+    r.config.max_waiting = 2;
+    rig_start(&r);
+    struct rig_peer *c[4], *up;
+    c[0] = rig_request(&r, get, &up);
+    for (int i = 1; i < 4; i++) {
+        c[i] = rig_client(&r);
+        rig_send(c[i], get);
+    }
+    (void)rig_dialed(&r, 1);
+    assert_status(c[3], "HTTP/1.1 503 "); /* the line holds two */
+    assert_non_null(strstr(c[3]->got, "\"overloaded\""));
+    rig_send(up, ok);
+    rig_send(up, ok);
+    assert_string_equal(c[1]->got, ok);
+    assert_string_equal(c[2]->got, "");
+    /* one that gave up leaves the line; the last one waits in vain */
+    rig_send(c[0], get);
+    rig_end(c[2], DP_ERESET);
+    assert_string_equal(up->got + up->got_bytes - 4, "\r\n\r\n");
+    rig_wait(&r, 3 * r.config.connect_timeout_ms);
+    rig_fini(&r);
+}
+
+static void a_line_that_does_not_move_is_ended(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    r.config.max_upstream = 1;
+    rig_start(&r);
+    (void)rig_request(&r, get, &up);
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, get);
+    rig_wait(&r, 3 * r.config.connect_timeout_ms);
+    assert_status(c, "HTTP/1.1 503 ");
+    assert_non_null(strstr(c->got, "\"overloaded\""));
+    rig_fini(&r);
+}
+
+static void a_closed_connection_makes_room_in_the_line(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    r.config.max_upstream = 1;
+    rig_start(&r);
+    (void)rig_request(&r, get, &up);
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, get);
+    rig_send(up, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    rig_connect(rig_dialed(&r, 2), DP_OK);
+    rig_send(rig_dialed(&r, 2), ok);
+    assert_string_equal(c->got, ok);
+    rig_fini(&r);
+}
+
+static void memory_at_its_cap_sheds_the_request_not_the_process(void **state)
+{
+    (void)state;
+    struct rig r;
+    char *body = letters(BIG);
+    rig_init(&r, 1);
+    r.config.max_buffer_chunks = 2;
+    rig_start(&r);
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, "PUT /d HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n");
+    rig_send_bytes(c, body, 40000, 0);
+    assert_status(c, "HTTP/1.1 503 ");
+    assert_int_equal(r.engine.chunks.n_used, 0);
+    free(body);
+    rig_fini(&r);
+}
+
+static void idle_region_connections_are_closed_in_time(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    (void)rig_request(&r, get, &up);
+    rig_send(up, ok);
+    rig_wait(&r, r.config.pool_idle_timeout_ms);
+    assert_true(up->closed);
+    rig_fini(&r);
+}
+
+/* ---- shutting down ---- */
+
+static void draining_finishes_what_is_under_way(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up, *up2;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *idle = rig_client(&r);
+    struct rig_peer *head = rig_client(&r);
+    rig_send(head, "GET / HTTP/1.1\r\n");
+    struct rig_peer *c = rig_request(&r, get, &up);
+    struct rig_peer *feed =
+        rig_request(&r, "GET /d/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", &up2);
+    rig_send(up2, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n2\r\n{\"\r\n");
+    dp_engine_drain(&r.engine);
+    rig_turn(&r);
+    assert_true(idle->closed);
+    assert_false(c->closed);
+    assert_false(feed->finished || feed->closed); /* in the middle of a line */
+    rig_send(up2, "3\r\n\"}\n\r\n");
+    assert_true(feed->finished || feed->closed);
+    assert_string_equal(feed->got + feed->got_bytes - 5, "0\r\n\r\n");
+    rig_send(up, ok);
+    assert_non_null(strstr(c->got, "\r\nConnection: close\r\n"));
+    assert_true(c->closed);
+    assert_true(up->closed);
+    rig_send(head, "Host: a\r\n\r\n");
+    rig_connect(r.regions[r.n_regions - 1], DP_OK);
+    rig_send(r.regions[r.n_regions - 1], ok);
+    assert_true(head->closed);
+    assert_true(dp_engine_idle(&r.engine) || feed->finished);
+    rig_fini(&r);
+}
+
+static void an_abort_closes_everything(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, get, &up);
+    struct rig_peer *waiting = rig_client(&r);
+    rig_send(waiting, "PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    dp_engine_abort(&r.engine);
+    assert_true(c->closed && c->reset && up->closed && waiting->closed);
+    rig_fini(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_slow_client_stops_its_region),
+        cmocka_unit_test(a_client_that_takes_nothing_is_let_go),
+        cmocka_unit_test(a_slow_region_stops_its_client),
+        cmocka_unit_test(a_region_that_takes_nothing_fails_the_attempt),
+        cmocka_unit_test(pipelining_without_end_stops_reading),
+        cmocka_unit_test(dawdling_clients_are_told_and_closed),
+        cmocka_unit_test(one_byte_a_second_does_not_stretch_the_head_timeout),
+        cmocka_unit_test(a_slow_steady_body_is_fine),
+        cmocka_unit_test(bodies_past_the_limit_are_refused),
+        cmocka_unit_test(connections_past_the_limit_are_told),
+        cmocka_unit_test(a_full_pool_makes_a_line),
+        cmocka_unit_test(a_line_that_does_not_move_is_ended),
+        cmocka_unit_test(a_closed_connection_makes_room_in_the_line),
+        cmocka_unit_test(memory_at_its_cap_sheds_the_request_not_the_process),
+        cmocka_unit_test(idle_region_connections_are_closed_in_time),
+        cmocka_unit_test(draining_finishes_what_is_under_way),
+        cmocka_unit_test(an_abort_closes_everything),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
