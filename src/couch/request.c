@@ -1,20 +1,68 @@
-/* What a request means to CouchDB: the part that failover needs. Byte-exact on the path: nothing is
- * decoded here but what CouchDB itself would take as a separator. */
+/* What a request means to CouchDB: the part that failover needs. The path is taken apart as CouchDB
+ * itself does it (chttpd): split at "/", empty segments dropped, each segment decoded, and then a
+ * handler is chosen by position: the first segment, the second behind a database, the fourth behind
+ * a design document. So a document or attachment may be called "_find" and is not taken for it.
+ * What is forwarded is the target as it came. Pure, no memory of its own. */
 #include "davenport/couch/request.h"
 
-/* POSTs whose last path segment says that they only read (couchdb-facts §1). */
-static const struct dp_span read_posts[] = {
-    DP_SPAN_INIT("_find"),       DP_SPAN_INIT("_explain"),        DP_SPAN_INIT("_all_docs"),
-    DP_SPAN_INIT("_bulk_get"),   DP_SPAN_INIT("_revs_diff"),      DP_SPAN_INIT("_missing_revs"),
-    DP_SPAN_INIT("_dbs_info"),   DP_SPAN_INIT("_search_analyze"), DP_SPAN_INIT("_design_docs"),
+#include "davenport/base/attr.h"
+
+#define MAX_SEGMENTS 8  /* one more than any name of CouchDB's needs, with its partition */
+#define NAME_BYTES   32 /* what is longer is none of the names we look for */
+
+struct path {
+    struct dp_span segments[MAX_SEGMENTS]; /* decoded, empty ones left out */
+    size_t n;                              /* capped at MAX_SEGMENTS */
+    bool partition;                        /* "_partition/x" was cut out: [db, what follows it] */
+    char text[MAX_SEGMENTS][NAME_BYTES];
+};
+
+static const struct dp_span system_databases[] = {
+    DP_SPAN_INIT("_users"),
+    DP_SPAN_INIT("_replicator"),
+    DP_SPAN_INIT("_global_changes"),
+};
+
+/* POSTs that only read (couchdb-facts §1): of the server, */
+static const struct dp_span server_reads[] = {
+    DP_SPAN_INIT("_dbs_info"),
+    DP_SPAN_INIT("_search_analyze"),
+    DP_SPAN_INIT("_nouveau_analyze"),
+};
+
+/* of a database or a partition, */
+static const struct dp_span partition_reads[] = {
+    DP_SPAN_INIT("_find"),
+    DP_SPAN_INIT("_explain"),
+    DP_SPAN_INIT("_all_docs"),
+};
+
+/* of a database only, */
+static const struct dp_span database_reads[] = {
+    DP_SPAN_INIT("_bulk_get"),    DP_SPAN_INIT("_revs_diff"),  DP_SPAN_INIT("_missing_revs"),
+    DP_SPAN_INIT("_design_docs"), DP_SPAN_INIT("_local_docs"), DP_SPAN_INIT("_changes"),
+};
+
+/* those that take …/queries, */
+static const struct dp_span list_reads[] = {
+    DP_SPAN_INIT("_all_docs"),
+    DP_SPAN_INIT("_design_docs"),
     DP_SPAN_INIT("_local_docs"),
 };
 
-/* POSTs where the segment before the last one says so: _view/NAME, _search/NAME, _nouveau/NAME. */
-static const struct dp_span read_post_parents[] = {
+/* and of a design document, with a name behind. */
+static const struct dp_span design_reads[] = {
     DP_SPAN_INIT("_view"),
     DP_SPAN_INIT("_search"),
     DP_SPAN_INIT("_nouveau"),
+};
+
+/* Functions of a design document may do anything, whatever the method. */
+static const struct dp_span design_functions[] = {
+    DP_SPAN_INIT("_update"),
+    DP_SPAN_INIT("_rewrite"),
+    DP_SPAN_INIT("_show"),
+    DP_SPAN_INIT("_list"),
 };
 
 static bool one_of(struct dp_span s, const struct dp_span *set, size_t n)
@@ -26,94 +74,161 @@ static bool one_of(struct dp_span s, const struct dp_span *set, size_t n)
     return false;
 }
 
-/* Cut the last segment off a path: "/db/_design/x" gives "x" and leaves "/db/_design". */
-static struct dp_span last_segment(struct dp_span *path)
+#define ONE_OF(s, set) one_of((s), (set), DP_ARRAY_LEN(set))
+
+static int hex(char c)
 {
-    size_t i = path->n;
-    while (i > 0 && path->p[i - 1] != '/')
-        i--;
-    struct dp_span segment = {path->p + i, path->n - i};
-    path->n = i > 0 ? i - 1 : 0;
-    return segment;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
 }
 
-/* The value of a query parameter; an empty span when it is absent. */
-static struct dp_span query_value(struct dp_span query, struct dp_span key)
+/* `raw` with its %XX decoded into buf; `raw` itself when nothing is to decode, when it is malformed
+ * or too long to be a name we look for. */
+static struct dp_span decode(struct dp_span raw, char buf[NAME_BYTES])
 {
-    while (query.p) {
-        struct dp_span pair = dp_span_cut(&query, '&');
-        struct dp_span value = pair;
-        struct dp_span name = dp_span_cut(&value, '=');
-        if (dp_span_eq(name, key) && value.p)
-            return value;
+    size_t n = 0;
+    if (raw.n == 0 || !memchr(raw.p, '%', raw.n))
+        return raw;
+    for (size_t i = 0; i < raw.n; i++, n++) {
+        char c = raw.p[i];
+        if (n == NAME_BYTES)
+            return raw;
+        if (c == '%') {
+            int high = raw.n - i > 2 ? hex(raw.p[i + 1]) : -1;
+            int low = raw.n - i > 2 ? hex(raw.p[i + 2]) : -1;
+            if (high < 0 || low < 0)
+                return raw;
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        buf[n] = c;
     }
-    return (struct dp_span){NULL, 0};
+    return (struct dp_span){buf, n};
 }
 
+static void path_parse(struct path *p, struct dp_span text)
+{
+    p->n = 0;
+    p->partition = false;
+    while (text.p && p->n < MAX_SEGMENTS) {
+        struct dp_span raw = dp_span_cut(&text, '/');
+        if (raw.n == 0)
+            continue;
+        p->segments[p->n] = decode(raw, p->text[p->n]);
+        p->n++;
+        if (p->n == 4 && !p->partition && dp_span_eq(p->segments[1], DP_SPAN("_partition"))) {
+            p->segments[1] = decode(raw, p->text[1]);
+            p->n = 2;
+            p->partition = true;
+        }
+    }
+}
+
+static bool in_database(const struct path *p)
+{
+    return p->n >= 2 && (p->segments[0].p[0] != '_' || ONE_OF(p->segments[0], system_databases));
+}
+
+/* An action of a design document: [db, _design, x, action, …]. */
+static bool in_design(const struct path *p)
+{
+    return in_database(p) && p->n >= 4 && dp_span_eq(p->segments[1], DP_SPAN("_design"));
+}
+
+/* Which feed the query asks for. As CouchDB has it: names in any case, the last one counts. */
 static enum dp_couch_feed feed_of(struct dp_span query)
 {
-    struct dp_span feed = query_value(query, DP_SPAN("feed"));
-    if (dp_span_eq(feed, DP_SPAN("longpoll")))
-        return DP_FEED_LONGPOLL;
-    if (dp_span_eq(feed, DP_SPAN("continuous")))
-        return DP_FEED_CONTINUOUS;
-    if (dp_span_eq(feed, DP_SPAN("eventsource")))
-        return DP_FEED_EVENTSOURCE;
-    return DP_FEED_NONE;
-}
-
-static bool post_only_reads(struct dp_span path)
-{
-    struct dp_span last = last_segment(&path);
-    if (dp_span_eq(last, DP_SPAN("queries")))
-        last = last_segment(&path); /* _all_docs/queries, _view/x/queries */
-    if (one_of(last, read_posts, sizeof(read_posts) / sizeof(read_posts[0])))
-        return true;
-    struct dp_span parent = last_segment(&path);
-    return one_of(parent, read_post_parents,
-                  sizeof(read_post_parents) / sizeof(read_post_parents[0]));
-}
-
-/* Functions of a design document may do anything, whatever the method. */
-static bool runs_design_function(struct dp_span path)
-{
-    while (path.n > 0) {
-        struct dp_span segment = last_segment(&path);
-        if (dp_span_eq(segment, DP_SPAN("_update")) || dp_span_eq(segment, DP_SPAN("_rewrite")))
-            return true;
+    static const struct {
+        struct dp_span value;
+        enum dp_couch_feed feed;
+    } feeds[] = {
+        {DP_SPAN_INIT("longpoll"), DP_FEED_LONGPOLL},
+        {DP_SPAN_INIT("continuous"), DP_FEED_CONTINUOUS},
+        {DP_SPAN_INIT("live"), DP_FEED_CONTINUOUS},
+        {DP_SPAN_INIT("eventsource"), DP_FEED_EVENTSOURCE},
+    };
+    enum dp_couch_feed found = DP_FEED_NONE;
+    while (query.p) {
+        char buf[NAME_BYTES];
+        struct dp_span value = dp_span_cut(&query, '&');
+        struct dp_span name = dp_span_cut(&value, '=');
+        if (!dp_span_ieq(decode(name, buf), DP_SPAN("feed")))
+            continue;
+        value = decode(value, buf);
+        found = DP_FEED_NONE;
+        for (size_t i = 0; i < DP_ARRAY_LEN(feeds); i++) {
+            if (dp_span_eq(value, feeds[i].value))
+                found = feeds[i].feed;
+        }
     }
-    return false;
+    return found;
+}
+
+static bool names_feed(const struct path *p)
+{
+    if (p->n > 0 && dp_span_eq(p->segments[0], DP_SPAN("_db_updates")))
+        return true;
+    return in_database(p) && !p->partition && dp_span_eq(p->segments[1], DP_SPAN("_changes"));
+}
+
+static bool post_only_reads(const struct path *p)
+{
+    const struct dp_span *s = p->segments;
+    if (p->n == 1)
+        return ONE_OF(s[0], server_reads);
+    if (in_design(p)) {
+        bool queries =
+            p->n == 6 && dp_span_eq(s[3], DP_SPAN("_view")) && dp_span_eq(s[5], DP_SPAN("queries"));
+        return queries || (p->n == 5 && ONE_OF(s[3], design_reads));
+    }
+    if (!in_database(p))
+        return false;
+    if (p->n == 3)
+        return !p->partition && ONE_OF(s[1], list_reads) && dp_span_eq(s[2], DP_SPAN("queries"));
+    return p->n == 2 &&
+           (ONE_OF(s[1], partition_reads) || (!p->partition && ONE_OF(s[1], database_reads)));
+}
+
+static enum dp_couch_class class_of(struct dp_span method, const struct path *p)
+{
+    if (in_design(p) && ONE_OF(p->segments[3], design_functions))
+        return DP_COUCH_POST;
+    if (dp_span_eq(method, DP_SPAN("GET")) || dp_span_eq(method, DP_SPAN("HEAD")) ||
+        dp_span_eq(method, DP_SPAN("OPTIONS")))
+        return DP_COUCH_READ;
+    if (dp_span_eq(method, DP_SPAN("PUT")) || dp_span_eq(method, DP_SPAN("DELETE")))
+        return DP_COUCH_WRITE;
+    bool reads = dp_span_eq(method, DP_SPAN("POST")) && post_only_reads(p);
+    return reads ? DP_COUCH_READ : DP_COUCH_POST;
 }
 
 struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span override,
                                           struct dp_span target)
 {
+    static const struct dp_span overrides[] = {
+        DP_SPAN_INIT("GET"), DP_SPAN_INIT("HEAD"),   DP_SPAN_INIT("POST"),
+        DP_SPAN_INIT("PUT"), DP_SPAN_INIT("DELETE"), DP_SPAN_INIT("COPY"),
+    };
     struct dp_span query = target;
-    struct dp_span path = dp_span_cut(&query, '?');
+    struct path path;
     struct dp_couch_request r = {.klass = DP_COUCH_POST};
-    bool post = dp_span_eq(method, DP_SPAN("POST"));
-    if (post && override.n > 0)
-        return r; /* means something else in the region: never sent twice */
-
-    struct dp_span rest = path;
-    struct dp_span last = last_segment(&rest);
-    bool get = dp_span_eq(method, DP_SPAN("GET"));
-    if ((get || post) &&
-        (dp_span_eq(last, DP_SPAN("_changes")) || dp_span_eq(last, DP_SPAN("_db_updates")))) {
+    bool overridden = override.n > 0 && dp_span_eq(method, DP_SPAN("POST"));
+    path_parse(&path, dp_span_cut(&query, '?'));
+    if (overridden && ONE_OF(override, overrides))
+        method = override;
+    if (names_feed(&path) &&
+        (dp_span_eq(method, DP_SPAN("GET")) || dp_span_eq(method, DP_SPAN("POST"))))
         r.feed = feed_of(query);
-        r.klass = r.feed == DP_FEED_NONE ? DP_COUCH_READ : DP_COUCH_FEED;
-        r.idempotent = true;
-        return r;
-    }
-    if (runs_design_function(path))
-        return r;
-    if (get || dp_span_eq(method, DP_SPAN("HEAD")) || dp_span_eq(method, DP_SPAN("OPTIONS")) ||
-        (post && post_only_reads(path))) {
-        r.klass = DP_COUCH_READ;
-        r.idempotent = true;
-    } else if (dp_span_eq(method, DP_SPAN("PUT")) || dp_span_eq(method, DP_SPAN("DELETE"))) {
-        r.klass = DP_COUCH_WRITE;
-        r.idempotent = true;
-    }
+    if (r.feed != DP_FEED_NONE)
+        r.klass = DP_COUCH_FEED;
+    else if (!overridden)
+        r.klass = class_of(method, &path);
+    /* whether the region heeds an override is not ours to know: never sent twice */
+    r.idempotent = !overridden && r.klass != DP_COUCH_POST;
     return r;
 }

@@ -10,7 +10,8 @@
 enum dp_couch_class {
     DP_COUCH_READ,  /* GET, HEAD, OPTIONS; POSTs that only read */
     DP_COUCH_WRITE, /* PUT, DELETE: a second sending changes nothing more */
-    DP_COUCH_POST,  /* everything else (POST, COPY, _update): a second sending may duplicate */
+    DP_COUCH_POST,  /* everything else (POST, COPY, _update, _show): a second sending may duplicate
+                     */
     DP_COUCH_FEED   /* a _changes or _db_updates answer that stays open */
 };
 
@@ -19,11 +20,12 @@ enum dp_couch_feed { DP_FEED_NONE, DP_FEED_LONGPOLL, DP_FEED_CONTINUOUS, DP_FEED
 struct dp_couch_request {
     enum dp_couch_class klass;
     enum dp_couch_feed feed;
-    bool idempotent; /* sending it again changes nothing more (reads, PUT, DELETE) */
+    bool idempotent; /* sending it again changes nothing more (reads, PUT, DELETE; not overridden)
+                      */
 };
 
 /* method: as sent ("GET"); override: value of X-HTTP-Method-Override or an empty span (counts on
- * POST only); target: path and query, byte-exact. */
+ * POST only: it can make a feed, and is never idempotent); target: path and query as received. */
 struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span override,
                                           struct dp_span target);
 
