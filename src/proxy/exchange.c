@@ -161,10 +161,8 @@ void dp_exchange_route(struct dp_exchange *x)
     }
     dp_exchange_set_phase(x, DP_PHASE_ACQUIRE);
     enum dp_err err = dp_pool_wait(pool, &x->lease);
-    if (err == DP_ELIMIT)
+    if (err)
         dp_exchange_refuse(x, err);
-    else if (err)
-        dp_exchange_attempt_failed(x, DP_OUTCOME_CONNECT_REFUSED, err);
 }
 
 void dp_exchange_count(struct dp_exchange *x, enum dp_outcome outcome)

@@ -79,18 +79,14 @@ enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l)
     assert(!l->pool);
     if (p->n_waiters >= config_of(p)->max_waiting)
         return DP_ELIMIT;
-    bool may_dial = p->n_open < config_of(p)->max_upstream;
-    if (may_dial) {
-        enum dp_err err = dp_upstream_dial(p);
-        if (err)
-            return DP_ECONNECT;
-    }
     l->pool = p;
     l->up = NULL;
     l->err = DP_OK;
     p->n_waiters++;
     dp_list_push_back(&p->waiters, &l->node);
     dp_engine_wait(p->engine, &l->timer, DP_WAIT_LINE);
+    if (p->n_open < config_of(p)->max_upstream && dp_upstream_dial(p) != DP_OK)
+        hand_over(l, NULL, DP_ECONNECT);
     return DP_OK;
 }
 
