@@ -1,7 +1,11 @@
 /* One connection to an endpoint.
  *
- *   DIALING ──connected──► HANDED | IDLE ──take──► HANDED ──attach──► LEASED ──release──► HANDED |
- * IDLE └──────────────────────── CLOSED ◄── error, surprise bytes, timeout, purge ────────────┘
+ *   DIALING ──connected──► IDLE ──take──► HANDED ──attach──► LEASED ──release──► IDLE
+ *      │                    │               │                 │
+ *      └────────────────────┴───► CLOSED ◄──┴─────────────────┘
+ *
+ * HANDED also follows DIALING and LEASED at once where a request waits in line. What closes it: an error,
+ * bytes that nobody asked for, a timeout, a purge of its pool.
  *
  * Reading is on from the moment it is connected until it is closed, also while it is idle: so a
  * region that closes an idle connection is noticed at once, and bytes that nobody asked for close

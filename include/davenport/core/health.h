@@ -1,14 +1,15 @@
 /* The health of one endpoint, decided from probes and from what real requests met. Pure: time comes
  * in with each event, chance through a seed, and what is to be done comes out as actions.
  *
- *                    first good probe
- *        UNKNOWN ---------------------------> UP <---------------------------------.
- *           |                                 | a first failure                    | `rise` good
- * probes in a row, | a first failure                 v                                    | and
- * `traffic_hold` since the
- *           '-----------------------------> SUSPECT ------- trusted again ---------| last bad
- * outcome | `fall` failed probes in a row,     | | or `traffic_failures` requests     | v that got
- * no answer                 | DOWN ----------------------------------'
+ *              first good probe
+ *   UNKNOWN ────────────────────────► UP ◄─────────────────────────────────┐
+ *      │                               │ a first failure                    │ `rise` good probes in a row,
+ *      │ a first failure               ▼                                    │ and `traffic_hold` since the
+ *      └───────────────────────────► SUSPECT ──────── trusted again ────────┤ last bad outcome
+ *                                      │ `fall` failed probes in a row, or  │
+ *                                      │ `traffic_failures` requests that   │
+ *                                      ▼ got no answer                      │
+ *                                     DOWN ─────────────────────────────────┘
  *
  * Any state but DOWN may go to DOWN at once; SUSPECT still takes traffic, but is probed fast.
  * Draining is a word of its own beside the state: the endpoint lives and asks not to be used.
