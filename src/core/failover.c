@@ -35,6 +35,12 @@ static uint64_t mark(uint64_t now_ns)
     return now_ns ? now_ns : 1;
 }
 
+static bool hold_is_over(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                         uint16_t i, uint64_t now_ns)
+{
+    return s->up_since_ns[i] && now_ns >= s->up_since_ns[i] + c->hold_ns;
+}
+
 static void observe(struct dp_failover_state *s, const struct dp_failover_config *c,
                     const struct dp_failover_region *regions, uint64_t now_ns)
 {
@@ -45,7 +51,7 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
             s->up_since_ns[i] = 0;
         else if (s->up_since_ns[i] == 0)
             s->up_since_ns[i] = mark(now_ns);
-        if (s->up_since_ns[i] && now_ns >= s->up_since_ns[i] + c->hold_ns)
+        if (hold_is_over(s, c, i, now_ns))
             s->unsettled[i] = false;
     }
     if (s->forced && !lost(&regions[s->active]))
@@ -71,13 +77,13 @@ static uint16_t best_other(const struct dp_failover_state *s, const struct dp_fa
     return best;
 }
 
-/* The most preferred settled region before the active one, or the one that will be. */
+/* The most preferred region before the active one that is up: for the whole hold, or not yet. */
 static uint16_t failback_target(const struct dp_failover_state *s,
-                                const struct dp_failover_config *c, bool settled)
+                                const struct dp_failover_config *c, bool over, uint64_t now_ns)
 {
     uint16_t end = s->active == DP_NO_REGION ? 0 : s->active;
     for (uint16_t i = 0; i < end && i < c->n_regions; i++) {
-        if (s->up_since_ns[i] && s->unsettled[i] != settled)
+        if (s->up_since_ns[i] && hold_is_over(s, c, i, now_ns) == over)
             return i;
     }
     return DP_NO_REGION;
@@ -111,7 +117,8 @@ static void leave(struct dp_failover_state *s, const struct dp_failover_config *
 /* A region that is held may lack data, so a request that failed in the active region goes there
  * only when no settled region is left to take it. */
 static void derive(const struct dp_failover_state *s, const struct dp_failover_config *c,
-                   const struct dp_failover_region *regions, struct dp_failover_decision *out)
+                   const struct dp_failover_region *regions, uint64_t now_ns,
+                   struct dp_failover_decision *out)
 {
     bool settled_other = false;
     for (uint16_t i = 0; i < c->n_regions; i++) {
@@ -131,7 +138,7 @@ static void derive(const struct dp_failover_state *s, const struct dp_failover_c
     }
     out->waiting = DP_NO_REGION;
     if (c->automatic && !s->pinned)
-        out->waiting = failback_target(s, c, false);
+        out->waiting = failback_target(s, c, false, now_ns);
     if (out->waiting != DP_NO_REGION)
         out->failback_at_ns = s->up_since_ns[out->waiting] + c->hold_ns;
 }
@@ -147,13 +154,13 @@ void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_conf
     if (must_leave(s, regions)) {
         leave(s, c, regions, out);
     } else if (c->automatic && !s->pinned) {
-        uint16_t to = failback_target(s, c, true);
+        uint16_t to = failback_target(s, c, true, now_ns);
         if (to != DP_NO_REGION) {
             out->held_ns = now_ns - s->up_since_ns[to];
             move_to(s, to, DP_MOVE_FAILBACK, out);
         }
     }
-    derive(s, c, regions, out);
+    derive(s, c, regions, now_ns, out);
 }
 
 bool dp_failover_switch(struct dp_failover_state *s, const struct dp_failover_config *c,
@@ -168,6 +175,6 @@ bool dp_failover_switch(struct dp_failover_state *s, const struct dp_failover_co
     move_to(s, target, s->active == target ? DP_MOVE_NONE : DP_MOVE_SWITCH, out);
     s->pinned = true;
     s->forced = lost(&regions[target]);
-    derive(s, c, regions, out);
+    derive(s, c, regions, now_ns, out);
     return true;
 }

@@ -2,10 +2,11 @@
  * out.
  *
  * Leaving is quick, coming back is slow. The active region is left when it is down or asks to be
- * drained, and then for the best of the others. A region that was lost (down or draining) is
- * unsettled from then on: it may lack writes that were acknowledged elsewhere. Once it has been up
- * without a break for `hold`, it is settled again, and only a settled, more preferred region gets
- * the traffic back by itself.
+ * drained, and then for the best of the others. Traffic returns by itself only to a more preferred region that
+ * has been up without a break for `hold`; the least doubt begins the hold anew.
+ *
+ * A region that was lost (down or draining) is unsettled until its hold is over: it may lack writes that were
+ * acknowledged elsewhere. Meanwhile it is held: a last resort for what fails in the active region.
  *
  * An operator's choice is pinned: no failback undoes it. The pin ends with the next choice, or when
  * the pinned region is lost. A region that was forced while lost keeps the traffic until it has

@@ -1,0 +1,362 @@
+/* What must hold whatever happens: health and failover together on long random histories (fixed seeds). The test
+ * keeps its own, simpler account of every history and compares. */
+#include "davenport/base/clock.h"
+#include "davenport/core/failover.h"
+#include "davenport/core/health.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS        DP_NS_PER_MS
+#define HISTORIES 400
+#define EVENTS    3000
+
+struct random {
+    uint64_t x;
+};
+
+static uint32_t below(struct random *r, uint32_t n)
+{
+    r->x = r->x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)((r->x >> 33) % n);
+}
+
+/* One region as the test sees it. */
+struct account {
+    struct dp_health_state health;
+    uint32_t failed_row, passed_row; /* probes; passed since it fell or traffic last saw it fail */
+    uint32_t bad_row;                /* requests, as an upper bound: no good sample between */
+    uint64_t last_bad_ns;
+    uint64_t up_since_ns; /* of unbroken UP without draining; UINT64_MAX: not so */
+    bool was_lost;        /* since it was last settled */
+    bool fell_by_traffic;
+    unsigned mood; /* how sick it is now: what its events are drawn from */
+};
+
+struct world {
+    struct random random;
+    struct dp_health_config hc;
+    struct dp_failover_config fc;
+    struct dp_failover_state failover;
+    struct account regions[DP_MAX_REGIONS];
+    uint64_t now_ns;
+    bool pinned, forced;
+    uint64_t moves;
+};
+
+static void world_init(struct world *w, uint64_t seed)
+{
+    memset(w, 0, sizeof(*w));
+    w->random.x = seed * 7919 + 1;
+    w->hc = (struct dp_health_config){
+        .interval_ns = 2000 * MS,
+        .fast_ns = 500 * MS,
+        .jitter_percent = below(&w->random, 30),
+        .fall = 1 + below(&w->random, 4),
+        .rise = 1 + below(&w->random, 4),
+        .traffic_failures = below(&w->random, 8),
+        .traffic_hold_ns = 5000 * MS,
+    };
+    w->fc = (struct dp_failover_config){
+        .n_regions = (uint16_t)(1 + below(&w->random, 5)),
+        .automatic = below(&w->random, 3) != 0,
+        .hold_ns = below(&w->random, 60) * 1000 * MS,
+    };
+    w->now_ns = below(&w->random, 1000) * MS;
+    dp_failover_init(&w->failover);
+    for (uint16_t i = 0; i < w->fc.n_regions; i++) {
+        dp_health_init(&w->regions[i].health, &w->hc, w->now_ns, seed + i);
+        w->regions[i].up_since_ns = UINT64_MAX;
+    }
+}
+
+static enum dp_probe_kind draw_probe(struct random *r, unsigned mood)
+{
+    static const enum dp_probe_kind well[] = {DP_PROBE_OK, DP_PROBE_OK, DP_PROBE_OK,
+                                              DP_PROBE_THROTTLED, DP_PROBE_CREDENTIALS};
+    if (mood == 0)
+        return well[below(r, 5)];
+    if (mood == 1) /* dark */
+        return DP_PROBE_DARK;
+    return (enum dp_probe_kind)below(r, DP_PROBE_KIND_COUNT);
+}
+
+static struct dp_health_event draw_event(struct world *w, struct account *a)
+{
+    struct random *r = &w->random;
+    struct dp_health_event e = {.kind = DP_HEALTH_TICK};
+    if (below(r, 40) == 0)
+        a->mood = below(r, 3);
+    uint32_t dice = below(r, 10);
+    if (dice < 6) {
+        e.kind = DP_HEALTH_PROBE;
+        e.probe = draw_probe(r, a->mood);
+        e.probe_started_ns = w->now_ns - below(r, 1000) * MS;
+    } else if (dice < 9) {
+        e.kind = DP_HEALTH_TRAFFIC;
+        e.traffic.good = a->mood == 1 ? 0 : below(r, 5);
+        e.traffic.unanswered = a->mood == 0 ? 0 : below(r, 3);
+        e.traffic.errors = below(r, 3);
+    }
+    return e;
+}
+
+static bool alive(enum dp_probe_kind k)
+{
+    return k == DP_PROBE_OK || k == DP_PROBE_CREDENTIALS;
+}
+
+static void note_event(const struct world *w, struct account *a, const struct dp_health_event *e)
+{
+    if (e->kind == DP_HEALTH_PROBE && alive(e->probe)) {
+        a->passed_row++;
+        a->failed_row = 0;
+    } else if (e->kind == DP_HEALTH_PROBE && e->probe == DP_PROBE_DRAINING) {
+        a->passed_row = a->failed_row = 0;
+    } else if (e->kind == DP_HEALTH_PROBE && e->probe != DP_PROBE_THROTTLED) {
+        a->failed_row++;
+        a->passed_row = 0;
+    } else if (e->kind == DP_HEALTH_TRAFFIC && a->health.health != DP_HEALTH_DOWN) {
+        if (e->traffic.good)
+            a->bad_row = 0;
+        a->bad_row += e->traffic.unanswered + e->traffic.errors;
+        if (e->traffic.unanswered)
+            a->last_bad_ns = w->now_ns;
+    }
+}
+
+/* Hysteresis: no state is left for less evidence than its threshold asks for. */
+static void check_health(const struct world *w, struct account *a,
+                         const struct dp_health_actions *out)
+{
+    const struct dp_health_change *c = &out->change;
+    assert_int_equal(c->after, a->health.health);
+    if (c->before != c->after && c->after == DP_HEALTH_DOWN) {
+        bool probes = a->failed_row >= w->hc.fall;
+        bool traffic = w->hc.traffic_failures && a->bad_row >= w->hc.traffic_failures;
+        assert_true(probes || traffic);
+        a->fell_by_traffic = c->signal == DP_HEALTH_SIGNAL_UNANSWERED;
+        a->passed_row = 0;
+    }
+    if (c->before == DP_HEALTH_DOWN && c->after != DP_HEALTH_DOWN) {
+        assert_int_equal(c->after, DP_HEALTH_UP);
+        assert_true(a->passed_row >= w->hc.rise);
+        if (a->fell_by_traffic)
+            assert_true(w->now_ns >= a->last_bad_ns + w->hc.traffic_hold_ns);
+    }
+    if (c->before != c->after && c->after != DP_HEALTH_SUSPECT)
+        a->bad_row = 0;
+    assert_true(a->health.probe_at_ns <= w->now_ns + w->hc.interval_ns * 13 / 10);
+}
+
+static bool lost(const struct account *a)
+{
+    return a->health.health == DP_HEALTH_DOWN || a->health.draining;
+}
+
+static bool well(const struct account *a)
+{
+    return a->health.health == DP_HEALTH_UP && !a->health.draining;
+}
+
+static void keep_holds(struct world *w)
+{
+    for (uint16_t i = 0; i < w->fc.n_regions; i++) {
+        struct account *a = &w->regions[i];
+        if (lost(a))
+            a->was_lost = true;
+        if (!well(a))
+            a->up_since_ns = UINT64_MAX;
+        else if (a->up_since_ns == UINT64_MAX)
+            a->up_since_ns = w->now_ns;
+    }
+}
+
+static void check_move(struct world *w, const struct dp_failover_decision *d)
+{
+    const struct account *to = d->after == DP_NO_REGION ? NULL : &w->regions[d->after];
+    const struct account *from = d->before == DP_NO_REGION ? NULL : &w->regions[d->before];
+    switch (d->move) {
+    case DP_MOVE_NONE:
+        assert_int_equal(d->before, d->after);
+        break;
+    case DP_MOVE_FAILOVER:
+        assert_true(lost(from));
+        assert_false(lost(to));
+        break;
+    case DP_MOVE_FAILBACK:
+        assert_true(w->fc.automatic);
+        assert_false(w->pinned);
+        assert_true(d->after < d->before);
+        assert_true(to->up_since_ns != UINT64_MAX && w->now_ns - to->up_since_ns >= w->fc.hold_ns);
+        break;
+    case DP_MOVE_LOST:
+        assert_true(lost(from));
+        break;
+    case DP_MOVE_REGAINED:
+        assert_null(from);
+        assert_false(lost(to));
+        break;
+    case DP_MOVE_SWITCH:
+        fail_msg("no operator was here");
+    }
+    if (d->move != DP_MOVE_NONE) {
+        w->pinned = w->forced = false;
+        w->moves++;
+    }
+}
+
+static void check_routes(const struct world *w, const struct dp_failover_decision *d)
+{
+    bool any_up = false, any_alive = false;
+    for (uint16_t i = 0; i < w->fc.n_regions; i++) {
+        const struct account *a = &w->regions[i];
+        any_up = any_up || well(a);
+        any_alive = any_alive || !lost(a);
+        if (i == d->after) {
+            assert_int_equal(d->routes[i], DP_ROUTE_OK);
+        } else if (a->health.health == DP_HEALTH_DOWN) {
+            assert_int_equal(d->routes[i], DP_ROUTE_DOWN);
+        } else if (a->health.draining) {
+            assert_int_equal(d->routes[i], DP_ROUTE_BARRED);
+        }
+    }
+    if (!w->forced && d->after != DP_NO_REGION)
+        assert_false(lost(&w->regions[d->after]));
+    assert_int_equal(d->after == DP_NO_REGION, !any_alive && !w->forced);
+    /* A request that fails in the active region finds another one, whenever there is one alive. */
+    unsigned others = 0, open = 0;
+    for (uint16_t i = 0; i < w->fc.n_regions; i++) {
+        others += i != d->after && !lost(&w->regions[i]);
+        open += i != d->after && d->routes[i] == DP_ROUTE_OK;
+    }
+    assert_int_equal(others > 0, open > 0);
+    if (d->waiting != DP_NO_REGION) {
+        assert_true(w->fc.automatic && !w->pinned && d->waiting < d->after);
+        assert_true(well(&w->regions[d->waiting]));
+        assert_true(d->failback_at_ns >= w->now_ns);
+    }
+}
+
+static void maybe_order(struct world *w)
+{
+    struct dp_failover_region regions[DP_MAX_REGIONS];
+    struct dp_failover_decision d;
+    if (below(&w->random, 200) != 0)
+        return;
+    for (uint16_t i = 0; i < w->fc.n_regions; i++)
+        regions[i] =
+            (struct dp_failover_region){w->regions[i].health.health, w->regions[i].health.draining};
+    uint16_t target = (uint16_t)below(&w->random, w->fc.n_regions);
+    bool force = below(&w->random, 2) == 0;
+    bool done = dp_failover_switch(&w->failover, &w->fc, regions, target, force, w->now_ns, &d);
+    assert_int_equal(done, force || !lost(&w->regions[target]));
+    if (done) {
+        w->pinned = true;
+        w->forced = lost(&w->regions[target]);
+        assert_int_equal(d.after, target);
+        check_routes(w, &d);
+    }
+}
+
+static void one_event(struct world *w)
+{
+    struct dp_failover_region regions[DP_MAX_REGIONS];
+    struct dp_failover_decision d;
+    struct dp_health_actions out;
+    w->now_ns += below(&w->random, 700) * MS;
+    uint16_t which = (uint16_t)below(&w->random, w->fc.n_regions);
+    struct account *a = &w->regions[which];
+    struct dp_health_event e = draw_event(w, a);
+    note_event(w, a, &e);
+    dp_health_step(&a->health, &w->hc, &e, w->now_ns, &out);
+    if (out.changed)
+        check_health(w, a, &out);
+    for (uint16_t i = 0; i < w->fc.n_regions; i++)
+        regions[i] =
+            (struct dp_failover_region){w->regions[i].health.health, w->regions[i].health.draining};
+    keep_holds(w);
+    if (w->forced && !lost(&w->regions[w->failover.active]))
+        w->forced = false;
+    dp_failover_step(&w->failover, &w->fc, regions, w->now_ns, &d);
+    check_move(w, &d);
+    check_routes(w, &d);
+    maybe_order(w);
+}
+
+static void random_histories(void **state)
+{
+    (void)state;
+    uint64_t moves = 0;
+    for (uint64_t seed = 0; seed < HISTORIES; seed++) {
+        struct world w;
+        world_init(&w, seed);
+        for (unsigned i = 0; i < EVENTS; i++)
+            one_event(&w);
+        moves += w.moves;
+    }
+    assert_true(moves > HISTORIES); /* something did happen */
+}
+
+/* The same history gives the same decisions: nothing but the arguments counts. */
+static void histories_repeat(void **state)
+{
+    (void)state;
+    static struct world a, b;
+    world_init(&a, 42);
+    world_init(&b, 42);
+    for (unsigned i = 0; i < EVENTS; i++) {
+        one_event(&a);
+        one_event(&b);
+    }
+    assert_memory_equal(&a.failover, &b.failover, sizeof(a.failover));
+    assert_int_equal(a.regions[0].health.probe_at_ns, b.regions[0].health.probe_at_ns);
+    assert_int_equal(a.moves, b.moves);
+}
+
+/* A region that flaps forever as fast as it can costs one failover, never a failback. */
+static void a_flapping_region_is_left_once(void **state)
+{
+    (void)state;
+    struct dp_health_config hc = {.interval_ns = 2000 * MS,
+                                  .fast_ns = 500 * MS,
+                                  .fall = 3,
+                                  .rise = 2,
+                                  .traffic_failures = 5,
+                                  .traffic_hold_ns = 5000 * MS};
+    struct dp_failover_config fc = {.n_regions = 2, .automatic = true, .hold_ns = 300000 * MS};
+    struct dp_failover_state f;
+    struct dp_health_state h;
+    unsigned moves = 0;
+    dp_failover_init(&f);
+    dp_health_init(&h, &hc, 0, 1);
+    for (uint64_t t = 0; t < UINT64_C(24) * 3600 * 1000; t += 500) { /* a day */
+        struct dp_health_actions out;
+        struct dp_failover_decision d;
+        bool dark = (t / 3000) % 2 == 1; /* 3 s dark, 3 s well */
+        struct dp_health_event e = {.kind = DP_HEALTH_PROBE,
+                                    .probe = dark ? DP_PROBE_DARK : DP_PROBE_OK,
+                                    .probe_started_ns = t * MS};
+        dp_health_step(&h, &hc, &e, t * MS, &out);
+        struct dp_failover_region regions[2] = {{.health = h.health}, {.health = DP_HEALTH_UP}};
+        dp_failover_step(&f, &fc, regions, t * MS, &d);
+        moves += d.move != DP_MOVE_NONE;
+    }
+    assert_int_equal(moves, 1);
+    assert_int_equal(f.active, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_histories),
+        cmocka_unit_test(histories_repeat),
+        cmocka_unit_test(a_flapping_region_is_left_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,534 @@
+/* Every transition of one endpoint's health, as scripts of (time, event, what must hold afterwards). */
+#include "davenport/base/clock.h"
+#include "davenport/core/health.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#define MS      DP_NS_PER_MS
+#define ROWS(a) (sizeof(a) / sizeof((a)[0]))
+
+static const struct dp_health_config config = {
+    .interval_ns = 2000 * MS,
+    .fast_ns = 500 * MS,
+    .fall = 3,
+    .rise = 2,
+    .traffic_failures = 5,
+    .traffic_hold_ns = 5000 * MS,
+};
+
+/* One line of a script. A probe takes no time unless `took_ms` says so. */
+struct row {
+    uint64_t at_ms;
+    struct dp_health_event event;
+    enum dp_health health;
+    enum dp_health_signal signal; /* NONE: nothing changed */
+    uint32_t count;               /* of the change */
+    bool draining;
+    uint64_t took_ms;
+};
+
+#define PROBE(k)                                                                                   \
+    {                                                                                              \
+        .kind = DP_HEALTH_PROBE, .probe = DP_PROBE_##k                                             \
+    }
+#define TRAFFIC(g, u, e)                                                                           \
+    {                                                                                              \
+        .kind = DP_HEALTH_TRAFFIC, .traffic = {.good = (g), .unanswered = (u), .errors = (e) }     \
+    }
+#define TICK                                                                                       \
+    {                                                                                              \
+        .kind = DP_HEALTH_TICK                                                                     \
+    }
+#define IS(h)    .health = DP_HEALTH_##h
+#define BY(s, n) .signal = DP_HEALTH_SIGNAL_##s, .count = (n)
+#define IS_DRAIN .draining = true
+
+static void run_with(const struct dp_health_config *c, const struct row *rows, size_t n,
+                     struct dp_health_state *s)
+{
+    dp_health_init(s, c, 0, 1);
+    for (size_t i = 0; i < n; i++) {
+        const struct row *r = &rows[i];
+        struct dp_health_event e = r->event;
+        struct dp_health_actions a;
+        enum dp_health before = s->health;
+        e.probe_started_ns = (r->at_ms - r->took_ms) * MS;
+        dp_health_step(s, c, &e, r->at_ms * MS, &a);
+        if (s->health != r->health || s->draining != r->draining ||
+            a.changed != (r->signal != DP_HEALTH_SIGNAL_NONE) || a.change.signal != r->signal ||
+            (a.changed && a.change.count != r->count))
+            print_error("row %zu: %s%s by %s (%u), expected %s by %s (%u)\n", i,
+                        dp_health_name(s->health), s->draining ? " draining" : "",
+                        dp_health_signal_name(a.change.signal), a.change.count,
+                        dp_health_name(r->health), dp_health_signal_name(r->signal), r->count);
+        assert_int_equal(s->health, r->health);
+        assert_int_equal(s->draining, r->draining);
+        assert_int_equal(a.changed, r->signal != DP_HEALTH_SIGNAL_NONE);
+        assert_int_equal(a.change.signal, r->signal);
+        if (a.changed) {
+            assert_int_equal(a.change.before, before);
+            assert_int_equal(a.change.after, s->health);
+            assert_int_equal(a.change.count, r->count);
+            assert_true(a.change.count >= a.change.threshold);
+        }
+    }
+}
+
+#define RUN(rows)                                                                                  \
+    struct dp_health_state s;                                                                      \
+    run_with(&config, rows, ROWS(rows), &s)
+
+static void first_probe_is_enough(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {2000, PROBE(OK), IS(UP)},
+        {2100, TICK, IS(UP)},
+    };
+    RUN(rows);
+}
+
+static void dark_from_the_start(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(DARK), IS(SUSPECT), BY(PROBES_FAILED, 1)},
+        {500, PROBE(DARK), IS(SUSPECT)},
+        {1000, PROBE(DARK), IS(DOWN), BY(PROBES_FAILED, 3)},
+        {1500, PROBE(DARK), IS(DOWN)},
+    };
+    RUN(rows);
+}
+
+static void every_failing_kind_condemns(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {2000, PROBE(UNHEALTHY), IS(SUSPECT), BY(PROBES_FAILED, 1)},
+        {2500, PROBE(OTHER), IS(SUSPECT)},
+        {3000, PROBE(DARK), IS(DOWN), BY(PROBES_FAILED, 3)},
+    };
+    RUN(rows);
+}
+
+static void one_good_probe_ends_the_row(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {2000, PROBE(DARK), IS(SUSPECT), BY(PROBES_FAILED, 1)},
+        {2500, PROBE(DARK), IS(SUSPECT)},
+        {3000, PROBE(OK), IS(SUSPECT)},
+        {3500, PROBE(DARK), IS(SUSPECT)},
+        {4000, PROBE(DARK), IS(SUSPECT)},
+        {4500, PROBE(OK), IS(SUSPECT)},
+        {5000, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+    };
+    RUN(rows);
+}
+
+static void back_up_needs_rise_in_a_row(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(DARK), IS(SUSPECT), BY(PROBES_FAILED, 1)},
+        {1, PROBE(DARK), IS(SUSPECT)},
+        {2, PROBE(DARK), IS(DOWN), BY(PROBES_FAILED, 3)},
+        {500, PROBE(OK), IS(DOWN)},
+        {1000, PROBE(DARK), IS(DOWN)},
+        {1500, PROBE(OK), IS(DOWN)},
+        {1600, TRAFFIC(50, 0, 0), IS(DOWN)}, /* late answers are no way back */
+        {2000, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+    };
+    RUN(rows);
+}
+
+static void throttled_says_nothing(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(THROTTLED), IS(UNKNOWN)},
+        {500, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {2500, PROBE(THROTTLED), IS(UP)},
+        {4500, PROBE(DARK), IS(SUSPECT), BY(PROBES_FAILED, 1)},
+        {5000, PROBE(THROTTLED), IS(SUSPECT)},
+        {5500, PROBE(DARK), IS(SUSPECT)},
+        {6000, PROBE(DARK), IS(DOWN), BY(PROBES_FAILED, 3)},
+        {6500, PROBE(THROTTLED), IS(DOWN)},
+        {7000, PROBE(OK), IS(DOWN)},
+        {7500, PROBE(THROTTLED), IS(DOWN)},
+        {8000, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+    };
+    RUN(rows);
+}
+
+static void refused_keys_are_signs_of_life_and_an_alarm(void **state)
+{
+    (void)state;
+    struct dp_health_state s;
+    struct dp_health_actions a;
+    struct dp_health_event e = PROBE(CREDENTIALS);
+    dp_health_init(&s, &config, 0, 1);
+    dp_health_step(&s, &config, &e, 1, &a);
+    assert_int_equal(s.health, DP_HEALTH_UP);
+    assert_true(a.alarm_credentials);
+    dp_health_step(&s, &config, &e, 2, &a);
+    assert_false(a.alarm_credentials);
+    e.probe = DP_PROBE_OK;
+    dp_health_step(&s, &config, &e, 3, &a);
+    e.probe = DP_PROBE_CREDENTIALS;
+    dp_health_step(&s, &config, &e, 4, &a);
+    assert_true(a.alarm_credentials);
+    assert_int_equal(s.health, DP_HEALTH_UP);
+}
+
+static void draining_is_at_once_and_ends_slowly(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {2000, PROBE(DRAINING), IS(UP), BY(DRAIN_ASKED, 1), IS_DRAIN},
+        {2500, PROBE(DRAINING), IS(UP), IS_DRAIN},
+        {3000, PROBE(OK), IS(UP), IS_DRAIN},
+        {3500, PROBE(DRAINING), IS(UP), IS_DRAIN},
+        {4000, PROBE(OK), IS(UP), IS_DRAIN},
+        {4500, PROBE(OK), IS(UP), BY(DRAIN_OVER, 2)},
+    };
+    RUN(rows);
+}
+
+static void draining_is_not_dark(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {2000, PROBE(DARK), IS(SUSPECT), BY(PROBES_FAILED, 1)},
+        {2500, PROBE(DARK), IS(SUSPECT)},
+        {3000, PROBE(DRAINING), IS(SUSPECT), BY(DRAIN_ASKED, 1), IS_DRAIN},
+        {3500, PROBE(DARK), IS(SUSPECT), IS_DRAIN}, /* the row began anew */
+        {4000, PROBE(DARK), IS(SUSPECT), IS_DRAIN},
+        {4500, PROBE(DARK), IS(DOWN), BY(PROBES_FAILED, 3), IS_DRAIN},
+        {5000, PROBE(DRAINING), IS(DOWN), IS_DRAIN}, /* seeding after a restart */
+        {5500, PROBE(OK), IS(DOWN), IS_DRAIN},
+        {6000, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)}, /* and both are over together */
+    };
+    RUN(rows);
+}
+
+static void unanswered_requests_condemn(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 1, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+        {200, TRAFFIC(0, 3, 0), IS(SUSPECT)},
+        {300, TRAFFIC(0, 4, 0), IS(DOWN), BY(UNANSWERED, 8)},
+        {400, TRAFFIC(0, 9, 0), IS(DOWN)},
+    };
+    RUN(rows);
+}
+
+static void five_at_once_condemn_at_once(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
+    };
+    RUN(rows);
+}
+
+static void a_good_answer_between_ends_the_row(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 4, 0), IS(SUSPECT), BY(UNANSWERED, 4)},
+        {200, TRAFFIC(1, 0, 0), IS(SUSPECT)},
+        {300, TRAFFIC(0, 4, 0), IS(SUSPECT)},
+        {400, TRAFFIC(20, 30, 0), IS(SUSPECT)}, /* order unknown: doubt, but no row */
+        {500, TRAFFIC(0, 3, 0), IS(SUSPECT)},   /* 1 of those and 3 more */
+        {600, TRAFFIC(0, 1, 0), IS(DOWN), BY(UNANSWERED, 5)},
+    };
+    RUN(rows);
+}
+
+static void a_long_pause_ends_the_row(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 4, 0), IS(SUSPECT), BY(UNANSWERED, 4)},
+        {5101, TRAFFIC(0, 4, 0), IS(SUSPECT)},
+        {10101, TRAFFIC(0, 1, 0), IS(DOWN), BY(UNANSWERED, 5)},
+    };
+    RUN(rows);
+}
+
+/* A broken view answers 500 in every region: probes that pass keep it from taking them all down. */
+static void errors_alone_only_raise_doubt(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 0, 4), IS(UP)},
+        {200, TRAFFIC(9, 0, 90), IS(UP)}, /* among good answers: everyday life */
+        {300, TRAFFIC(0, 0, 5), IS(SUSPECT), BY(ERRORS_ONLY, 5)},
+        {400, TRAFFIC(0, 0, 5000), IS(SUSPECT)},
+        {500, PROBE(OK), IS(SUSPECT)},
+    };
+    RUN(rows);
+}
+
+static void errors_and_a_failing_probe_condemn(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {300, TRAFFIC(0, 0, 5), IS(SUSPECT), BY(ERRORS_ONLY, 5)},
+        {400, PROBE(UNHEALTHY), IS(DOWN), BY(ERRORS, 5)},
+    };
+    RUN(rows);
+    static const struct row other_order[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {200, PROBE(UNHEALTHY), IS(SUSPECT), BY(PROBES_FAILED, 1)},
+        {300, TRAFFIC(0, 1, 3), IS(SUSPECT)},
+        {400, TRAFFIC(0, 0, 1), IS(DOWN), BY(ERRORS, 5)},
+    };
+    run_with(&config, other_order, ROWS(other_order), &s);
+}
+
+static void probes_do_not_clear_what_traffic_saw(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 1, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+        {110, PROBE(OK), IS(SUSPECT)},
+        {600, PROBE(OK), IS(SUSPECT)},
+        {1100, PROBE(OK), IS(SUSPECT)},
+        {5099, TICK, IS(SUSPECT)},
+        {5100, TICK, IS(UP), BY(PROBES_PASSED, 3)},
+    };
+    RUN(rows);
+    static const struct row fallen[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
+        {200, PROBE(OK), IS(DOWN)},
+        {700, PROBE(OK), IS(DOWN)},
+        {4700, PROBE(DARK), IS(DOWN)},
+        {5200, PROBE(OK), IS(DOWN)},
+        {5700, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+    };
+    run_with(&config, fallen, ROWS(fallen), &s);
+}
+
+/* Only probes that pass after the last bad outcome count. */
+static void new_bad_news_begin_the_trial_anew(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 1, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+        {200, PROBE(OK), IS(SUSPECT)},
+        {700, PROBE(OK), IS(SUSPECT)},
+        {4000, TRAFFIC(0, 1, 0), IS(SUSPECT)},
+        {5100, TICK, IS(SUSPECT)},
+        {8000, PROBE(OK), IS(SUSPECT)},
+        {9000, TICK, IS(SUSPECT)},
+        {9100, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+    };
+    RUN(rows);
+}
+
+static void good_traffic_ends_doubt_by_traffic(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 1, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+        {200, TRAFFIC(9, 0, 0), IS(SUSPECT)},
+        {5000, TRAFFIC(9, 0, 0), IS(SUSPECT)},
+        {5100, TRAFFIC(9, 0, 0), IS(UP), BY(REQUESTS_ANSWERED, 1)},
+    };
+    RUN(rows);
+    static const struct row probe_fails[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, PROBE(DARK), IS(SUSPECT), BY(PROBES_FAILED, 1)},
+        {200, TRAFFIC(9, 0, 0), IS(SUSPECT)},
+        {9100, TRAFFIC(9, 0, 0), IS(SUSPECT)}, /* a probe's doubt is a probe's to end */
+    };
+    run_with(&config, probe_fails, ROWS(probe_fails), &s);
+}
+
+static void traffic_alone_never_makes_an_unknown_one_up(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, TRAFFIC(50, 0, 0), IS(UNKNOWN)},
+        {100, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
+    };
+    RUN(rows);
+}
+
+static void traffic_failures_0_condemns_nobody(void **state)
+{
+    (void)state;
+    struct dp_health_state s;
+    struct dp_health_config c = config;
+    c.traffic_failures = 0;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 500, 500), IS(SUSPECT), BY(UNANSWERED, 500)},
+        {200, PROBE(DARK), IS(SUSPECT)},
+    };
+    run_with(&c, rows, ROWS(rows), &s);
+}
+
+static void a_fresh_start_after_down(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 0, 5), IS(SUSPECT), BY(ERRORS_ONLY, 5)},
+        {110, PROBE(DARK), IS(DOWN), BY(ERRORS, 5)},
+        {200, TRAFFIC(0, 60, 60), IS(DOWN)}, /* what was under way ends badly: no news */
+        {5200, PROBE(OK), IS(DOWN)},
+        {5700, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+        {5800, TRAFFIC(0, 1, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+    };
+    RUN(rows);
+}
+
+/* When the next probe is due. */
+
+static uint64_t due_after(struct dp_health_state *s, const struct dp_health_config *c,
+                          struct dp_health_event e, uint64_t started_ms, uint64_t at_ms)
+{
+    struct dp_health_actions a;
+    e.probe_started_ns = started_ms * MS;
+    dp_health_step(s, c, &e, at_ms * MS, &a);
+    return s->probe_at_ns / MS;
+}
+
+static void probes_are_slow_in_peace_and_fast_in_doubt(void **state)
+{
+    (void)state;
+    struct dp_health_state s;
+    dp_health_init(&s, &config, 7 * MS, 1);
+    assert_int_equal(s.probe_at_ns, 7 * MS);
+    /* from start to start, whatever the answer took */
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)PROBE(OK), 10, 60), 2010);
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)PROBE(DARK), 2010, 2011), 2510);
+    /* a timeout longer than the beat: at once */
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)PROBE(DARK), 2510, 3510), 3510);
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)PROBE(DARK), 3510, 3511), 4010);
+    assert_int_equal(s.health, DP_HEALTH_DOWN);
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)PROBE(OK), 4010, 4011), 4510);
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)PROBE(OK), 4510, 4511), 6510);
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)PROBE(DRAINING), 6510, 6511),
+                     7010);
+}
+
+static void doubt_by_traffic_asks_at_once(void **state)
+{
+    (void)state;
+    struct dp_health_state s;
+    dp_health_init(&s, &config, 0, 1);
+    (void)due_after(&s, &config, (struct dp_health_event)PROBE(OK), 0, 1);
+    assert_int_equal(s.probe_at_ns, 2000 * MS);
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)TRAFFIC(9, 0, 3), 0, 90), 2000);
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)TRAFFIC(0, 1, 0), 0, 100), 100);
+    /* no probe is asked for twice */
+    assert_int_equal(due_after(&s, &config, (struct dp_health_event)TRAFFIC(0, 1, 0), 0, 101), 100);
+}
+
+static void jitter_stays_within_its_share(void **state)
+{
+    (void)state;
+    struct dp_health_config c = config;
+    c.jitter_percent = 20;
+    uint64_t lowest = UINT64_MAX, highest = 0;
+    for (uint64_t seed = 0; seed < 2000; seed++) {
+        struct dp_health_state s;
+        dp_health_init(&s, &c, 0, seed);
+        assert_true(s.probe_at_ns < 125 * MS);
+        uint64_t due = due_after(&s, &c, (struct dp_health_event)PROBE(OK), 0, 1);
+        lowest = due < lowest ? due : lowest;
+        highest = due > highest ? due : highest;
+    }
+    assert_in_range(lowest, 1600, 1640);
+    assert_in_range(highest, 2360, 2400);
+}
+
+static void outcomes_are_sorted(void **state)
+{
+    (void)state;
+    for (int o = 0; o < DP_OUTCOME_COUNT; o++) {
+        struct dp_health_traffic t = {0};
+        dp_health_traffic_add(&t, (enum dp_outcome)o, 3);
+        enum dp_verdict v = dp_outcome_verdict((enum dp_outcome)o);
+        assert_int_equal(t.good, v == DP_VERDICT_OK ? 3 : 0);
+        assert_int_equal(t.unanswered + t.errors, v == DP_VERDICT_BAD ? 3 : 0);
+    }
+    struct dp_health_traffic t = {0};
+    dp_health_traffic_add(&t, DP_OUTCOME_TRUNCATED, UINT64_MAX);
+    dp_health_traffic_add(&t, DP_OUTCOME_NO_ANSWER, 9);
+    assert_int_equal(t.unanswered, UINT32_MAX);
+}
+
+static void everything_has_a_name(void **state)
+{
+    (void)state;
+    for (int i = 0; i < DP_HEALTH_SIGNAL_COUNT; i++)
+        assert_string_not_equal(dp_health_signal_name((enum dp_health_signal)i), "?");
+    for (int i = 0; i < DP_PROBE_KIND_COUNT; i++)
+        assert_string_not_equal(dp_probe_kind_name((enum dp_probe_kind)i), "?");
+    for (int i = 0; i <= DP_HEALTH_DOWN; i++)
+        assert_string_not_equal(dp_health_name((enum dp_health)i), "?");
+    assert_true(dp_probe_kind_alive(DP_PROBE_DRAINING));
+    assert_true(dp_probe_kind_alive(DP_PROBE_CREDENTIALS));
+    assert_false(dp_probe_kind_alive(DP_PROBE_THROTTLED));
+    assert_false(dp_probe_kind_alive(DP_PROBE_DARK));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(first_probe_is_enough),
+        cmocka_unit_test(dark_from_the_start),
+        cmocka_unit_test(every_failing_kind_condemns),
+        cmocka_unit_test(one_good_probe_ends_the_row),
+        cmocka_unit_test(back_up_needs_rise_in_a_row),
+        cmocka_unit_test(throttled_says_nothing),
+        cmocka_unit_test(refused_keys_are_signs_of_life_and_an_alarm),
+        cmocka_unit_test(draining_is_at_once_and_ends_slowly),
+        cmocka_unit_test(draining_is_not_dark),
+        cmocka_unit_test(unanswered_requests_condemn),
+        cmocka_unit_test(five_at_once_condemn_at_once),
+        cmocka_unit_test(a_good_answer_between_ends_the_row),
+        cmocka_unit_test(a_long_pause_ends_the_row),
+        cmocka_unit_test(errors_alone_only_raise_doubt),
+        cmocka_unit_test(errors_and_a_failing_probe_condemn),
+        cmocka_unit_test(probes_do_not_clear_what_traffic_saw),
+        cmocka_unit_test(new_bad_news_begin_the_trial_anew),
+        cmocka_unit_test(good_traffic_ends_doubt_by_traffic),
+        cmocka_unit_test(traffic_alone_never_makes_an_unknown_one_up),
+        cmocka_unit_test(traffic_failures_0_condemns_nobody),
+        cmocka_unit_test(a_fresh_start_after_down),
+        cmocka_unit_test(probes_are_slow_in_peace_and_fast_in_doubt),
+        cmocka_unit_test(doubt_by_traffic_asks_at_once),
+        cmocka_unit_test(jitter_stays_within_its_share),
+        cmocka_unit_test(outcomes_are_sorted),
+        cmocka_unit_test(everything_has_a_name),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
