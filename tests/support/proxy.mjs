@@ -97,6 +97,15 @@ export class Proxy {
         return couch(`${this.admin}/status`);
     }
 
+    // An operator's order: the whole answer.
+    move(region, reason) {
+        return request(`${this.admin}/switch`, {
+            method: 'POST',
+            headers: { 'davenport-admin': '1' },
+            json: { region, reason },
+        });
+    }
+
     async metrics() {
         const answer = await request(`${this.admin}/metrics`);
         assert.equal(answer.status, 200);

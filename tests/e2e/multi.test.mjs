@@ -1,0 +1,87 @@
+// Several workers, hundreds of connections, regions that come and go: what the thread sanitizer should see.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { httpClient, Load } from '../support/load.mjs';
+import { withProxy } from '../support/proxy.mjs';
+import { answer, chunk, chunkedHead } from '../support/couchdb_rows.mjs';
+import { ScriptedRegion } from '../support/scripted_region.mjs';
+import { until } from '../support/wait.mjs';
+import { Wire } from '../support/wire.mjs';
+
+const CONNECTIONS = 200;
+
+const quick = {
+    workers: 4,
+    probe: { path: '/_up', interval_ms: 200, fast_interval_ms: 50, timeout_ms: 2_000, fall: 2, rise: 2 },
+    failback: { mode: 'hold_down', hold_down_ms: 300 },
+};
+
+test('four workers and 200 connections through failover, failback and switches', async (t) => {
+    const regions = [await ScriptedRegion.start('left'), await ScriptedRegion.start('right')];
+    for (const region of regions) {
+        region.on(/^GET \/db\//, [answer(200, { from: region.name })]);
+        region.on(/^PUT \/db\//, [answer(201, { ok: true })]);
+        region.on(/^POST \/db\/_find/, [answer(200, { docs: [{}] })]);
+        region.on(/feed=continuous/, [chunkedHead(), chunk('\n'), { until: new Promise(() => {}) }]);
+    }
+    await withProxy(regions, quick, async (proxy) => {
+        const load = new Load(httpClient(`${proxy.origin}/db`, { sockets: CONNECTIONS }), {
+            known: ['a', 'b', 'c'],
+            clients: CONNECTIONS,
+            think_ms: 100,
+            mix: ['get', 'put', 'get', 'find'],
+        });
+        const feeds = await Promise.all(
+            Array.from({ length: 20 }, async () => {
+                const wire = await Wire.connect(proxy.port);
+                wire.send('GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: h\r\n\r\n');
+                await wire.text(/\r\n\r\n/);
+                return wire;
+            }),
+        );
+        await load.done(2 * CONNECTIONS);
+        for (let round = 0; round < 3; round += 1) {
+            await regions[0].kill();
+            await proxy.untilActive('right');
+            await load.done(CONNECTIONS);
+            await regions[0].revive();
+            await proxy.untilActive('left');
+            await load.done(CONNECTIONS);
+        }
+        for (const name of ['right', 'left', 'right', 'left']) {
+            assert.equal((await proxy.move(name, 'a test')).status, 200);
+            await proxy.untilActive(name);
+            await proxy.metrics();
+        }
+        await load.stop();
+        t.diagnostic(load.summary());
+        assert.deepEqual(load.failed, []);
+        assert.ok(load.slowest_ms < 30_000);
+        await Promise.all(feeds.map((wire) => wire.end()));
+        await until('every client connection to be gone', async () => (await proxy.metric('davenport_client_connections_open')) === 0);
+        assert.equal(await proxy.metric('davenport_client_requests_active'), 0);
+    })(t);
+    await Promise.all(regions.map((region) => region.close()));
+});
+
+test('a drain of four workers under load', async (t) => {
+    const region = await ScriptedRegion.start();
+    let open;
+    const opened = new Promise((resolve) => {
+        open = resolve;
+    });
+    region.on(/^GET \/db\//, [{ until: opened }, answer(200, { ok: true })]);
+    await withProxy([region], quick, async (proxy) => {
+        const wires = await Promise.all(Array.from({ length: CONNECTIONS }, () => Wire.connect(proxy.port)));
+        wires.forEach((wire) => wire.send('GET /db/a HTTP/1.1\r\nHost: h\r\n\r\n'));
+        await until('all to be under way', () => region.requests.length === CONNECTIONS);
+        proxy.child.signal('SIGTERM');
+        open();
+        const answers = await Promise.all(wires.map((wire) => wire.response()));
+        assert.ok(answers.every((got) => got.status === 200 && got.complete));
+        await Promise.all(wires.map((wire) => wire.end()));
+        await proxy.child.wait();
+    })(t);
+    await region.close();
+});
