@@ -10,8 +10,7 @@
 enum dp_couch_class {
     DP_COUCH_READ,  /* GET, HEAD, OPTIONS; POSTs that only read */
     DP_COUCH_WRITE, /* PUT, DELETE: a second sending changes nothing more */
-    DP_COUCH_POST,  /* everything else (POST, COPY, _update, _show): a second sending may duplicate
-                     */
+    DP_COUCH_POST,  /* the rest (POST, COPY, _update, _show): a second sending may duplicate */
     DP_COUCH_FEED   /* a _changes or _db_updates answer that stays open */
 };
 
@@ -20,8 +19,7 @@ enum dp_couch_feed { DP_FEED_NONE, DP_FEED_LONGPOLL, DP_FEED_CONTINUOUS, DP_FEED
 struct dp_couch_request {
     enum dp_couch_class klass;
     enum dp_couch_feed feed;
-    bool idempotent; /* sending it again changes nothing more (reads, PUT, DELETE; not overridden)
-                      */
+    bool idempotent; /* sending it again changes nothing more (reads, PUT, DELETE) */
 };
 
 /* method: as sent ("GET"); override: value of X-HTTP-Method-Override or an empty span (counts on
