@@ -104,6 +104,7 @@ enum dp_err dp_buf_append(struct dp_buf *b, const void *p, size_t n)
     while (n > 0) {
         if (!b->tail || b->tail->end == DP_CHUNK_BYTES) {
             struct dp_chunk *c = fresh;
+            assert(c); /* chunks_reserve() took as many as n needs */
             fresh = c->next;
             c->next = NULL;
             if (b->tail)
