@@ -25,6 +25,17 @@ static void test_exact_ends(void **state)
     CHECK_CASES(REQUESTS, cases);
 }
 
+/* However short the list of spans is. */
+static void check_with_short_lists(const struct http_case *cases, size_t n)
+{
+    const size_t lists[] = {1, 2, RUN_SPANS_MAX};
+    for (size_t i = 0; i < 3; i++) {
+        struct setup setup = REQUESTS;
+        setup.max_spans = lists[i];
+        check_cases(&setup, cases, n);
+    }
+}
+
 static void test_chunked(void **state)
 {
     (void)state;
@@ -45,6 +56,14 @@ static void test_chunked(void **state)
         WITH_BODY(CHUNKED "1\r\na\r\n0\r\nX-Sum: 1\r\nY:\r\nContent-Length: 5\r\n\r\n", WAS_CHUNKED,
                   "a"),
         WITH_BODY(CHUNKED "0\r\nX: \t \x80 \r\n\r\n", WAS_CHUNKED, ""),
+    };
+    check_with_short_lists(cases, sizeof(cases) / sizeof(cases[0]));
+}
+
+static void test_chunked_refused(void **state)
+{
+    (void)state;
+    static const struct http_case cases[] = {
         /* sizes */
         BAD(CHUNKED "\r\n", DP_EFRAMING),
         BAD(CHUNKED ";x\r\n", DP_EFRAMING),
@@ -114,13 +133,7 @@ static void test_chunked(void **state)
         BAD(LENGTH("5") "hell", DP_ETRUNCATED),
         BAD(LENGTH("18446744073709551615") "hello", DP_ETRUNCATED),
     };
-    /* However short the list of spans is. */
-    const size_t lists[] = {1, 2, RUN_SPANS_MAX};
-    for (size_t i = 0; i < 3; i++) {
-        struct setup setup = REQUESTS;
-        setup.max_spans = lists[i];
-        CHECK_CASES(setup, cases);
-    }
+    check_with_short_lists(cases, sizeof(cases) / sizeof(cases[0]));
 }
 
 static void test_every_byte_in_chunk_lines(void **state)
@@ -419,6 +432,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact_ends),
         cmocka_unit_test(test_chunked),
+        cmocka_unit_test(test_chunked_refused),
         cmocka_unit_test(test_every_byte_in_chunk_lines),
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_a_full_span_list_stops_cleanly),

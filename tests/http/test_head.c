@@ -119,6 +119,7 @@ static void test_find(void **state)
     const struct dp_head head = {.headers = headers, .n_headers = 4};
     assert_ptr_equal(dp_head_find(&head, DP_HEADER_HOST), &headers[1]);
     assert_ptr_equal(dp_head_find(&head, DP_HEADER_DATE), &headers[2]);
+    assert_ptr_equal(dp_head_find(&head, DP_HEADER_OTHER), &headers[0]);
     assert_null(dp_head_find(&head, DP_HEADER_VIA));
     const struct dp_head none = {.headers = NULL};
     assert_null(dp_head_find(&none, DP_HEADER_HOST));

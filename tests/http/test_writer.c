@@ -61,6 +61,7 @@ static void test_chunk_heads(void **state)
 static void test_phrases(void **state)
 {
     (void)state;
+    assert_true(dp_span_eq(dp_reason_phrase(100), DP_SPAN("Continue")));
     assert_true(dp_span_eq(dp_reason_phrase(200), DP_SPAN("OK")));
     assert_true(dp_span_eq(dp_reason_phrase(503), DP_SPAN("Service Unavailable")));
     assert_int_equal(dp_reason_phrase(299).n, 0);
@@ -179,6 +180,62 @@ static void test_all_else_is_passed_on_in_order(void **state)
                      "A: 1\r\nB: 2\r\nC: 3\r\nD: 4\r\n");
 }
 
+/* A head made by hand over `raw`: one field, its name and value at these places in it. */
+static void check_by_hand(const char *raw, size_t raw_n, size_t name_at, size_t name_n,
+                          size_t value_at, size_t value_n)
+{
+    /* Bytes behind raw's end are not the writer's to read. */
+    char *text = malloc(raw_n);
+    assert_non_null(text);
+    memcpy(text, raw, raw_n);
+    struct dp_header field = {
+        .name = {text + name_at, name_n},
+        .value = {text + value_at, value_n},
+    };
+    const struct dp_head head = {.headers = &field, .n_headers = 1, .raw = {text, raw_n}};
+    char buf[64];
+    char wanted[64];
+    struct dp_writer w;
+    dp_writer_init(&w, buf, sizeof(buf));
+    dp_write_end_to_end(&w, &head);
+    (void)snprintf(wanted, sizeof(wanted), "%.*s: %.*s\r\n", (int)name_n, field.name.p,
+                   (int)value_n, field.value.p);
+    assert_true(dp_span_eq((struct dp_span){buf, w.n}, dp_span_str(wanted)));
+    free(text);
+}
+
+/* Whatever stands around the spans, a field comes out as "name: value". */
+static void test_heads_made_by_hand(void **state)
+{
+    (void)state;
+    check_by_hand("ab: cd\r\n", 8, 0, 2, 4, 2);
+    check_by_hand("ab: cd\r\n", 8, 0, 2, 4, 1);
+    check_by_hand("ab: cd\r\n", 8, 1, 1, 4, 2);
+    check_by_hand("ab: cd\r\n", 8, 0, 1, 4, 2);
+    check_by_hand("ab: cd", 6, 0, 2, 4, 2);
+    check_by_hand("ab: cd\r", 7, 0, 2, 4, 2);
+    check_by_hand("ab: cd\n\n", 8, 0, 2, 4, 2);
+    check_by_hand("ab = cd\r\n", 9, 0, 3, 5, 2);
+    check_by_hand("ab::cd\r\n", 8, 0, 2, 4, 2);
+    check_by_hand("cd\r\nab: ", 8, 4, 2, 0, 2);
+    check_by_hand("abcd\r\n", 6, 0, 2, 2, 2);
+    check_by_hand("ab: \r\n", 6, 0, 2, 4, 0);
+
+    /* A value that was replaced, and a name that was: neither lies in raw any more. */
+    static const char raw[] = "GET / HTTP/1.0\r\nab: cd\r\n\r\n";
+    struct dp_header field = {.name = {raw + 16, 2}, .value = DP_SPAN("new")};
+    const struct dp_head head = {.headers = &field, .n_headers = 1, .raw = DP_SPAN(raw)};
+    char buf[64];
+    struct dp_writer w;
+    dp_writer_init(&w, buf, sizeof(buf));
+    dp_write_end_to_end(&w, &head);
+    field = (struct dp_header){.name = DP_SPAN("N"), .value = {raw + 20, 2}};
+    dp_write_end_to_end(&w, &head);
+    field = (struct dp_header){.name = {raw + 16, 2}, .value = {raw + 20, 2}};
+    dp_write_end_to_end(&w, &head);
+    assert_true(dp_span_eq((struct dp_span){buf, w.n}, DP_SPAN("ab: new\r\nN: cd\r\nab: cd\r\n")));
+}
+
 static void test_overflow_is_for_good(void **state)
 {
     (void)state;
@@ -228,6 +285,7 @@ int main(void)
         cmocka_unit_test(test_phrases),
         cmocka_unit_test(test_what_ends_at_this_hop_is_removed),
         cmocka_unit_test(test_all_else_is_passed_on_in_order),
+        cmocka_unit_test(test_heads_made_by_hand),
         cmocka_unit_test(test_overflow_is_for_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,7 +60,8 @@ struct dp_head {
     uint8_t minor;   /* HTTP/1.minor */
     bool keep_alive; /* the peer is willing to use the connection again */
     enum dp_framing framing;
-    uint64_t content_length; /* FRAMING_LENGTH; of a HEAD answer or 304: what was declared, framing NONE */
+    uint64_t
+        content_length; /* FRAMING_LENGTH; of a HEAD answer or 304: what was declared, framing NONE */
     bool has_content_length; /* a Content-Length header was there (also where framing is NONE) */
     struct dp_header *headers;
     uint32_t n_headers;
