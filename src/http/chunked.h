@@ -37,9 +37,9 @@ struct dp_chunked {
 /* trailer_max: bytes of the trailer section, its final empty line included. */
 void dp_chunked_init(struct dp_chunked *c, uint32_t trailer_max);
 
-/* Decode: spans into [p, p + n), at most `max`, *n_spans of them. *consumed < n when the list was
- * full or the body has ended (state DONE). Errors: DP_EFRAMING, DP_EHEADSIZE (trailers too long).
- */
+/* Decode: spans into [p, p + n), at most `max`, *n_spans of them. *consumed < n when the list was full or the
+ * body has ended (state DONE). On an error *consumed points at the fault, and the spans hold what stood
+ * before it. Errors: DP_EFRAMING, DP_EHEADSIZE (trailers too long). */
 DP_MUST_USE enum dp_err dp_chunked_read(struct dp_chunked *c, const char *p, size_t n,
                                         size_t *consumed, struct dp_span *spans, size_t max,
                                         size_t *n_spans);

@@ -316,6 +316,22 @@ static void test_a_full_span_list_stops_cleanly(void **state)
     teardown_reader(&f);
 }
 
+static void test_what_stands_before_a_fault_is_given(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup_reader(&f, DP_READ_RESPONSES);
+    assert_int_equal(feed_head(&f, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                     DP_READ_DONE);
+    assert_int_equal(feed_body(&f, "3\r\nabc\r\n2\r\nde\r\nwrong", 4), DP_READ_FAILED);
+    assert_int_equal(dp_reader_error(f.r), DP_EBADRESPONSE);
+    assert_int_equal(f.n_spans, 2);
+    assert_true(dp_span_eq(f.spans[0], DP_SPAN("abc")));
+    assert_true(dp_span_eq(f.spans[1], DP_SPAN("de")));
+    assert_int_equal(f.consumed, 8 + 7);
+    teardown_reader(&f);
+}
+
 static void test_after_the_end_nothing_is_taken(void **state)
 {
     (void)state;
@@ -436,6 +452,7 @@ int main(void)
         cmocka_unit_test(test_every_byte_in_chunk_lines),
         cmocka_unit_test(test_pipeline),
         cmocka_unit_test(test_a_full_span_list_stops_cleanly),
+        cmocka_unit_test(test_what_stands_before_a_fault_is_given),
         cmocka_unit_test(test_after_the_end_nothing_is_taken),
         cmocka_unit_test(test_in_head),
         cmocka_unit_test(test_refused_as_soon_as_seen),

@@ -39,7 +39,7 @@ void dp_reader_begin(struct dp_reader *r, struct dp_arena *arena, struct dp_head
                      enum dp_method request);
 
 /* Bytes of a head. *consumed <= n; on DONE the rest belongs to the body or to the next message.
- * FAILED: dp_reader_error() says what (EBADREQUEST, EHOST, EFRAMING, EHEADSIZE, ETARGETSIZE, EMETHOD, EVERSION,
+ * FAILED: *consumed is 0; dp_reader_error() says what (EBADREQUEST, EHOST, EFRAMING, EHEADSIZE, ETARGETSIZE, EMETHOD, EVERSION,
  * EEXPECT for requests; EBADRESPONSE, EHEADSIZE for responses; ENOMEM). */
 DP_MUST_USE enum dp_read dp_reader_head(struct dp_reader *r, const char *p, size_t n,
                                         size_t *consumed);
@@ -48,14 +48,16 @@ DP_MUST_USE enum dp_read dp_reader_head(struct dp_reader *r, const char *p, size
 bool dp_reader_in_head(const struct dp_reader *r);
 
 /* Bytes of a body. Call once with n == 0 after the head to learn whether there is one (DONE: there is none).
- * Decoded bytes are given as spans into [p, p+n): at most `max` of them, *n_spans filled, adjacent ones joined.
- * FAILED: the spans hold what stood before the fault. MORE with *consumed < n: the span list was full, call again with the rest. DONE: the body has ended,
- * trailers (dropped) included. Bodies that end by closing stay MORE until dp_reader_eof(). */
+ * Decoded bytes are given as spans into [p, p+n): at most `max` of them, *n_spans filled.
+ * MORE with *consumed < n: the span list was full, call again with the rest. DONE: the body has ended,
+ * trailers (dropped) included. Bodies that end by closing stay MORE until dp_reader_eof().
+ * FAILED: the spans hold what stood before the fault, which *consumed points at. dp_reader_error(): EFRAMING
+ * for requests, EBADRESPONSE for responses; EHEADSIZE when the trailers are longer than a head may be. */
 DP_MUST_USE enum dp_read dp_reader_body(struct dp_reader *r, const char *p, size_t n,
                                         size_t *consumed, struct dp_span *spans, size_t max,
                                         size_t *n_spans);
 
-/* The peer closed. DONE: the message is whole (close-delimited body). MORE: no message had begun.
+/* The peer closed. DONE: the message is whole (a close-delimited body is so now). MORE: no message had begun.
  * FAILED: it was cut short (DP_ETRUNCATED). */
 DP_MUST_USE enum dp_read dp_reader_eof(struct dp_reader *r);
 
