@@ -1,0 +1,73 @@
+/* The command line: one table of subcommands, one way to parse, to help and to fail. */
+#ifndef DAVENPORT_SRC_APP_CLI_H
+#define DAVENPORT_SRC_APP_CLI_H
+
+#include "davenport/app/config.h"
+#include "davenport/app/text.h"
+#include "davenport/base/attr.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What a process may end with; told in `davenport help`. */
+enum dp_exit {
+    DP_EXIT_OK = 0,
+    DP_EXIT_FAILED = 1,     /* a bad configuration, a refused command, a start that failed */
+    DP_EXIT_USAGE = 2,      /* the command line itself */
+    DP_EXIT_UNREACHABLE = 3 /* no proxy answers */
+};
+
+#define DP_CLI_OPTIONS 8
+
+struct dp_cli_option {
+    const char *name; /* NULL ends the list */
+    char letter;      /* 0: none */
+    const char *arg;  /* what stands after it, NULL: nothing */
+    const char *text;
+};
+
+struct dp_cli_call;
+
+struct dp_cli_command {
+    const char *name;
+    const char *args; /* "REGION", "" */
+    int min_args, max_args;
+    const char *summary; /* one line */
+    const char *text;    /* what help adds: details and examples */
+    struct dp_cli_option options[DP_CLI_OPTIONS];
+    int (*run)(const struct dp_cli_call *call);
+};
+
+/* A parsed command line. */
+struct dp_cli_call {
+    const struct dp_cli_command *command;
+    const char *values[DP_CLI_OPTIONS]; /* "" for an option without an argument; NULL: not given */
+    int n_args;
+    char *const *args;
+};
+
+/* The value of an option of the command's table. */
+const char *dp_cli_value(const struct dp_cli_call *call, const char *option);
+
+/* main() without the process. */
+int dp_cli_main(int argc, char **argv);
+
+/* "davenport: …" on stderr. */
+void dp_cli_error(const char *fmt, ...) DP_PRINTF(1, 2);
+/* On stdout; true when all of it was written. */
+bool dp_cli_print(const struct dp_text *text);
+/* May what goes to stdout have colours? */
+bool dp_cli_colour(void);
+/* A configuration, or NULL after its problems went to stderr; resolve: look the regions' hosts up too. */
+struct dp_config *dp_cli_load_config(const char *path, bool resolve);
+
+int dp_cli_serve(const struct dp_cli_call *call);
+int dp_cli_check(const struct dp_cli_call *call);
+int dp_cli_schema(const struct dp_cli_call *call);
+int dp_cli_status(const struct dp_cli_call *call);
+int dp_cli_switch(const struct dp_cli_call *call);
+int dp_cli_events(const struct dp_cli_call *call);
+int dp_cli_version(const struct dp_cli_call *call);
+int dp_cli_help(const struct dp_cli_call *call);
+
+#endif

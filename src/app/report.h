@@ -1,0 +1,60 @@
+/* One look at the running program: what the governor says, what the workers counted, what the
+ * process uses. Collected on the main thread in one turn of the loop, then rendered by pure
+ * functions. */
+#ifndef DAVENPORT_SRC_APP_REPORT_H
+#define DAVENPORT_SRC_APP_REPORT_H
+
+#include "davenport/app/text.h"
+#include "davenport/control/governor.h"
+#include "davenport/core/traffic.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The workers' own counters (core/metrics.def), one index each. */
+enum dp_total {
+#define DP_COUNTER(field, name, help) DP_TOTAL_##field,
+#define DP_GAUGE(field, name, help)   DP_TOTAL_##field,
+#include "davenport/core/metrics.def"
+#undef DP_COUNTER
+#undef DP_GAUGE
+    DP_TOTAL_COUNT
+};
+
+/* Times to the first answer byte of one region. */
+struct dp_report_latency {
+    uint64_t buckets[DP_LATENCY_BUCKETS]; /* each its own, not cumulative */
+    uint64_t sum_ns;
+};
+
+struct dp_report {
+    const char *version;
+    const char *listen, *admin; /* bound addresses; borrowed */
+    long pid;
+    uint32_t n_workers;
+    bool draining;
+    int64_t now_wall_ms, started_wall_ms;
+    uint64_t hold_down_ms; /* as configured */
+    /* the process */
+    double cpu_s;
+    uint64_t resident_bytes, open_fds, max_fds;
+    /* the program */
+    struct dp_status status;
+    uint64_t totals[DP_TOTAL_COUNT];
+    struct dp_report_latency latency[DP_MAX_REGIONS];
+};
+
+/* Add one worker's counters to `r`. `view` tells which region an endpoint belongs to. */
+void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic,
+                           const struct dp_view *view);
+/* Fill in what the kernel knows of this process. */
+void dp_report_add_process(struct dp_report *r);
+
+/* May a load balancer send requests here? *why: a word and a reason for people when not. */
+bool dp_report_ready(const struct dp_report *r, const char **why);
+/* GET /status. */
+void dp_report_json(const struct dp_report *r, struct dp_text *out);
+/* GET /metrics: Prometheus text format 0.0.4. */
+void dp_report_metrics(const struct dp_report *r, struct dp_text *out);
+
+#endif

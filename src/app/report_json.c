@@ -1,0 +1,178 @@
+/* GET /status: a report as JSON. Its names are the ones operators script against. */
+#include "davenport/base/clock.h"
+#include "davenport/core/outcome.h"
+
+#include "app/report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+/* jansson copes with NULL (out of memory) and says so when the whole is printed. */
+static void put(json_t *object, const char *key, json_t *value)
+{
+    (void)json_object_set_new(object, key, value ? value : json_null());
+}
+
+/* Sentences are cut to a number of bytes, perhaps inside a character: the broken end is dropped. */
+static void put_text(json_t *object, const char *key, const char *text)
+{
+    size_t n = text ? strlen(text) : 0;
+    json_t *value = text ? json_stringn(text, n) : NULL;
+    for (unsigned i = 0; i < 3 && text && !value && n > 0; i++) {
+        value = json_stringn(text, --n);
+    }
+    put(object, key, value);
+}
+
+static void put_uint(json_t *object, const char *key, uint64_t n)
+{
+    put(object, key, json_integer((json_int_t)n));
+}
+
+static void put_bool(json_t *object, const char *key, bool value)
+{
+    put(object, key, json_boolean(value));
+}
+
+/* Negative means "none yet" in the governor's words. */
+static void put_ms(json_t *object, const char *key, double ms)
+{
+    put(object, key, ms < 0 ? json_null() : json_real(ms));
+}
+
+/* 0 means never. */
+static void put_time(json_t *object, const char *key, int64_t wall_ms)
+{
+    char text[DP_TIME_TEXT];
+    if (wall_ms == 0) {
+        put(object, key, json_null());
+        return;
+    }
+    dp_time_text(wall_ms, text);
+    put_text(object, key, text);
+}
+
+/* Seconds from `from` to `to`; never negative, for clocks are set back. */
+static void put_seconds(json_t *object, const char *key, int64_t from_ms, int64_t to_ms)
+{
+    put(object, key, json_real(to_ms > from_ms ? (double)(to_ms - from_ms) / 1000 : 0));
+}
+
+static void put_outcomes(json_t *region, const struct dp_region_status *s)
+{
+    uint64_t attempts = 0;
+    uint64_t failures = 0;
+    json_t *outcomes = json_object();
+    for (unsigned i = 0; i < DP_OUTCOME_COUNT; i++) {
+        enum dp_outcome o = (enum dp_outcome)i;
+        attempts += s->outcomes[i];
+        failures += dp_outcome_verdict(o) == DP_VERDICT_BAD ? s->outcomes[i] : 0;
+        put_uint(outcomes, dp_outcome_label(o), s->outcomes[i]);
+    }
+    put_uint(region, "attempts", attempts);
+    put_uint(region, "failures", failures);
+    put(region, "outcomes", outcomes);
+}
+
+static json_t *region_json(const struct dp_report *r, const struct dp_region_status *s)
+{
+    json_t *region = json_object();
+    put_text(region, "name", s->name);
+    put_text(region, "url", s->url);
+    put_text(region, "health", dp_region_health_name(s->health));
+    put_bool(region, "active", s->active);
+    put_bool(region, "held_down", s->held_down);
+    put_bool(region, "draining", s->draining);
+    put_time(region, "since", s->since_wall_ms);
+    put_seconds(region, "for_s", s->since_wall_ms, r->now_wall_ms);
+    put_text(region, "why", s->why);
+    put_ms(region, "latency_ms", s->latency_ms);
+    put_uint(region, "in_flight", s->in_flight);
+    put_outcomes(region, s);
+    put_uint(region, "probes_ok", s->probes_ok);
+    put_uint(region, "probes_failed", s->probes_failed);
+    put_uint(region, "probe_successes_in_row", s->probe_successes_in_row);
+    put_uint(region, "probe_failures_in_row", s->probe_failures_in_row);
+    put_time(region, "last_probe_at", s->last_probe_wall_ms);
+    put_text(region, "last_probe", s->last_probe);
+    put_uint(region, "last_probe_status", s->last_probe_status);
+    put_ms(region, "probe_ms", s->probe_ms);
+    return region;
+}
+
+static json_t *regions_json(const struct dp_report *r)
+{
+    json_t *regions = json_array();
+    for (uint16_t i = 0; i < r->status.n_regions; i++) {
+        (void)json_array_append_new(regions, region_json(r, &r->status.regions[i]));
+    }
+    return regions;
+}
+
+static json_t *totals_json(const struct dp_report *r)
+{
+    json_t *totals = json_object();
+#define DP_COUNTER(field, name, help) put_uint(totals, #field, r->totals[DP_TOTAL_##field]);
+#define DP_GAUGE(field, name, help)   put_uint(totals, #field, r->totals[DP_TOTAL_##field]);
+#include "davenport/core/metrics.def"
+#undef DP_COUNTER
+#undef DP_GAUGE
+    return totals;
+}
+
+static void put_program(json_t *root, const struct dp_report *r)
+{
+    const char *why = NULL;
+    put_text(root, "version", r->version);
+    put_uint(root, "pid", (uint64_t)r->pid);
+    put_time(root, "now", r->now_wall_ms);
+    put_time(root, "started", r->started_wall_ms);
+    put_seconds(root, "uptime_s", r->started_wall_ms, r->now_wall_ms);
+    put_text(root, "listen", r->listen);
+    put_text(root, "admin", r->admin);
+    put_uint(root, "workers", r->n_workers);
+    put_bool(root, "ready", dp_report_ready(r, &why));
+    put_bool(root, "draining", r->draining);
+}
+
+static void put_routing(json_t *root, const struct dp_report *r)
+{
+    const struct dp_status *s = &r->status;
+    put_text(root, "mode", "active-passive");
+    put_uint(root, "epoch", s->epoch);
+    put_text(root, "active", s->active == DP_NO_REGION ? NULL : s->regions[s->active].name);
+    put_bool(root, "pinned", s->pinned);
+    put_time(root, "active_since", s->active_since_wall_ms);
+    put_seconds(root, "active_for_s", s->active_since_wall_ms, r->now_wall_ms);
+    put_text(root, "why", s->why);
+    put_text(root, "failback", s->failback == DP_FAILBACK_MANUAL ? "manual" : "hold_down");
+    put_uint(root, "hold_down_ms", r->hold_down_ms);
+    put_time(root, "failback_at", s->failback_at_wall_ms);
+    if (s->failback_at_wall_ms) {
+        put_seconds(root, "failback_in_s", r->now_wall_ms, s->failback_at_wall_ms);
+    } else {
+        put(root, "failback_in_s", json_null());
+    }
+    put_uint(root, "failovers", s->failovers);
+    put_uint(root, "failbacks", s->failbacks);
+}
+
+void dp_report_json(const struct dp_report *r, struct dp_text *out)
+{
+    json_t *root = json_object();
+    put_program(root, r);
+    put_routing(root, r);
+    put(root, "regions", regions_json(r));
+    put(root, "totals", totals_json(r));
+    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    if (text) {
+        dp_text_add(out, dp_span_str(text));
+        dp_text_add(out, DP_SPAN("\n"));
+    } else {
+        out->failed = true;
+    }
+    free(text);
+    json_decref(root);
+}

@@ -1,0 +1,188 @@
+/* GET /metrics: a report in Prometheus' text format. Every family has HELP and TYPE, units are base
+ * units, and labels are bounded: region names come from the configuration, outcomes and states from
+ * tables. */
+#include "davenport/core/outcome.h"
+
+#include "app/report.h"
+
+#include <inttypes.h>
+
+static void family(struct dp_text *out, const char *name, const char *type, const char *help)
+{
+    dp_text_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void single(struct dp_text *out, const char *name, const char *type, const char *help,
+                   double value)
+{
+    family(out, name, type, help);
+    dp_text_addf(out, "%s %.15g\n", name, value);
+}
+
+static void single_uint(struct dp_text *out, const char *name, const char *type, const char *help,
+                        uint64_t value)
+{
+    family(out, name, type, help);
+    dp_text_addf(out, "%s %" PRIu64 "\n", name, value);
+}
+
+/* One value a region. */
+static void region_uint(struct dp_text *out, const char *name, const struct dp_region_status *s,
+                        uint64_t value)
+{
+    dp_text_addf(out, "%s{region=\"%s\"} %" PRIu64 "\n", name, s->name, value);
+}
+
+static void process_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    single(out, "process_start_time_seconds", "gauge",
+           "Start time of the process since the epoch, in seconds.",
+           (double)r->started_wall_ms / 1000);
+    single(out, "process_cpu_seconds_total", "counter", "User and system CPU time, in seconds.",
+           r->cpu_s);
+    single_uint(out, "process_resident_memory_bytes", "gauge", "Resident memory, in bytes.",
+                r->resident_bytes);
+    single_uint(out, "process_open_fds", "gauge", "Open file descriptors.", r->open_fds);
+    single_uint(out, "process_max_fds", "gauge", "Most file descriptors that may be open.",
+                r->max_fds);
+}
+
+static void program_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    const char *unused = NULL;
+    family(out, "davenport_build_info", "gauge", "Always 1; the version is the label.");
+    dp_text_addf(out, "davenport_build_info{version=\"%s\"} 1\n", r->version);
+    single_uint(out, "davenport_workers", "gauge", "Threads that carry traffic.", r->n_workers);
+    single_uint(out, "davenport_ready", "gauge",
+                "1 when some region can take requests and the proxy is not shutting down.",
+                dp_report_ready(r, &unused));
+    single_uint(out, "davenport_draining", "gauge", "1 while the proxy is shutting down.",
+                r->draining);
+    single_uint(out, "davenport_epoch", "gauge", "Number of the routing decision in force.",
+                r->status.epoch);
+    single_uint(out, "davenport_failovers_total", "counter",
+                "Moves of the traffic away from a region that failed.", r->status.failovers);
+    single_uint(out, "davenport_failbacks_total", "counter",
+                "Moves of the traffic back to a more preferred region.", r->status.failbacks);
+}
+
+static void worker_metrics(const struct dp_report *r, struct dp_text *out)
+{
+#define DP_COUNTER(field, name, help)                                                              \
+    single_uint(out, name, "counter", help, r->totals[DP_TOTAL_##field]);
+#define DP_GAUGE(field, name, help)                                                                \
+    single_uint(out, name, "gauge", help, r->totals[DP_TOTAL_##field]);
+#include "davenport/core/metrics.def"
+#undef DP_COUNTER
+#undef DP_GAUGE
+}
+
+static void state_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    static const enum dp_region_health states[] = {DP_REGION_UNKNOWN, DP_REGION_UP,
+                                                   DP_REGION_SUSPECT, DP_REGION_DOWN};
+    const struct dp_status *s = &r->status;
+    family(out, "davenport_region_state", "gauge", "1 for the state the region is in, else 0.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        for (unsigned j = 0; j < DP_ARRAY_LEN(states); j++) {
+            dp_text_addf(out, "davenport_region_state{region=\"%s\",state=\"%s\"} %d\n",
+                         s->regions[i].name, dp_region_health_name(states[j]),
+                         s->regions[i].health == states[j]);
+        }
+    }
+#define EACH_REGION(name, type, help, value)                                                       \
+    family(out, name, type, help);                                                                 \
+    for (uint16_t i = 0; i < s->n_regions; i++) {                                                  \
+        region_uint(out, name, &s->regions[i], s->regions[i].value);                               \
+    }
+    EACH_REGION("davenport_region_active", "gauge", "1 for the region that takes the traffic.",
+                active)
+    EACH_REGION("davenport_region_held_down", "gauge",
+                "1 while a region that is well again waits for failback.", held_down)
+    EACH_REGION("davenport_region_draining", "gauge",
+                "1 while a region is alive but asks for no requests.", draining)
+    EACH_REGION("davenport_region_attempts_in_flight", "gauge",
+                "Attempts sent to the region and not yet ended.", in_flight)
+#undef EACH_REGION
+}
+
+static void region_counters(const struct dp_status *s, struct dp_text *out)
+{
+    family(out, "davenport_region_attempts_total", "counter",
+           "Attempts to have a request answered by a region, by how they ended.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
+            dp_text_addf(
+                out, "davenport_region_attempts_total{region=\"%s\",outcome=\"%s\"} %" PRIu64 "\n",
+                s->regions[i].name, dp_outcome_label((enum dp_outcome)o),
+                s->regions[i].outcomes[o]);
+        }
+    }
+    family(out, "davenport_region_probes_total", "counter", "Probes of a region, by result.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        const struct dp_region_status *region = &s->regions[i];
+        dp_text_addf(out,
+                     "davenport_region_probes_total{region=\"%s\",result=\"ok\"} %" PRIu64 "\n"
+                     "davenport_region_probes_total{region=\"%s\",result=\"failed\"} %" PRIu64 "\n",
+                     region->name, region->probes_ok, region->name, region->probes_failed);
+    }
+}
+
+/* One duration a region; regions that have none yet are left out. */
+static void region_seconds(struct dp_text *out, const char *name, const struct dp_region_status *s,
+                           double ms)
+{
+    if (ms >= 0) {
+        dp_text_addf(out, "%s{region=\"%s\"} %.9g\n", name, s->name, ms / 1000);
+    }
+}
+
+static void region_durations(const struct dp_status *s, struct dp_text *out)
+{
+    static const char probe[] = "davenport_region_last_probe_duration_seconds";
+    static const char latency[] = "davenport_region_latency_seconds";
+    family(out, probe, "gauge", "How long the last probe took, in seconds.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        region_seconds(out, probe, &s->regions[i], s->regions[i].probe_ms);
+    }
+    family(out, latency, "gauge",
+           "Moving average of the time to the first answer byte of real requests, in seconds.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        region_seconds(out, latency, &s->regions[i], s->regions[i].latency_ms);
+    }
+}
+
+static void first_byte_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    static const unsigned bounds_ms[] = DP_LATENCY_BOUNDS_MS;
+    static const char name[] = "davenport_region_first_byte_seconds";
+    _Static_assert(DP_ARRAY_LEN(bounds_ms) + 1 == DP_LATENCY_BUCKETS, "the last has no bound");
+    family(out, name, "histogram",
+           "Time from a request sent to a region to the first byte of its answer, in seconds.");
+    for (uint16_t i = 0; i < r->status.n_regions; i++) {
+        const struct dp_report_latency *latency = &r->latency[i];
+        const char *region = r->status.regions[i].name;
+        uint64_t n = 0;
+        for (unsigned b = 0; b < DP_ARRAY_LEN(bounds_ms); b++) {
+            n += latency->buckets[b];
+            dp_text_addf(out, "%s_bucket{region=\"%s\",le=\"%g\"} %" PRIu64 "\n", name, region,
+                         (double)bounds_ms[b] / 1000, n);
+        }
+        n += latency->buckets[DP_LATENCY_BUCKETS - 1];
+        dp_text_addf(out,
+                     "%s_bucket{region=\"%s\",le=\"+Inf\"} %" PRIu64 "\n"
+                     "%s_sum{region=\"%s\"} %.9g\n%s_count{region=\"%s\"} %" PRIu64 "\n",
+                     name, region, n, name, region, (double)latency->sum_ns / 1e9, name, region, n);
+    }
+}
+
+void dp_report_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    program_metrics(r, out);
+    worker_metrics(r, out);
+    state_metrics(r, out);
+    region_counters(&r->status, out);
+    region_durations(&r->status, out);
+    first_byte_metrics(r, out);
+    process_metrics(r, out);
+}

@@ -1,0 +1,439 @@
+/* The running proxy. Main thread. */
+#include "app/runtime.h"
+
+#include "davenport/base/clock.h"
+#include "davenport/base/log.h"
+#include "davenport/net/listener.h"
+#include "davenport/version.h"
+
+#include "app/admin.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <uv.h>
+
+#define WORKERS_MAX 256
+#define POLL_MS     20
+#define SOCKET_MODE 0600
+
+enum stage { STAGE_STARTING, STAGE_RUNNING, STAGE_DRAINING, STAGE_CLOSING };
+
+struct dp_runtime {
+    const struct dp_config *config;
+    struct dp_proxy_config proxy;
+    struct dp_control_config control;
+    struct dp_admin_addr admin_addr;
+    uv_loop_t loop;
+    uv_signal_t on_term, on_int, on_hup;
+    uv_timer_t poll; /* while draining: have the threads ended? */
+    enum stage stage;
+    struct dp_governor *governor;
+    struct dp_admin *admin;
+    int admin_fd; /* until the admin server owns it */
+    bool admin_bound;
+    uint32_t n_workers;
+    int fds[WORKERS_MAX]; /* until the workers own them */
+    struct dp_worker *workers[WORKERS_MAX];
+    const struct dp_traffic *traffic[WORKERS_MAX];
+    bool started[WORKERS_MAX];
+    int64_t started_wall_ms;
+    char listen_text[DP_BOUND_TEXT];
+    char admin_text[DP_BOUND_TEXT];
+};
+
+static void failed(const char *what, const char *why)
+{
+    dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", what), DP_KV_STR("reason", why));
+}
+
+/* Sockets -------------------------------------------------------------------------------------- */
+
+static void address_text(char out[DP_BOUND_TEXT], const char *ip, uint16_t port)
+{
+    bool v6 = strchr(ip, ':') != NULL;
+    if (snprintf(out, DP_BOUND_TEXT, "%s%s%s:%u", v6 ? "[" : "", ip, v6 ? "]" : "",
+                 (unsigned)port) < 0) {
+        out[0] = '\0';
+    }
+}
+
+/* SO_REUSEPORT would let a second proxy share the port in silence: try without it first. */
+static enum dp_err check_free(const char *ip, uint16_t port, const char **why)
+{
+    int fd;
+    uint16_t bound;
+    if (port == 0) {
+        return DP_OK;
+    }
+    enum dp_err err = dp_listen_tcp(ip, port, false, &fd, &bound, why);
+    if (err == DP_OK) {
+        (void)close(fd);
+    }
+    return err;
+}
+
+static enum dp_err bind_traffic(struct dp_runtime *r)
+{
+    const char *ip = r->config->listen_address;
+    uint16_t port = (uint16_t)r->config->listen_port;
+    const char *why = "";
+    enum dp_err err = check_free(ip, port, &why);
+    for (uint32_t i = 0; i < r->n_workers && err == DP_OK; i++) {
+        err = dp_listen_tcp(ip, port, r->n_workers > 1, &r->fds[i], &port, &why);
+    }
+    address_text(r->listen_text, ip, port);
+    if (err != DP_OK) {
+        dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "listen"),
+               DP_KV_STR("address", r->listen_text), DP_KV_STR("reason", why));
+    }
+    return err;
+}
+
+static enum dp_err bind_admin(struct dp_runtime *r)
+{
+    const struct dp_admin_addr *addr = &r->admin_addr;
+    const char *why = "";
+    uint16_t port = addr->port;
+    enum dp_err err = dp_admin_addr_parse(r->config->admin_listen, &r->admin_addr, &why);
+    if (err == DP_OK && addr->unix_path) {
+        err = dp_listen_unix(addr->unix_path, SOCKET_MODE, &r->admin_fd, &why);
+    } else if (err == DP_OK) {
+        err = dp_listen_tcp(addr->ip, addr->port, false, &r->admin_fd, &port, &why);
+    }
+    if (err != DP_OK) {
+        dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "admin.listen"),
+               DP_KV_STR("address", r->config->admin_listen), DP_KV_STR("reason", why));
+        return err;
+    }
+    r->admin_bound = true;
+    if (addr->unix_path) {
+        int n = snprintf(r->admin_text, sizeof r->admin_text, "unix:%s", addr->unix_path);
+        return n > 0 && (size_t)n < sizeof r->admin_text ? DP_OK : DP_EINVAL;
+    }
+    address_text(r->admin_text, addr->ip, port);
+    return DP_OK;
+}
+
+/* What the parts ask of each other ------------------------------------------------------------- */
+
+static void publish(void *ctx, struct dp_view *view)
+{
+    struct dp_runtime *r = ctx;
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        if (r->started[i] && !dp_worker_done(r->workers[i])) {
+            dp_worker_publish(r->workers[i], view);
+        }
+    }
+}
+
+static void kick(void *ctx)
+{
+    dp_governor_kick(ctx);
+}
+
+static void report(void *ctx, struct dp_report *out)
+{
+    struct dp_runtime *r = ctx;
+    *out = (struct dp_report){
+        .version = DP_VERSION,
+        .listen = r->listen_text,
+        .admin = r->admin_text,
+        .n_workers = r->n_workers,
+        .draining = r->stage >= STAGE_DRAINING,
+        .now_wall_ms = dp_clock_wall_ms(&dp_clock_system),
+        .started_wall_ms = r->started_wall_ms,
+        .hold_down_ms = r->config->failback_hold_ms,
+    };
+    dp_governor_status(r->governor, &out->status);
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        dp_report_add_traffic(out, r->traffic[i], dp_governor_view(r->governor));
+    }
+    dp_report_add_process(out);
+}
+
+static size_t events(void *ctx, struct dp_span *lines, size_t max)
+{
+    const struct dp_runtime *r = ctx;
+    return dp_governor_events(r->governor, lines, max);
+}
+
+static enum dp_err move(void *ctx, const char *region, bool force, const char *actor,
+                        const char *reason, const char **why)
+{
+    struct dp_runtime *r = ctx;
+    return dp_governor_switch(r->governor, region, force, actor, reason, why);
+}
+
+/* The end -------------------------------------------------------------------------------------- */
+
+/* Closes what lives on the loop; the loop ends when that is done. */
+static void close_parts(struct dp_runtime *r)
+{
+    r->stage = STAGE_CLOSING;
+    uv_close((uv_handle_t *)&r->on_term, NULL);
+    uv_close((uv_handle_t *)&r->on_int, NULL);
+    uv_close((uv_handle_t *)&r->on_hup, NULL);
+    uv_close((uv_handle_t *)&r->poll, NULL);
+    if (r->admin) {
+        dp_admin_destroy(r->admin, NULL, NULL);
+    }
+    if (r->governor) {
+        dp_governor_destroy(r->governor, NULL, NULL);
+    }
+}
+
+static bool threads_ended(const struct dp_runtime *r)
+{
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        if (r->started[i] && !dp_worker_done(r->workers[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_poll(uv_timer_t *timer)
+{
+    struct dp_runtime *r = timer->data;
+    if (threads_ended(r)) {
+        close_parts(r);
+    }
+}
+
+static void drain(struct dp_runtime *r)
+{
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        if (r->started[i]) {
+            dp_worker_drain(r->workers[i]);
+        }
+    }
+    if (r->stage != STAGE_DRAINING) {
+        r->stage = STAGE_DRAINING;
+        (void)uv_timer_start(&r->poll, on_poll, 0, POLL_MS);
+    }
+}
+
+static void on_end_signal(uv_signal_t *handle, int signum)
+{
+    struct dp_runtime *r = handle->data;
+    const char *name = signum == SIGTERM ? "SIGTERM" : "SIGINT";
+    if (r->stage == STAGE_RUNNING) {
+        dp_log(DP_LOG_INFO, "draining", DP_KV_STR("signal", name),
+               DP_KV_INT("limit_ms", r->proxy.drain_timeout_ms));
+    } else {
+        dp_log(DP_LOG_WARN, "ending_at_once", DP_KV_STR("signal", name));
+    }
+    drain(r);
+}
+
+static void on_reload_signal(uv_signal_t *handle, int signum)
+{
+    (void)handle;
+    (void)signum;
+    dp_log(DP_LOG_WARN, "reload_unsupported",
+           DP_KV_STR("reason", "SIGHUP does nothing in this version: restart to apply a changed "
+                               "configuration"));
+}
+
+/* The beginning -------------------------------------------------------------------------------- */
+
+static enum dp_err init_loop(struct dp_runtime *r)
+{
+    int e = uv_loop_init(&r->loop);
+    if (e != 0) {
+        failed("loop", uv_strerror(e));
+        return DP_EIO;
+    }
+    uv_signal_t *signals[] = {&r->on_term, &r->on_int, &r->on_hup};
+    for (size_t i = 0; i < DP_ARRAY_LEN(signals); i++) {
+        e = e ? e : uv_signal_init(&r->loop, signals[i]);
+        signals[i]->data = r;
+    }
+    if (e != 0) { /* no descriptors left for the signal pipe: nothing has begun */
+        failed("signals", uv_strerror(e));
+        return DP_EIO;
+    }
+    (void)uv_timer_init(&r->loop, &r->poll); /* cannot fail */
+    r->poll.data = r;
+    return DP_OK;
+}
+
+static enum dp_err listen_to_signals(struct dp_runtime *r)
+{
+    int e = uv_signal_start(&r->on_term, on_end_signal, SIGTERM);
+    e = e ? e : uv_signal_start(&r->on_int, on_end_signal, SIGINT);
+    e = e ? e : uv_signal_start(&r->on_hup, on_reload_signal, SIGHUP);
+    if (e != 0) {
+        failed("signals", uv_strerror(e));
+        return DP_EIO;
+    }
+    return DP_OK;
+}
+
+static enum dp_err make_governor(struct dp_runtime *r)
+{
+    const char *why = "";
+    uint64_t seed = 0;
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) {
+        seed = dp_clock_mono_ns(&dp_clock_system) ^ (uint64_t)getpid();
+    }
+    struct dp_governor_options options = {.loop = &r->loop,
+                                          .config = &r->control,
+                                          .publish = publish,
+                                          .publish_ctx = r,
+                                          .seed = seed};
+    enum dp_err err = dp_governor_new(&options, &r->governor, &why);
+    if (err != DP_OK) {
+        failed("governor", why);
+    }
+    return err;
+}
+
+static enum dp_err make_workers(struct dp_runtime *r)
+{
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        struct dp_worker_options options = {.config = &r->proxy,
+                                            .listen_fd = r->fds[i],
+                                            .view = dp_governor_view(r->governor),
+                                            .index = i,
+                                            .kick = kick,
+                                            .kick_ctx = r->governor};
+        enum dp_err err = dp_worker_new(&options, &r->workers[i]);
+        if (err != DP_OK) {
+            failed("worker", dp_err_info(err)->reason);
+            return err;
+        }
+        r->fds[i] = -1;
+        r->traffic[i] = dp_worker_traffic(r->workers[i]);
+    }
+    return DP_OK;
+}
+
+static enum dp_err make_admin(struct dp_runtime *r)
+{
+    struct dp_admin_source source = {.ctx = r, .report = report, .events = events, .move = move};
+    const char *why = "";
+    int fd = r->admin_fd;
+    r->admin_fd = -1;
+    enum dp_err err =
+        dp_admin_new(&r->loop, fd, r->admin_addr.unix_path == NULL, &source, &r->admin, &why);
+    if (err != DP_OK) {
+        failed("admin.listen", why);
+    }
+    return err;
+}
+
+static enum dp_err start_threads(struct dp_runtime *r)
+{
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        enum dp_err err = dp_worker_start(r->workers[i]);
+        if (err != DP_OK) {
+            failed("worker", dp_err_info(err)->reason);
+            return err;
+        }
+        r->started[i] = true;
+    }
+    dp_governor_start(r->governor, r->traffic, r->n_workers);
+    r->stage = STAGE_RUNNING;
+    return DP_OK;
+}
+
+static struct dp_runtime *runtime_new(const struct dp_config *config)
+{
+    struct dp_runtime *r = calloc(1, sizeof *r);
+    if (!r) {
+        abort();
+    }
+    r->config = config;
+    dp_config_proxy(config, &r->proxy);
+    dp_config_control(config, &r->control);
+    r->started_wall_ms = dp_clock_wall_ms(&dp_clock_system);
+    r->n_workers = config->workers ? (uint32_t)config->workers : uv_available_parallelism();
+    if (r->n_workers > WORKERS_MAX) {
+        r->n_workers = WORKERS_MAX;
+    }
+    r->admin_fd = -1;
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        r->fds[i] = -1;
+    }
+    return r;
+}
+
+enum dp_err dp_runtime_start(const struct dp_config *config, struct dp_runtime **out)
+{
+    static enum dp_err (*const steps[])(struct dp_runtime *) = {
+        listen_to_signals, bind_traffic, bind_admin,    make_governor,
+        make_workers,      make_admin,   start_threads,
+    };
+    struct dp_runtime *r = runtime_new(config);
+    enum dp_err err = init_loop(r);
+    if (err != DP_OK) {
+        free(r);
+        return err;
+    }
+    for (size_t i = 0; i < DP_ARRAY_LEN(steps); i++) {
+        err = steps[i](r);
+        if (err != DP_OK) {
+            dp_runtime_destroy(r);
+            return err;
+        }
+    }
+    *out = r;
+    return DP_OK;
+}
+
+const char *dp_runtime_listen(const struct dp_runtime *r)
+{
+    return r->listen_text;
+}
+
+const char *dp_runtime_admin(const struct dp_runtime *r)
+{
+    return r->admin_text;
+}
+
+uint32_t dp_runtime_workers(const struct dp_runtime *r)
+{
+    return r->n_workers;
+}
+
+void dp_runtime_run(struct dp_runtime *r)
+{
+    (void)uv_run(&r->loop, UV_RUN_DEFAULT);
+}
+
+/* A start that failed half way: no client has been served, so nothing is drained politely. */
+static void end_at_once(struct dp_runtime *r)
+{
+    drain(r);
+    drain(r);
+    (void)uv_run(&r->loop, UV_RUN_DEFAULT);
+}
+
+void dp_runtime_destroy(struct dp_runtime *r)
+{
+    if (r->stage != STAGE_CLOSING) {
+        end_at_once(r);
+    }
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        if (r->workers[i]) {
+            dp_worker_destroy(r->workers[i]);
+        }
+        if (r->fds[i] >= 0) {
+            (void)close(r->fds[i]);
+        }
+    }
+    if (r->admin_fd >= 0) {
+        (void)close(r->admin_fd);
+    }
+    if (r->admin_bound && r->admin_addr.unix_path) {
+        (void)unlink(r->admin_addr.unix_path);
+    }
+    (void)uv_loop_close(&r->loop);
+    free(r);
+}

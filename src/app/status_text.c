@@ -1,0 +1,260 @@
+/* The status as a table, the journal as lines. Reads JSON defensively: what answers on that port
+ * need not be this version of this program. */
+#include "app/status_text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CELL 64
+/* Marks in the text while it is made; paint() makes terminal codes of them, or nothing. */
+#define RESET  "\001"
+#define BOLD   "\002"
+#define DIM    "\003"
+#define RED    "\004"
+#define GREEN  "\005"
+#define YELLOW "\006"
+
+enum column {
+    COLUMN_REGION,
+    COLUMN_STATE,
+    COLUMN_FOR,
+    COLUMN_LATENCY,
+    COLUMN_REQUESTS,
+    COLUMN_FAILED,
+    COLUMNS
+};
+
+struct line {
+    char cells[COLUMNS][CELL];
+    const char *tint; /* of the state */
+    const char *why;
+    bool active;
+};
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *s = json_string_value(json_object_get(object, key));
+    return s ? s : "-";
+}
+
+static bool is_true(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+void dp_duration_text(double seconds, char *buf, size_t cap)
+{
+    long s = seconds > 0 ? (long)(seconds < 1e12 ? seconds : 1e12) : 0;
+    int n;
+    if (s < 60) {
+        n = snprintf(buf, cap, "%ld s", s);
+    } else if (s < 3600) {
+        n = snprintf(buf, cap, s % 60 ? "%ld min %ld s" : "%ld min", s / 60, s % 60);
+    } else if (s < 86400) {
+        n = snprintf(buf, cap, s / 60 % 60 ? "%ld h %ld min" : "%ld h", s / 3600, s / 60 % 60);
+    } else {
+        n = snprintf(buf, cap, s / 3600 % 24 ? "%ld d %ld h" : "%ld d", s / 86400, s / 3600 % 24);
+    }
+    if (n < 0 && cap) {
+        buf[0] = '\0';
+    }
+}
+
+static void duration_of(const json_t *object, const char *key, char *buf, size_t cap)
+{
+    const json_t *value = json_object_get(object, key);
+    if (json_is_number(value)) {
+        dp_duration_text(json_number_value(value), buf, cap);
+    } else if (snprintf(buf, cap, "-") < 0 && cap) {
+        buf[0] = '\0';
+    }
+}
+
+DP_PRINTF(2, 3) static void cell(char out[CELL], const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    if (vsnprintf(out, CELL, fmt, args) < 0) {
+        out[0] = '\0';
+    }
+    va_end(args);
+}
+
+static const char *tint_of(const char *state, bool held)
+{
+    if (strcmp(state, "down") == 0) {
+        return RED;
+    }
+    return strcmp(state, "up") == 0 && !held ? GREEN : YELLOW;
+}
+
+static void count_cell(char out[CELL], const json_t *region, const char *key)
+{
+    const json_t *value = json_object_get(region, key);
+    if (json_is_integer(value)) {
+        cell(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else {
+        cell(out, "-");
+    }
+}
+
+static void fill(const json_t *region, struct line *line)
+{
+    const char *state = text_of(region, "health");
+    const json_t *latency = json_object_get(region, "latency_ms");
+    bool held = is_true(region, "held_down");
+    bool draining = is_true(region, "draining");
+    line->active = is_true(region, "active");
+    line->tint = tint_of(state, held || draining);
+    line->why = text_of(region, "why");
+    cell(line->cells[COLUMN_REGION], "%.63s", text_of(region, "name"));
+    cell(line->cells[COLUMN_STATE], "%.32s%s%s", state, draining ? ", draining" : "",
+         held ? ", held" : "");
+    duration_of(region, "for_s", line->cells[COLUMN_FOR], CELL);
+    if (json_is_number(latency)) {
+        cell(line->cells[COLUMN_LATENCY], "%.1f ms", json_number_value(latency));
+    } else {
+        cell(line->cells[COLUMN_LATENCY], "-");
+    }
+    count_cell(line->cells[COLUMN_REQUESTS], region, "attempts");
+    count_cell(line->cells[COLUMN_FAILED], region, "failures");
+}
+
+/* Columns from the latency on are numbers: to the right. */
+static void print_cells(const struct line *line, const size_t widths[COLUMNS], const char *tint,
+                        struct dp_text *out)
+{
+    for (int i = 0; i < COLUMNS; i++) {
+        int width = (int)widths[i];
+        if (i >= COLUMN_LATENCY) {
+            dp_text_addf(out, "%*s  ", width, line->cells[i]);
+        } else if (i == COLUMN_STATE && tint) {
+            int pad = width - (int)strlen(line->cells[i]);
+            dp_text_addf(out, "%s%s" RESET "%*s  ", tint, line->cells[i], pad, "");
+        } else {
+            dp_text_addf(out, "%-*s  ", width, line->cells[i]);
+        }
+    }
+}
+
+static void print_regions(const json_t *regions, struct dp_text *out)
+{
+    static const struct line header = {
+        .cells = {"REGION", "STATE", "FOR", "LATENCY", "REQUESTS", "FAILED"}};
+    size_t widths[COLUMNS];
+    struct line line;
+    for (int i = 0; i < COLUMNS; i++) {
+        widths[i] = strlen(header.cells[i]);
+    }
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        fill(json_array_get(regions, i), &line);
+        for (int j = 0; j < COLUMNS; j++) {
+            size_t n = strlen(line.cells[j]);
+            widths[j] = n > widths[j] ? n : widths[j];
+        }
+    }
+    dp_text_addf(out, DIM "  ");
+    print_cells(&header, widths, NULL, out);
+    dp_text_addf(out, "WHY" RESET "\n");
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        fill(json_array_get(regions, i), &line);
+        dp_text_addf(out, "%s ", line.active ? ">" : " ");
+        print_cells(&line, widths, line.tint, out);
+        dp_text_addf(out, "%s\n", line.why);
+    }
+}
+
+static void print_failback(const json_t *status, struct dp_text *out)
+{
+    char wait[CELL];
+    if (is_true(status, "pinned")) {
+        dp_text_addf(out, "Failback: none, an operator chose this region; switch again to undo\n");
+    } else if (json_is_number(json_object_get(status, "failback_in_s"))) {
+        duration_of(status, "failback_in_s", wait, sizeof wait);
+        dp_text_addf(out, "Failback: in %s, if the preferred region stays well\n", wait);
+    } else if (strcmp(text_of(status, "failback"), "manual") == 0) {
+        dp_text_addf(out, "Failback: by an operator only (davenport switch)\n");
+    } else if (json_is_number(json_object_get(status, "hold_down_ms"))) {
+        dp_duration_text(json_number_value(json_object_get(status, "hold_down_ms")) / 1000, wait,
+                         sizeof wait);
+        dp_text_addf(out, "Failback: after a preferred region was well for %s\n", wait);
+    }
+}
+
+/* Marks become colours or nothing. What came from the other side cannot move the cursor: its control
+ * characters (C1 in UTF-8 too) are shown as "?". */
+static void paint(const struct dp_text *marked, bool colour, struct dp_text *out)
+{
+    static const char *const codes[] = {"",         "\033[0m",  "\033[1m", "\033[2m",
+                                        "\033[31m", "\033[32m", "\033[33m"};
+    struct dp_span s = dp_text_span(marked);
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < DP_ARRAY_LEN(codes)) {
+            dp_text_add(out, dp_span_str(colour ? codes[c] : ""));
+        } else if ((c < ' ' && c != '\n') || c == 127) {
+            dp_text_add(out, DP_SPAN("?"));
+        } else if (c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0) {
+            dp_text_add(out, DP_SPAN("?"));
+            i++;
+        } else {
+            dp_text_add(out, (struct dp_span){s.p + i, 1});
+        }
+    }
+    out->failed |= marked->failed;
+}
+
+static void print_status(const json_t *status, struct dp_text *out)
+{
+    const char *active = json_string_value(json_object_get(status, "active"));
+    char up[CELL];
+    char since[CELL];
+    duration_of(status, "uptime_s", up, sizeof up);
+    duration_of(status, "active_for_s", since, sizeof since);
+    dp_text_addf(
+        out, BOLD "davenport %s" RESET " on http://%s, up %s, pid %" JSON_INTEGER_FORMAT "%s\n\n",
+        text_of(status, "version"), text_of(status, "listen"), up,
+        json_integer_value(json_object_get(status, "pid")),
+        is_true(status, "draining") ? ", shutting down" : "");
+    print_regions(json_object_get(status, "regions"), out);
+    if (active) {
+        dp_text_addf(out, "\nTraffic goes to " BOLD "%s" RESET " (for %s): %s\n", active, since,
+                     text_of(status, "why"));
+    } else {
+        dp_text_addf(out, "\n" RED "Traffic goes nowhere" RESET " (for %s): %s\n", since,
+                     text_of(status, "why"));
+    }
+    print_failback(status, out);
+}
+
+void dp_status_text(const json_t *status, bool colour, struct dp_text *out)
+{
+    struct dp_text marked = {0};
+    print_status(status, &marked);
+    paint(&marked, colour, out);
+    dp_text_fini(&marked);
+}
+
+static void print_event(const json_t *event, struct dp_text *out)
+{
+    const char *before = json_string_value(json_object_get(event, "before"));
+    const char *after = json_string_value(json_object_get(event, "after"));
+    const char *region = json_string_value(json_object_get(event, "region"));
+    dp_text_addf(out, DIM "%s" RESET "  %-12s", text_of(event, "ts"), text_of(event, "event"));
+    if (region) {
+        dp_text_addf(out, " %s", region);
+    }
+    if (before && after) {
+        dp_text_addf(out, " (%s -> %s)", before, after);
+    }
+    dp_text_addf(out, ": %s\n", text_of(event, "reason"));
+}
+
+void dp_event_text(const json_t *event, bool colour, struct dp_text *out)
+{
+    struct dp_text marked = {0};
+    print_event(event, &marked);
+    paint(&marked, colour, out);
+    dp_text_fini(&marked);
+}

@@ -1,0 +1,17 @@
+/* What /status and /events say, for a person at a terminal. */
+#ifndef DAVENPORT_SRC_APP_STATUS_TEXT_H
+#define DAVENPORT_SRC_APP_STATUS_TEXT_H
+
+#include "davenport/app/text.h"
+
+#include <jansson.h>
+
+/* "0 s", "59 s", "3 min 20 s", "2 h 5 min", "3 d 4 h". */
+void dp_duration_text(double seconds, char *buf, size_t cap);
+
+/* `status`: the parsed answer of GET /status. Members that are missing are shown as "-". */
+void dp_status_text(const json_t *status, bool colour, struct dp_text *out);
+/* `event`: one parsed line of the journal, told in one line. */
+void dp_event_text(const json_t *event, bool colour, struct dp_text *out);
+
+#endif
