@@ -83,14 +83,17 @@ static bool remove_stale(const char *path, const struct sockaddr_un *sun, const 
         *why = "a file that is not a socket is in the way";
         return false;
     }
-    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s < 0) {
         *why = strerror(errno);
         return false;
     }
+    /* only a refusal says that nobody is there: a busy listener does not answer at once, one of
+     * another user or kind says something else */
     int r = connect(s, (const struct sockaddr *)sun, sizeof(*sun));
+    bool refused = r != 0 && errno == ECONNREFUSED;
     (void)close(s);
-    if (r == 0) {
+    if (!refused) {
         *why = "another process listens on it";
         return false;
     }
