@@ -188,7 +188,10 @@ static bool slot_init(struct slot *s, struct dp_prober *p, uint16_t i,
     s->prober = p;
     s->endpoint = i;
     s->addr = t->addr;
-    if (asprintf(&s->url, "%s%s", t->url, t->path) < 0) {
+    int n = (int)strlen(t->url);
+    while (n > 0 && t->url[n - 1] == '/')
+        n--;
+    if (asprintf(&s->url, "%.*s%s", n, t->url, t->path) < 0) {
         s->url = NULL;
         return false;
     }

@@ -1,0 +1,259 @@
+/* The prober against a scripted region: turns, timeouts, keys held back, the end. The clock is the test's. */
+#include "control/prober.h"
+#include "support/script_server.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct desk {
+    uv_loop_t loop;
+    struct script_server server;
+    struct dp_clock clock;
+    uint64_t now_ns;
+    struct dp_prober *prober;
+    bool gone;
+    unsigned results;
+    struct dp_probe_result last;
+    uint16_t last_endpoint;
+    uint64_t again_ns; /* the callback asks for the next probe: 0 none */
+    bool destroy;      /* the callback destroys the prober */
+};
+
+static uint64_t mono_ns(void *ctx)
+{
+    return ((struct desk *)ctx)->now_ns;
+}
+
+static int64_t wall_ms(void *ctx)
+{
+    (void)ctx;
+    return 0;
+}
+
+static void on_gone(void *ctx)
+{
+    ((struct desk *)ctx)->gone = true;
+}
+
+static void on_result(void *ctx, uint16_t endpoint, const struct dp_probe_result *r)
+{
+    struct desk *d = ctx;
+    d->results++;
+    d->last = *r;
+    d->last_endpoint = endpoint;
+    if (d->again_ns)
+        dp_prober_set(d->prober, endpoint, d->again_ns);
+    if (d->destroy) {
+        dp_prober_destroy(d->prober, on_gone, d);
+        d->prober = NULL;
+    }
+}
+
+static int setup(void **state)
+{
+    struct desk *d = calloc(1, sizeof(*d));
+    assert_non_null(d);
+    assert_int_equal(uv_loop_init(&d->loop), 0);
+    script_server_start(&d->server, &d->loop);
+    d->now_ns = 1000 * DP_NS_PER_S;
+    d->clock = (struct dp_clock){.mono_ns = mono_ns, .wall_ms = wall_ms, .ctx = d};
+    *state = d;
+    return 0;
+}
+
+static bool is_gone(void *ctx)
+{
+    return ((struct desk *)ctx)->gone;
+}
+
+static int teardown(void **state)
+{
+    struct desk *d = *state;
+    if (d->prober)
+        dp_prober_destroy(d->prober, on_gone, d);
+    assert_true(script_run_until(&d->loop, is_gone, d));
+    script_server_kill(&d->server);
+    script_loop_finish(&d->loop);
+    free(d);
+    return 0;
+}
+
+static void make(struct desk *d, uint32_t timeout_ms, const char *username, uint16_t n)
+{
+    char url[64];
+    struct dp_probe_target targets[DP_MAX_ENDPOINTS];
+    (void)script_server_url(&d->server, url, sizeof(url));
+    for (uint16_t i = 0; i < n; i++)
+        targets[i] = (struct dp_probe_target){
+            .url = url, .path = "/_up", .username = username, .password = username};
+    const struct dp_prober_options opt = {.loop = &d->loop,
+                                          .clock = &d->clock,
+                                          .timeout_ms = timeout_ms,
+                                          .result = on_result,
+                                          .ctx = d};
+    d->prober = dp_prober_new(&opt, targets, n);
+    assert_non_null(d->prober);
+}
+
+static bool has_result(void *ctx)
+{
+    return ((struct desk *)ctx)->results > 0;
+}
+
+static bool has_request(void *ctx)
+{
+    return ((struct desk *)ctx)->server.requests > 0;
+}
+
+static const struct dp_probe_result *probe(struct desk *d, uint16_t endpoint)
+{
+    d->results = 0;
+    dp_prober_set(d->prober, endpoint, d->now_ns);
+    assert_int_equal(d->results, 0);
+    assert_true(script_run_until(&d->loop, has_result, d));
+    assert_int_equal(d->results, 1);
+    assert_int_equal(d->last_endpoint, endpoint);
+    return &d->last;
+}
+
+static void fresh_and_kept_connections_take_turns(void **state)
+{
+    struct desk *d = *state;
+    make(d, 20000, NULL, 2);
+    for (unsigned i = 0; i < 6; i++) {
+        const struct dp_probe_result *r = probe(d, 1);
+        assert_int_equal(r->kind, DP_PROBE_OK);
+        assert_int_equal(r->status, 200);
+        assert_int_equal(r->started_ns, d->now_ns);
+        assert_int_equal(r->reused, i % 2 == 1 && i > 1);
+        assert_non_null(strstr(r->detail, "200 in "));
+    }
+    assert_int_equal(d->server.accepted, 4); /* three fresh ones and the one that is kept */
+    assert_non_null(strstr(d->server.head, "GET /_up HTTP/1.1\r\n"));
+}
+
+static void what_fails(void **state)
+{
+    struct desk *d = *state;
+    make(d, 20000, NULL, 1);
+    script_server_says(&d->server, SCRIPT_ANSWER, 404, "{\"status\":\"maintenance_mode\"}");
+    const struct dp_probe_result *r = probe(d, 0);
+    assert_int_equal(r->kind, DP_PROBE_DRAINING);
+    assert_non_null(strstr(r->detail, "404 (maintenance_mode) in "));
+    script_server_says(&d->server, SCRIPT_CUT, 200, "");
+    r = probe(d, 0);
+    assert_int_equal(r->kind, DP_PROBE_DARK);
+    assert_int_equal(r->status, 0);
+    assert_non_null(strstr(r->detail, "after the answer had begun"));
+    script_server_kill(&d->server);
+    r = probe(d, 0);
+    assert_int_equal(r->kind, DP_PROBE_DARK);
+    assert_int_equal(r->err, DP_ECONNECT);
+    assert_true(r->detail[0] != 0);
+}
+
+static void a_frozen_region(void **state)
+{
+    struct desk *d = *state;
+    make(d, 40, NULL, 1);
+    script_server_says(&d->server, SCRIPT_SILENT, 0, "");
+    const struct dp_probe_result *r = probe(d, 0);
+    assert_int_equal(r->kind, DP_PROBE_DARK);
+    assert_int_equal(r->err, DP_ETIMEOUT);
+    assert_string_equal(r->detail, "no answer within 40 ms");
+}
+
+/* However often it is asked, one question at a time; what was asked meanwhile comes right after. */
+static void one_probe_at_a_time(void **state)
+{
+    struct desk *d = *state;
+    make(d, 1000, NULL, 1);
+    script_server_says(&d->server, SCRIPT_SILENT, 0, "");
+    dp_prober_set(d->prober, 0, d->now_ns);
+    assert_true(script_run_until(&d->loop, has_request, d));
+    for (unsigned i = 0; i < 10; i++)
+        dp_prober_set(d->prober, 0, d->now_ns - i);
+    assert_true(script_run_until(&d->loop, has_result, d));
+    assert_int_equal(d->server.requests, 1);
+    d->results = 0;
+    assert_true(script_run_until(&d->loop, has_result, d));
+    assert_int_equal(d->server.requests, 2);
+}
+
+static bool has_many(void *ctx)
+{
+    return ((struct desk *)ctx)->results >= 20;
+}
+
+static void asked_again_from_the_callback(void **state)
+{
+    struct desk *d = *state;
+    make(d, 20000, NULL, 1);
+    d->again_ns = d->now_ns;
+    dp_prober_set(d->prober, 0, d->now_ns);
+    assert_true(script_run_until(&d->loop, has_many, d));
+    assert_true(d->server.requests >= 20);
+}
+
+static void refused_keys_are_held_back(void **state)
+{
+    struct desk *d = *state;
+    make(d, 20000, "monitor", 1);
+    script_server_says(&d->server, SCRIPT_ANSWER, 401, "{}");
+    assert_int_equal(probe(d, 0)->kind, DP_PROBE_CREDENTIALS);
+    assert_non_null(strstr(d->server.head, "Authorization: Basic "));
+    assert_false(d->last.without_keys);
+    script_server_says(&d->server, SCRIPT_ANSWER, 200, "{}");
+    d->now_ns += 299 * DP_NS_PER_S;
+    assert_int_equal(probe(d, 0)->kind, DP_PROBE_OK);
+    assert_null(strstr(d->server.head, "Authorization"));
+    assert_true(d->last.without_keys);
+    d->now_ns += 2 * DP_NS_PER_S;
+    (void)probe(d, 0);
+    assert_non_null(strstr(d->server.head, "Authorization: Basic "));
+    assert_false(d->last.without_keys);
+}
+
+static void destroyed_under_way(void **state)
+{
+    struct desk *d = *state;
+    make(d, 20000, "monitor", 3);
+    script_server_says(&d->server, SCRIPT_SILENT, 0, "");
+    for (uint16_t i = 0; i < 3; i++)
+        dp_prober_set(d->prober, i, d->now_ns + (i == 2 ? DP_NS_PER_S : 0));
+    assert_true(script_run_until(&d->loop, has_request, d));
+}
+
+static void destroyed_from_the_callback(void **state)
+{
+    struct desk *d = *state;
+    make(d, 20000, NULL, 2);
+    d->destroy = true;
+    d->again_ns = d->now_ns;
+    dp_prober_set(d->prober, 0, d->now_ns);
+    assert_true(script_run_until(&d->loop, is_gone, d));
+    assert_int_equal(d->results, 1);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(fresh_and_kept_connections_take_turns),
+        T(what_fails),
+        T(a_frozen_region),
+        T(one_probe_at_a_time),
+        T(asked_again_from_the_callback),
+        T(refused_keys_are_held_back),
+        T(destroyed_under_way),
+        T(destroyed_from_the_callback),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
