@@ -5,6 +5,7 @@ parent-death signal should the run itself be killed.
 """
 
 import ctypes
+import json
 import os
 import pathlib
 import resource
@@ -19,6 +20,7 @@ import subjects
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1
+PATIENCE_S = 20  # to start, and to end: much longer than any of them takes, but for those under valgrind
 LIBC = ctypes.CDLL(None)
 
 
@@ -157,8 +159,9 @@ def wait_for_quiet(patience_s, limit=0.10):
 class Running:
     """A started subject. `pids` is its family, `port` where it listens on loopback."""
 
-    def __init__(self, subject, folder, build, cpus, values):
+    def __init__(self, subject, folder, build, cpus, values, wrap=()):
         self.subject = subject
+        self.wrap = wrap  # a command in front of the subject's own
         self.log = folder / f"{subject.name}.log"
         self.pids = []
         self.port = 0
@@ -187,7 +190,7 @@ class Running:
             port_file.unlink(missing_ok=True)
             values = {**values, "PORTFILE": port_file}
         values = subjects.write_conf(self.subject, folder, values)
-        argv = [subjects.path_of(self.subject, build)]
+        argv = [*self.wrap, subjects.path_of(self.subject, build)]
         argv += [subjects.fill(word, values) for word in self.subject.arguments]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
@@ -197,18 +200,18 @@ class Running:
         if listen == "inherit":
             listener.close()
         elif listen == "print":
-            self.port = self.read_port()
+            self.port = int(self.read_port())
         else:
-            self.port = self.wait_for(lambda: port_file.exists() and port_file.read_text().strip())
-        self.port = int(self.port)
+            said = self.wait_for(lambda: port_file.exists() and port_file.read_text().strip())
+            self.port = int(json.loads(said)["listen"].rsplit(":", 1)[1])
 
     def read_port(self):
-        ready, _, _ = select.select([self.process.stdout], [], [], 10)
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_S)
         return self.process.stdout.readline() if ready else self.fail("printed no port")
 
     def wait_for(self, condition):
-        """Poll for up to ten seconds, and give what came true."""
-        end = time.monotonic() + 10
+        """Poll until a condition is true, and give what it gave."""
+        end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 self.fail(f"ended with status {self.process.returncode}")
@@ -216,7 +219,7 @@ class Running:
             if found:
                 return found
             time.sleep(0.02)
-        return self.fail("is not ready after 10 s")
+        return self.fail(f"is not ready after {PATIENCE_S} s")
 
     def wait_until_ready(self):
         """Ready when it answers 200: then its probes have found the origin too."""
@@ -248,7 +251,7 @@ class Running:
         children = family(self.process.pid)[1:] if self.process.poll() is None else self.pids[1:]
         self.process.terminate()
         try:
-            self.process.wait(timeout=5)
+            self.process.wait(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -280,12 +283,12 @@ class Direct:
         pass
 
 
-def start(subject, origin, context):
-    """Start a subject in front of the origin."""
+def start(subject, origin, context, wrap=()):
+    """Start a subject in front of the origin, by itself or under another command."""
     if not subject.program:
         return Direct(subject, origin)
     values = {**context.values, "ORIGIN": origin.port}
-    return Running(subject, context.folder, context.build, context.placement.proxy, values)
+    return Running(subject, context.folder, context.build, context.placement.proxy, values, wrap)
 
 
 def start_origin(context):

@@ -2,7 +2,7 @@
 
 A subject listens on a loopback port that the kernel chose. It gets it in one of three ways (`listen`):
   inherit  compare binds port 0 itself and hands the socket over: @FD@, and NGINX=fd; for nginx
-  file     the subject binds port 0 and writes the port to @DIR@/NAME.port
+  file     the subject binds port 0 and writes {"listen": "address:port"} to @PORTFILE@
   print    the subject binds port 0 and prints the port as its first line
 """
 
@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,6 +34,11 @@ class Subject:
 
 
 SUBJECTS = (
+    Subject(
+        name="davenport", about="1 worker, release build",
+        program="davenport", target="davenport", template="davenport.json.in",
+        arguments=("serve", "-c", "@CONF@", "--port-file", "@PORTFILE@"), listen="file",
+        version=("--version",)),
     Subject(
         name="haproxy", about="nbthread 1",
         program="haproxy", template="haproxy.cfg.in", arguments=("-db", "-q", "-f", "@CONF@"),
@@ -99,10 +105,18 @@ def build_targets(subjects, build):
     targets = [subject.target for subject in subjects if subject.target]
     if not targets:
         return
-    quiet = {"cwd": ROOT, "check": True, "stdout": subprocess.DEVNULL}
     if not (build / "CMakeCache.txt").exists():
-        subprocess.run(["cmake", "--preset", "release", "-B", str(build)], **quiet)
-    subprocess.run(["cmake", "--build", str(build), "--target", *targets], **quiet)
+        run_quietly(["cmake", "--preset", "release", "-B", str(build)])
+    run_quietly(["cmake", "--build", str(build), "--target", *targets])
+
+
+def run_quietly(argv):
+    """Run a command in the project's folder; what it says is shown only if it fails."""
+    done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          check=False)
+    if done.returncode != 0:
+        print(done.stdout, file=sys.stderr)
+        done.check_returncode()
 
 
 def write_conf(subject, folder, values):

@@ -1,0 +1,126 @@
+"""What the kinds of rows share: a client's request, two ways to send it, and what a row gives back."""
+
+import json
+import pathlib
+import socket
+import statistics
+import subprocess
+from dataclasses import dataclass, field
+
+import harness
+from harness import BenchError
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+# A document and a client as they come: nano under Node.js, talking to CouchDB with a password.
+TARGET = "/orders/order%3A2026-000123"
+CLIENT = (
+    ("Accept", "application/json"),
+    ("Content-Type", "application/json"),
+    ("User-Agent", "nano/10.1.4 (Node.js v18.20.4)"),
+    ("Accept-Encoding", "deflate, gzip"),
+    ("Authorization", "Basic b3JkZXJzOmNvcnJlY3QtaG9yc2UtYmF0dGVyeQ=="),
+)
+
+
+@dataclass
+class Summary:
+    """What a row found: a Markdown table, notes under it, and the numbers behind them."""
+    name: str
+    title: str
+    header: list
+    lines: list
+    notes: list = field(default_factory=list)
+    numbers: dict = field(default_factory=dict)
+
+
+def spread(values, digits):
+    """median (lowest–highest)"""
+    if not values:
+        return "–"
+    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
+
+
+# wrk, for as many requests as can be -------------------------------------------------------------
+
+def run_wrk(port, row, context, seconds):
+    """One run of wrk. Gives what report.lua says."""
+    argv = ["wrk", "-t1", f"-c{context.connections}", f"-d{seconds}s", "--timeout", "10s", "--latency",
+            "-s", str(HERE / "report.lua")]
+    for name, value in row.headers:
+        argv += ["-H", f"{name}: {value}"]
+    argv.append(f"http://127.0.0.1:{port}{row.target}")
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 30,
+                          preexec_fn=harness.before_exec(context.placement.load))
+    for line in done.stdout.split("\n"):
+        if line.startswith("result "):
+            return json.loads(line.removeprefix("result "))
+    raise BenchError(f"wrk gave no result: {(done.stdout + done.stderr).strip()}")
+
+
+# Clients of our own, for connections that are held and requests that are counted -----------------
+
+ADDRESS_SHARE = 20000  # connections from one source address: fewer than it has ports
+BATCH = 64             # requests under way at a time
+
+
+def request_of(row, port):
+    lines = [f"GET {row.target} HTTP/1.1", f"Host: 127.0.0.1:{port}"]
+    lines += [f"{name}: {value}" for name, value in row.headers]
+    return "\r\n".join(lines + ["", ""]).encode()
+
+
+def ask(port, count, row):
+    """Open connections, do one request on each, and give them back open. Batches, like so many clients."""
+    request, clients = request_of(row, port), []
+    try:
+        while len(clients) < count:
+            batch = []
+            for _ in range(min(BATCH, count - len(clients))):
+                client = socket.socket()
+                clients.append(client)
+                batch.append(client)
+                client.settimeout(10)
+                client.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
+                client.bind((f"127.0.0.{1 + len(clients) // ADDRESS_SHARE}", 0))
+                client.connect(("127.0.0.1", port))
+                client.sendall(request)
+            for client in batch:
+                read_answer(client)
+    except BaseException:
+        close_all(clients)
+        raise
+    return clients
+
+
+def ask_again(clients, port, times, row):
+    """So many more requests on each of these connections, all of them at a time."""
+    request = request_of(row, port)
+    for _ in range(times):
+        for client in clients:
+            client.sendall(request)
+        for client in clients:
+            read_answer(client)
+
+
+def read_answer(client):
+    """One answer with a Content-Length, and nothing after it."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += client.recv(65536) or fail_short(data)
+    head, body = data.split(b"\r\n\r\n", 1)
+    length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                  if line.lower().startswith(b"content-length:"))
+    while len(body) < length:
+        body += client.recv(65536) or fail_short(body)
+    if not head.startswith(b"HTTP/1.1 200") or len(body) != length:
+        raise BenchError(f"not the answer expected: {head[:100]!r}")
+
+
+def fail_short(data):
+    raise BenchError(f"closed after {len(data)} bytes of an answer")
+
+
+def close_all(clients):
+    for client in clients:
+        client.close()
