@@ -363,6 +363,8 @@ enum dp_read dp_reader_head(struct dp_reader *r, const char *p, size_t n, size_t
     if (r->phase == PHASE_FAILED)
         return DP_READ_FAILED;
     assert(r->phase >= PHASE_EMPTY && r->phase <= PHASE_FIELDS);
+    if (n == 0)
+        return DP_READ_MORE;
     struct piece in = {.p = p, .end = n};
     if (r->phase == PHASE_EMPTY && !take_empty(r, &in))
         return DP_READ_FAILED;

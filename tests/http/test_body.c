@@ -358,7 +358,9 @@ static void test_in_head(void **state)
     assert_false(dp_reader_in_head(f.r));
     assert_int_equal(feed_head(&f, "\nG"), DP_READ_MORE);
     assert_true(dp_reader_in_head(f.r));
+    assert_int_equal(dp_reader_head(f.r, NULL, 0, &f.consumed), DP_READ_MORE);
     assert_int_equal(feed_head(&f, "ET / HTTP/1.0\r\n\r"), DP_READ_MORE);
+    assert_int_equal(dp_reader_head(f.r, NULL, 0, &f.consumed), DP_READ_MORE);
     assert_true(dp_reader_in_head(f.r));
     assert_int_equal(feed_head(&f, "\n"), DP_READ_DONE);
     assert_false(dp_reader_in_head(f.r));
