@@ -134,7 +134,8 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
     struct dp_health_actions actions;
     uint64_t due = ep->health.probe_at_ns;
     dp_health_step(&ep->health, &g->health_config, e, now_ns, &actions);
-    if (ep->health.probe_at_ns != due)
+    /* Every probe is followed by another; anything else may only bring the next one nearer. */
+    if (e->kind == DP_HEALTH_PROBE || ep->health.probe_at_ns != due)
         dp_prober_set(g->prober, endpoint, ep->health.probe_at_ns);
     if (actions.alarm_credentials)
         governor_record_credentials(g, endpoint);

@@ -333,6 +333,20 @@ static bool asked_again(void *ctx)
     return d->servers[0].requests >= d->want_count && d->servers[1].requests >= d->want_count;
 }
 
+static bool ten_probes(void *ctx)
+{
+    struct desk *d = ctx;
+    return d->servers[0].requests >= 10 && d->servers[1].requests >= 10;
+}
+
+/* A timer may fire before the clock has reached what it was set for. Every probe is followed by another. */
+static void probing_never_stops(void **state)
+{
+    struct desk *d = *state;
+    desk_start(d);
+    assert_true(script_run_until(&d->loop, ten_probes, d)); /* the clock stands still */
+}
+
 /* Our own sleep is held against nobody. */
 static void a_stall_condemns_nobody(void **state)
 {
@@ -453,6 +467,7 @@ int main(void)
         T(an_operator_switches),
         T(manual_mode_stays),
         T(latency_is_averaged_over_time),
+        T(probing_never_stops),
         T(a_stall_condemns_nobody),
         T(bad_configurations_are_refused),
         T(destroyed_before_it_began),

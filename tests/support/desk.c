@@ -177,13 +177,28 @@ static bool desk_has_event(void *ctx)
     return false;
 }
 
+/* What did come, for people. */
+static void not_come(struct desk *d, const char *event)
+{
+    struct dp_span lines[64];
+    size_t n = dp_governor_events(d->governor, lines, 64);
+    for (size_t i = 0; i < n; i++)
+        print_error("%.*s\n", (int)lines[i].n, lines[i].p);
+    for (uint16_t i = 0; i < d->config.n_regions; i++)
+        print_error("%s: %s, probes %u/%u, last %s\n", d->config.regions[i].name,
+                    dp_region_health_name(desk_status(d)->regions[i].health),
+                    d->status.regions[i].probe_successes_in_row,
+                    d->status.regions[i].probe_failures_in_row, d->status.regions[i].last_probe);
+    fail_msg("%s did not come", event);
+}
+
 void desk_await(struct desk *d, const char *event, unsigned count)
 {
     d->want = event;
     d->want_count = count;
     d->step_ms = 1;
     if (!script_run_until(&d->loop, desk_has_event, d))
-        fail_msg("%s did not come", event);
+        not_come(d, event);
 }
 
 void desk_await_long(struct desk *d, const char *event, unsigned count)
@@ -192,7 +207,7 @@ void desk_await_long(struct desk *d, const char *event, unsigned count)
     d->want_count = count;
     d->step_ms = 200;
     if (!script_run_until(&d->loop, desk_has_event, d))
-        fail_msg("%s did not come", event);
+        not_come(d, event);
 }
 
 void desk_bad(struct desk *d, size_t worker, size_t endpoint, enum dp_outcome o, uint64_t n)
