@@ -323,16 +323,16 @@ static void name_actor(struct conn *c)
     uv_os_fd_t fd;
     int n = -1;
     if (c->admin->tcp) {
-        n = snprintf(c->actor, sizeof c->actor, "admin on loopback");
+        n = snprintf(c->actor, sizeof c->actor, "operator (loopback)");
     } else if (uv_fileno(&c->peer.handle, &fd) == 0) {
         struct ucred who;
         socklen_t size = sizeof who;
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
-            n = snprintf(c->actor, sizeof c->actor, "uid %lu", (unsigned long)who.uid);
+            n = snprintf(c->actor, sizeof c->actor, "operator (uid %lu)", (unsigned long)who.uid);
         }
     }
     if (n < 0) {
-        n = snprintf(c->actor, sizeof c->actor, "admin");
+        (void)snprintf(c->actor, sizeof c->actor, "operator");
     }
 }
 

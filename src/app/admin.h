@@ -40,7 +40,7 @@ struct dp_admin_request {
     const struct dp_head *head;
     struct dp_span body;
     bool tcp;          /* the Host check is for TCP only: no browser reaches a Unix socket */
-    const char *actor; /* for the journal: "127.0.0.1", "unix uid 0" */
+    const char *actor; /* for the journal: "operator (loopback)", "operator (uid 0)" */
 };
 
 struct dp_admin_answer {

@@ -295,7 +295,7 @@ static enum parsed parse(struct dp_cli_call *call, int argc, char **argv)
     struct option longs[DP_CLI_OPTIONS + 2];
     char letters[2 * DP_CLI_OPTIONS + 4];
     make_getopt(c, longs, letters);
-    optind = 1;
+    optind = 0; /* glibc: forget what was parsed before */
     opterr = 0;
     for (;;) {
         int value = getopt_long(argc, argv, letters, longs, NULL);

@@ -35,6 +35,13 @@ static bool admin_address(const struct dp_cli_call *call, struct dp_text *out)
     return true;
 }
 
+/* Other programs answer JSON on /status, too. */
+static bool is_ours(const json_t *answer)
+{
+    return json_is_array(answer) ||
+           (json_object_get(answer, "epoch") && json_object_get(answer, "regions"));
+}
+
 /* Ask; the answer as JSON in *out, or the exit code after telling what is wrong. */
 static int ask(const char *addr, const char *path, const char *body, json_t **out)
 {
@@ -53,7 +60,7 @@ static int ask(const char *addr, const char *path, const char *body, json_t **ou
         goto cleanup;
     }
     json_t *json = json_loadb(dp_text_str(&answer), answer.n, 0, NULL);
-    if (status == 200 && json) {
+    if (status == 200 && is_ours(json)) {
         *out = json;
         code = DP_EXIT_OK;
         goto cleanup;

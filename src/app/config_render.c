@@ -266,13 +266,18 @@ void dp_config_dump(const struct dp_config *c, struct dp_text *out)
 void dp_config_summary(const struct dp_config *c, struct dp_text *out)
 {
     bool v6 = strchr(c->listen_address, ':') != NULL;
+    int width = 0;
+    for (unsigned i = 0; i < c->n_regions; i++) {
+        int n = (int)strlen(c->regions[i].name);
+        width = n > width ? n : width;
+    }
     dp_text_addf(out, "  applications  http://%s%s%s:%" PRIu64 "%s\n", v6 ? "[" : "",
                  c->listen_address, v6 ? "]" : "", c->listen_port,
                  c->listen_port == 0 ? " (a free port)" : "");
     dp_text_addf(out, "  operators     %s\n", c->admin_listen);
     for (unsigned i = 0; i < c->n_regions; i++) {
         const struct dp_config_region *r = &c->regions[i];
-        dp_text_addf(out, "  region %u      %s  %s%s%s\n", i + 1, r->name, r->base_url,
+        dp_text_addf(out, "  region %-2u     %-*s  %s%s%s\n", i + 1, width, r->name, r->base_url,
                      i == 0 ? "  (primary)" : "", r->username ? "  (probed with credentials)" : "");
     }
     if (c->failback == DP_FAILBACK_MANUAL) {

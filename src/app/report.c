@@ -9,6 +9,16 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+void dp_report_set_status(struct dp_report *r, const struct dp_status *status)
+{
+    r->status = *status;
+    for (uint16_t i = 0; i < r->status.n_regions; i++) {
+        struct dp_region_status *region = &r->status.regions[i];
+        memset(region->outcomes, 0, sizeof region->outcomes);
+        region->in_flight = 0;
+    }
+}
+
 void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic,
                            const struct dp_view *view)
 {
@@ -20,7 +30,12 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
 #undef DP_GAUGE
     for (uint16_t i = 0; i < view->n_endpoints; i++) {
         const struct dp_traffic_endpoint *e = &traffic->endpoints[i];
+        struct dp_region_status *region = &r->status.regions[view->endpoints[i].region];
         struct dp_report_latency *latency = &r->latency[view->endpoints[i].region];
+        for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
+            region->outcomes[o] += dp_counter_get(&e->outcomes[o]);
+        }
+        region->in_flight += dp_counter_get(&e->in_flight);
         for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++) {
             latency->buckets[b] += dp_counter_get(&e->first_byte[b]);
         }

@@ -44,6 +44,8 @@ struct dp_report {
     struct dp_report_latency latency[DP_MAX_REGIONS];
 };
 
+/* What the governor says, but for what the workers count: it samples that, and a report is of now. */
+void dp_report_set_status(struct dp_report *r, const struct dp_status *status);
 /* Add one worker's counters to `r`. `view` tells which region an endpoint belongs to. */
 void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic,
                            const struct dp_view *view);

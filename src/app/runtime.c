@@ -149,7 +149,9 @@ static void report(void *ctx, struct dp_report *out)
         .started_wall_ms = r->started_wall_ms,
         .hold_down_ms = r->config->failback_hold_ms,
     };
-    dp_governor_status(r->governor, &out->status);
+    struct dp_status status;
+    dp_governor_status(r->governor, &status);
+    dp_report_set_status(out, &status);
     for (uint32_t i = 0; i < r->n_workers; i++) {
         dp_report_add_traffic(out, r->traffic[i], dp_governor_view(r->governor));
     }

@@ -337,7 +337,7 @@ static void test_summary(void **state)
     assert_string_equal(dp_text_str(&text),
                         "  applications  http://127.0.0.1:8984\n"
                         "  operators     127.0.0.1:8985\n"
-                        "  region 1      left  http://127.0.0.1:15984  (primary)\n"
+                        "  region 1      left   http://127.0.0.1:15984  (primary)\n"
                         "  region 2      right  http://127.0.0.1:25984\n"
                         "  failback      after the preferred region was well for 30 s\n");
     dp_config_destroy(c);

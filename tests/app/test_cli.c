@@ -1,0 +1,159 @@
+/* The command line: every command's help, wrong lines, exit codes, and what check prints. */
+#include "app/cli.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define ARGS_MAX 8
+
+/* A program's two streams, caught in files. */
+struct caught {
+    char out[65536], err[8192];
+};
+
+static int divert(FILE *stream, int fd, FILE **file)
+{
+    *file = tmpfile();
+    assert_non_null(*file);
+    (void)fflush(stream);
+    int saved = dup(fd);
+    assert_true(saved >= 0 && dup2(fileno(*file), fd) == fd);
+    return saved;
+}
+
+static void restore(FILE *stream, int fd, int saved, FILE *file, char *text, size_t cap)
+{
+    (void)fflush(stream);
+    assert_int_equal(dup2(saved, fd), fd);
+    (void)close(saved);
+    rewind(file);
+    size_t n = fread(text, 1, cap - 1, file);
+    text[n] = '\0';
+    (void)fclose(file);
+}
+
+static int run(const char *const *args, struct caught *c)
+{
+    char *argv[ARGS_MAX + 2] = {strdup("davenport")};
+    int argc = 1;
+    FILE *out;
+    FILE *err;
+    for (; args[argc - 1]; argc++) {
+        argv[argc] = strdup(args[argc - 1]);
+    }
+    int saved_out = divert(stdout, STDOUT_FILENO, &out);
+    int saved_err = divert(stderr, STDERR_FILENO, &err);
+    int code = dp_cli_main(argc, argv);
+    restore(stderr, STDERR_FILENO, saved_err, err, c->err, sizeof c->err);
+    restore(stdout, STDOUT_FILENO, saved_out, out, c->out, sizeof c->out);
+    for (int i = 0; i < argc; i++) {
+        free(argv[i]);
+    }
+    return code;
+}
+
+static struct caught *new_caught(void)
+{
+    struct caught *c = calloc(1, sizeof *c);
+    assert_non_null(c);
+    return c;
+}
+
+static void test_lines(void **state)
+{
+    static const struct {
+        const char *args[ARGS_MAX];
+        int code;
+        const char *out, *err; /* what each begins with; NULL: nothing at all */
+    } rows[] = {
+        {{NULL}, 2, NULL, "davenport: a command is missing; davenport help lists them\n"},
+        {{"help"}, 0, "usage: davenport COMMAND", NULL},
+        {{"--help"}, 0, "usage: davenport COMMAND", NULL},
+        {{"-h"}, 0, "usage: davenport COMMAND", NULL},
+        {{"help", "serve"}, 0, "usage: davenport serve [OPTION]...\n\nrun the proxy.\n", NULL},
+        {{"help", "config"}, 0, "The configuration is one JSON object.", NULL},
+        {{"help", "sevre"}, 2, NULL, "davenport: there is no command sevre; did you mean serve?\n"},
+        {{"help", "a", "b"}, 2, NULL, "davenport: help: b is too much\n"},
+        {{"--version"}, 0, "davenport ", NULL},
+        {{"version"}, 0, "davenport ", NULL},
+        {{"statsu"}, 2, NULL, "davenport: there is no command statsu; did you mean status?\n"},
+        {{"frobnicate"}, 2, NULL, "davenport: there is no command frobnicate; davenport help"},
+        {{"check", "--help"}, 0, "usage: davenport check [OPTION]...\n", NULL},
+        {{"check", "-x"}, 2, NULL, "davenport: check: there is no option -x\n"},
+        {{"check", "--nope"}, 2, NULL, "davenport: check: there is no option --nope\n"},
+        {{"check", "-c"}, 2, NULL, "davenport: check: an argument is missing after -c\n"},
+        {{"check", "file"}, 2, NULL, "davenport: check: file is too much\n"},
+        {{"check"}, 0, "built-in default: ok\n  applications  http://127.0.0.1:8984\n", NULL},
+        {{"check", "--print"}, 0, "{\n  \"listen\": {\n", NULL},
+        {{"check", "-c", "/nonexistent"},
+         1,
+         NULL,
+         "/nonexistent: cannot be opened: No such file or directory\n"},
+        {{"schema"}, 0, "{\n  \"$schema\": \"https://json-schema.org/draft/2020-12/schema\"", NULL},
+        {{"switch"}, 2, NULL, "davenport: switch: REGION is missing\n"},
+        {{"status", "-a", "127.0.0.1:1"}, 3, NULL, "davenport: no proxy answers at 127.0.0.1:1: "},
+        {{"events", "-a", "unix:/nonexistent"},
+         3,
+         NULL,
+         "davenport: no proxy answers at unix:/non"},
+        {{"switch", "x", "-a", "127.0.0.1:1"}, 3, NULL, "davenport: no proxy answers at "},
+        {{"status", "-a", "example.org:80"},
+         2,
+         NULL,
+         "davenport: --admin: example.org:80: must be"},
+        {{"events", "-n", "many"},
+         2,
+         NULL,
+         "davenport: events: --lines takes a number up to 256\n"},
+        {{"serve", "--ready-fd", "x"}, 2, NULL, "davenport: serve: --ready-fd takes the number"},
+        {{"serve", "-c", "/nonexistent"}, 1, NULL, "/nonexistent: cannot be opened: "},
+    };
+    struct caught *c = new_caught();
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        assert_int_equal(run(rows[i].args, c), rows[i].code);
+        const char *out = rows[i].out ? rows[i].out : "";
+        const char *err = rows[i].err ? rows[i].err : "";
+        if (!*out || !*err) {
+            assert_string_equal(*out ? c->err : c->out, "");
+        }
+        assert_memory_equal(c->out, out, strlen(out));
+        assert_memory_equal(c->err, err, strlen(err));
+    }
+    free(c);
+}
+
+/* Every command explains itself in both ways, with its options. */
+static void test_every_command_has_help(void **state)
+{
+    static const char *const names[] = {"serve",  "check",  "schema",  "status",
+                                        "switch", "events", "version", "help"};
+    struct caught *c = new_caught();
+    char first[4096];
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(names); i++) {
+        assert_int_equal(run((const char *const[]){names[i], "--help", NULL}, c), 0);
+        assert_true(snprintf(first, sizeof first, "%s", c->out) < (int)sizeof first);
+        assert_non_null(strstr(first, "-h, --help "));
+        assert_int_equal(run((const char *const[]){"help", names[i], NULL}, c), 0);
+        assert_string_equal(c->out, first);
+    }
+    free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_every_command_has_help),
+    };
+    return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
+}

@@ -1,0 +1,417 @@
+/* What the program says of itself: JSON, Prometheus text, and the table a person reads. */
+#include "davenport/core/outcome.h"
+
+#include "app/report.h"
+#include "app/status_text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#define NOW INT64_C(1795381200000) /* 2026-11-22T21:00:00Z */
+#define S   INT64_C(1000)
+
+static void set_text(char *out, const char *text)
+{
+    assert_true(snprintf(out, DP_WHY_TEXT, "%s", text) < DP_WHY_TEXT);
+}
+
+/* Two regions, a minute after a failover from the first to the second. */
+static struct dp_report sample(void)
+{
+    struct dp_report r = {
+        .version = "1.2.3",
+        .listen = "127.0.0.1:8984",
+        .admin = "127.0.0.1:8985",
+        .pid = 42,
+        .n_workers = 2,
+        .now_wall_ms = NOW,
+        .started_wall_ms = NOW - 7500 * S,
+        .hold_down_ms = 300000,
+        .cpu_s = 1.5,
+        .resident_bytes = 1048576,
+        .open_fds = 17,
+        .max_fds = 1024,
+    };
+    struct dp_status *s = &r.status;
+    s->epoch = 7;
+    s->n_regions = 2;
+    s->active = 1;
+    s->active_since_wall_ms = NOW - 61 * S;
+    set_text(s->why, "eu-de is down: 3 probes in a row failed");
+    s->failback = DP_FAILBACK_HOLD_DOWN;
+    s->failback_at_wall_ms = NOW + 252 * S;
+    s->failovers = 1;
+
+    struct dp_region_status *a = &s->regions[0];
+    a->name = "eu-de";
+    a->url = "http://a:5984";
+    a->health = DP_REGION_UP;
+    a->held_down = true;
+    a->since_wall_ms = NOW - 48 * S;
+    set_text(a->why, "2 probes in a row passed");
+    a->last_probe_wall_ms = NOW - S;
+    a->last_probe_status = 200;
+    set_text(a->last_probe, "200 in 2.0 ms");
+    a->probe_ms = 2;
+    a->latency_ms = -1;
+    a->probes_ok = 40;
+    a->probes_failed = 3;
+    a->probe_successes_in_row = 9;
+
+    struct dp_region_status *b = &s->regions[1];
+    b->name = "us-south";
+    b->url = "http://b:5984";
+    b->health = DP_REGION_UP;
+    b->active = true;
+    b->since_wall_ms = NOW - 7500 * S;
+    set_text(b->why, "1 probe passed");
+    b->probe_ms = -1;
+    b->latency_ms = 12.25;
+    b->outcomes[DP_OUTCOME_ANSWERED] = 1200;
+    b->outcomes[DP_OUTCOME_SERVER_ERROR] = 3;
+    b->outcomes[DP_OUTCOME_THROTTLED] = 5;
+    b->in_flight = 4;
+
+    r.totals[DP_TOTAL_requests] = 1204;
+    r.latency[1].buckets[0] = 10;
+    r.latency[1].buckets[4] = 5;
+    r.latency[1].buckets[DP_LATENCY_BUCKETS - 1] = 1;
+    r.latency[1].sum_ns = UINT64_C(12500000000);
+    return r;
+}
+
+static json_t *status_of(const struct dp_report *r)
+{
+    struct dp_text text = {0};
+    dp_report_json(r, &text);
+    assert_false(text.failed);
+    json_t *status = json_loads(dp_text_str(&text), JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(status);
+    dp_text_fini(&text);
+    return status;
+}
+
+static void assert_table(const struct dp_report *r, bool colour, const char *expected)
+{
+    struct dp_text text = {0};
+    json_t *status = status_of(r);
+    dp_status_text(status, colour, &text);
+    assert_string_equal(dp_text_str(&text), expected);
+    dp_text_fini(&text);
+    json_decref(status);
+}
+
+static void test_json(void **state)
+{
+    struct dp_report r = sample();
+    json_t *status = status_of(&r);
+    const json_t *region = json_array_get(json_object_get(status, "regions"), 1);
+    (void)state;
+    assert_string_equal(json_string_value(json_object_get(status, "active")), "us-south");
+    assert_string_equal(json_string_value(json_object_get(status, "now")),
+                        "2026-11-22T21:00:00.000Z");
+    assert_string_equal(json_string_value(json_object_get(status, "failback_at")),
+                        "2026-11-22T21:04:12.000Z");
+    assert_true(json_is_true(json_object_get(status, "ready")));
+    assert_int_equal(json_integer_value(json_object_get(region, "attempts")), 1208);
+    assert_int_equal(json_integer_value(json_object_get(region, "failures")), 3);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(region, "outcomes"), "throttled")), 5);
+    assert_true(json_is_null(json_object_get(region, "last_probe_at")));
+    assert_true(json_is_null(json_object_get(region, "probe_ms")));
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(status, "totals"), "requests")), 1204);
+    json_decref(status);
+}
+
+/* A sentence that was cut inside a character. */
+static void test_json_of_a_cut_sentence(void **state)
+{
+    struct dp_report r = sample();
+    (void)state;
+    set_text(r.status.why, "down\xe2\x80");
+    json_t *status = status_of(&r);
+    assert_string_equal(json_string_value(json_object_get(status, "why")), "down");
+    json_decref(status);
+}
+
+static void test_ready(void **state)
+{
+    struct dp_report r = sample();
+    const char *why = NULL;
+    (void)state;
+    assert_true(dp_report_ready(&r, &why));
+    r.status.active = DP_NO_REGION;
+    assert_false(dp_report_ready(&r, &why));
+    assert_string_equal(why, "no region can take requests");
+    r = sample();
+    r.draining = true;
+    assert_false(dp_report_ready(&r, &why));
+    assert_string_equal(why, "this proxy is shutting down");
+}
+
+static void test_table(void **state)
+{
+    struct dp_report r = sample();
+    (void)state;
+    assert_table(
+        &r, false,
+        "davenport 1.2.3 on http://127.0.0.1:8984, up 2 h 5 min, pid 42\n"
+        "\n"
+        "  REGION    STATE     FOR        LATENCY  REQUESTS  FAILED  WHY\n"
+        "  eu-de     up, held  48 s             -         0       0  "
+        "2 probes in a row passed\n"
+        "> us-south  up        2 h 5 min  12.2 ms      1208       3  1 probe passed\n"
+        "\n"
+        "Traffic goes to us-south (for 1 min 1 s): eu-de is down: 3 probes in a row failed\n"
+        "Failback: in 4 min 12 s, if the preferred region stays well\n");
+}
+
+static void test_table_without_a_region(void **state)
+{
+    struct dp_report r = sample();
+    (void)state;
+    r.status.active = DP_NO_REGION;
+    r.status.failback = DP_FAILBACK_MANUAL;
+    r.status.failback_at_wall_ms = 0;
+    r.draining = true;
+    r.status.n_regions = 1;
+    r.status.regions[0].health = DP_REGION_DOWN;
+    r.status.regions[0].held_down = false;
+    assert_table(&r, true,
+                 "\033[1mdavenport 1.2.3\033[0m on http://127.0.0.1:8984, up 2 h 5 min, pid 42, "
+                 "shutting down\n"
+                 "\n"
+                 "\033[2m  REGION  STATE  FOR   LATENCY  REQUESTS  FAILED  WHY\033[0m\n"
+                 "  eu-de   \033[31mdown\033[0m   48 s        -         0       0  "
+                 "2 probes in a row passed\n"
+                 "\n"
+                 "\033[31mTraffic goes nowhere\033[0m (for 1 min 1 s): eu-de is down: 3 probes in "
+                 "a row failed\n"
+                 "Failback: by an operator only (davenport switch)\n");
+}
+
+static void test_failback_lines(void **state)
+{
+    struct dp_report r = sample();
+    struct dp_text text = {0};
+    (void)state;
+    r.status.failback_at_wall_ms = 0;
+    json_t *status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(
+        strstr(dp_text_str(&text), "\nFailback: after a preferred region was well for 5 min\n"));
+    json_decref(status);
+    dp_text_clear(&text);
+    r.status.pinned = true;
+    status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text), "\nFailback: none, an operator chose this region"));
+    json_decref(status);
+    dp_text_fini(&text);
+}
+
+/* What answers on the admin port need not be this program: nothing it says can move the cursor, or crash. */
+static void test_hostile_status(void **state)
+{
+    static const char *const answers[] = {
+        "{}",
+        "[]",
+        "{\"regions\":7,\"pid\":\"x\",\"active\":\"\\u001b[2J\\u009b\\u0000\"}",
+        "{\"regions\":[1,null,{}],\"active\":\"\\u001b]0;x\\u0007\\r\\u007f\",\"uptime_s\":1e300}",
+        "{\"regions\":[{\"name\":"
+        "\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "aaaaaaaaaaaaaaaa\",\"health\":\"\\u001b[31m\",\"for_s\":-1e300,\"latency_ms\":1e308}]}",
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(answers); i++) {
+        struct dp_text text = {0};
+        json_t *status = json_loads(answers[i], JSON_ALLOW_NUL, NULL);
+        assert_non_null(status);
+        dp_status_text(status, false, &text);
+        dp_event_text(status, false, &text);
+        for (size_t j = 0; j < text.n; j++) {
+            unsigned char c = (unsigned char)text.p[j];
+            assert_true(c == '\n' || (c >= ' ' && c != 127));
+            assert_false(c == 0xC2 && (unsigned char)text.p[j + 1] < 0xA0);
+        }
+        dp_text_fini(&text);
+        json_decref(status);
+    }
+}
+
+static void test_durations(void **state)
+{
+    static const struct {
+        double seconds;
+        const char *text;
+    } rows[] = {
+        {-5, "0 s"},          {0.4, "0 s"},
+        {59.9, "59 s"},       {60, "1 min"},
+        {125, "2 min 5 s"},   {3599, "59 min 59 s"},
+        {3600, "1 h"},        {3661, "1 h 1 min"},
+        {86400 * 2.0, "2 d"}, {86400 + 7200, "1 d 2 h"},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        char text[64];
+        dp_duration_text(rows[i].seconds, text, sizeof text);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
+static void test_event_lines(void **state)
+{
+    struct dp_text text = {0};
+    json_t *event = json_loads(
+        "{\"ts\":\"T\",\"epoch\":2,\"event\":\"failover\",\"region\":\"b\",\"before\":\"a\","
+        "\"after\":\"b\",\"reason\":\"a is down\"}",
+        0, NULL);
+    (void)state;
+    dp_event_text(event, false, &text);
+    assert_string_equal(dp_text_str(&text), "T  failover     b (a -> b): a is down\n");
+    json_decref(event);
+    dp_text_fini(&text);
+}
+
+static void test_metrics(void **state)
+{
+    static const char *const expected[] = {
+        "# HELP davenport_build_info Always 1; the version is the label.\n"
+        "# TYPE davenport_build_info gauge\n"
+        "davenport_build_info{version=\"1.2.3\"} 1\n",
+        "\ndavenport_epoch 7\n",
+        "\ndavenport_ready 1\n",
+        "\n# TYPE davenport_failovers_total counter\ndavenport_failovers_total 1\n",
+        "\n# TYPE davenport_client_requests_total counter\ndavenport_client_requests_total 1204\n",
+        "\n# TYPE davenport_client_connections_open gauge\n",
+        "\n# TYPE davenport_region_state gauge\n"
+        "davenport_region_state{region=\"eu-de\",state=\"unknown\"} 0\n"
+        "davenport_region_state{region=\"eu-de\",state=\"up\"} 1\n"
+        "davenport_region_state{region=\"eu-de\",state=\"suspect\"} 0\n"
+        "davenport_region_state{region=\"eu-de\",state=\"down\"} 0\n",
+        "\ndavenport_region_active{region=\"eu-de\"} "
+        "0\ndavenport_region_active{region=\"us-south\"} "
+        "1\n",
+        "\ndavenport_region_held_down{region=\"eu-de\"} 1\n",
+        "\ndavenport_region_attempts_in_flight{region=\"us-south\"} 4\n",
+        "\ndavenport_region_attempts_total{region=\"us-south\",outcome=\"answered\"} 1200\n",
+        "\ndavenport_region_probes_total{region=\"eu-de\",result=\"ok\"} 40\n"
+        "davenport_region_probes_total{region=\"eu-de\",result=\"failed\"} 3\n",
+        /* None yet: no line. */
+        "in seconds.\n# TYPE davenport_region_last_probe_duration_seconds gauge\n"
+        "davenport_region_last_probe_duration_seconds{region=\"eu-de\"} 0.002\n# HELP",
+        "\ndavenport_region_latency_seconds{region=\"us-south\"} 0.01225\n",
+        "\ndavenport_region_first_byte_seconds_bucket{region=\"us-south\",le=\"0.001\"} 10\n",
+        "\ndavenport_region_first_byte_seconds_bucket{region=\"us-south\",le=\"0.025\"} 15\n",
+        "\ndavenport_region_first_byte_seconds_bucket{region=\"us-south\",le=\"10\"} 15\n"
+        "davenport_region_first_byte_seconds_bucket{region=\"us-south\",le=\"+Inf\"} 16\n"
+        "davenport_region_first_byte_seconds_sum{region=\"us-south\"} 12.5\n"
+        "davenport_region_first_byte_seconds_count{region=\"us-south\"} 16\n",
+        "\nprocess_start_time_seconds 1795373700\n",
+        "\nprocess_cpu_seconds_total 1.5\n",
+    };
+    struct dp_report r = sample();
+    struct dp_text text = {0};
+    (void)state;
+    dp_report_metrics(&r, &text);
+    assert_false(text.failed);
+    for (size_t i = 0; i < DP_ARRAY_LEN(expected); i++) {
+        if (!strstr(dp_text_str(&text), expected[i])) {
+            fail_msg("not in the metrics: %s", expected[i]);
+        }
+    }
+    dp_text_fini(&text);
+}
+
+/* Every sample belongs to the family named just above it, and no family comes twice. */
+static void test_metrics_have_families(void **state)
+{
+    struct dp_report r = sample();
+    struct dp_text text = {0};
+    char seen[64][80];
+    size_t n_seen = 0;
+    (void)state;
+    dp_report_metrics(&r, &text);
+    struct dp_span rest = dp_text_span(&text);
+    while (rest.p) {
+        struct dp_span line = dp_span_cut(&rest, '\n');
+        if (dp_span_starts(line, DP_SPAN("# HELP "))) {
+            struct dp_span words = {line.p + 7, line.n - 7};
+            struct dp_span name = dp_span_cut(&words, ' ');
+            assert_true(name.n < sizeof seen[0] && n_seen < DP_ARRAY_LEN(seen));
+            memcpy(seen[n_seen], name.p, name.n);
+            seen[n_seen][name.n] = '\0';
+            for (size_t i = 0; i < n_seen; i++) {
+                assert_string_not_equal(seen[i], seen[n_seen]);
+            }
+            n_seen++;
+        } else if (line.n && line.p[0] != '#') {
+            assert_true(n_seen > 0);
+            assert_true(dp_span_starts(line, dp_span_str(seen[n_seen - 1])));
+        }
+    }
+    assert_true(n_seen > 30);
+    dp_text_fini(&text);
+}
+
+/* Counters of two workers, one region each endpoint; what the governor sampled is replaced. */
+static void test_collecting(void **state)
+{
+    struct dp_report r = {0};
+    struct dp_status status = sample().status;
+    struct dp_traffic *traffic = calloc(2, sizeof *traffic);
+    struct dp_view *view = dp_view_new();
+    (void)state;
+    assert_non_null(traffic);
+    view->n_endpoints = 2;
+    view->endpoints[0].region = 1;
+    view->endpoints[1].region = 0;
+    dp_counter_add(&traffic[0].endpoints[0].outcomes[DP_OUTCOME_ANSWERED], 5);
+    dp_counter_add(&traffic[1].endpoints[0].outcomes[DP_OUTCOME_ANSWERED], 6);
+    dp_counter_add(&traffic[1].endpoints[1].in_flight, 2);
+    dp_counter_add(&traffic[0].endpoints[0].first_byte[3], 5);
+    dp_counter_add(&traffic[0].endpoints[0].first_byte_ns, 700);
+    dp_counter_add(&traffic[0].retries, 1);
+    dp_counter_add(&traffic[1].retries, 2);
+    dp_report_set_status(&r, &status);
+    dp_report_add_traffic(&r, &traffic[0], view);
+    dp_report_add_traffic(&r, &traffic[1], view);
+    assert_int_equal(r.status.regions[1].outcomes[DP_OUTCOME_ANSWERED], 11);
+    assert_int_equal(r.status.regions[1].outcomes[DP_OUTCOME_SERVER_ERROR], 0);
+    assert_int_equal(r.status.regions[0].in_flight, 2);
+    assert_int_equal(r.latency[1].buckets[3], 5);
+    assert_int_equal(r.latency[1].sum_ns, 700);
+    assert_int_equal(r.totals[DP_TOTAL_retries], 3);
+    dp_report_add_process(&r);
+    assert_true(r.pid > 0 && r.resident_bytes > 0 && r.open_fds >= 3 && r.max_fds > 0);
+    dp_view_unref(view);
+    free(traffic);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_json_of_a_cut_sentence),
+        cmocka_unit_test(test_ready),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_table_without_a_region),
+        cmocka_unit_test(test_failback_lines),
+        cmocka_unit_test(test_hostile_status),
+        cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_event_lines),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_metrics_have_families),
+        cmocka_unit_test(test_collecting),
+    };
+    return cmocka_run_group_tests_name("report", tests, NULL, NULL);
+}
