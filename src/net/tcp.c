@@ -5,16 +5,26 @@
  * is copied into `out` and goes on with one uv_write at a time. At most FLUSH_CHUNKS go into one
  * uv_write, so that on_drain comes while there is still something to send.
  *
+ *   accept ──────────────► OPEN ──┐
+ *   dial ──► DIALING ───────┴─────┴─ close ─► CLOSING ─► on_close
+ *      └───► FAILED (at once; on_connect is told when the handle is closed) ─┘
+ *
+ * What is written or finished while DIALING waits in `out` until the connection stands.
+ *
  * Invariants: `in_flight` bytes at the head of `out` belong to libuv until write_done. After
  * close() only on_close is called. The struct is freed in libuv's close callback, never earlier. */
 #include "davenport/net/tcp.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <uv.h>
 
 #define FLUSH_CHUNKS 4
 #define MAX_SPANS    64
+
+enum state { DIALING, FAILED, OPEN, CLOSING };
 
 struct tcp {
     struct dp_stream base; /* first */
@@ -28,12 +38,19 @@ struct tcp {
     struct dp_buf out;
     size_t in_flight;
     enum dp_err err; /* sticky: first write error */
-    bool closing, want_shutdown, dial_failed;
+    enum state state;
+    bool want_shutdown; /* when all is out */
+    bool ended;         /* on_end was told: never twice */
 };
 
 static struct tcp *tcp_of(struct dp_stream *s)
 {
     return (struct tcp *)(void *)s;
+}
+
+static bool closing(const struct tcp *t)
+{
+    return t->state == FAILED || t->state == CLOSING;
 }
 
 static enum dp_err err_of(int uv)
@@ -61,19 +78,35 @@ static void alloc_scratch(uv_handle_t *h, size_t hint, uv_buf_t *buf)
     *buf = uv_buf_init(t->net->scratch, DP_READ_BYTES);
 }
 
+/* What an end of file is. When a reset comes behind bytes that were not yet read, libuv (1.44) takes
+ * the hang-up for an orderly end without looking: a cut answer would pass for a whole one. The socket
+ * knows better. EPIPE is a reset behind the peer's FIN: then all its bytes were here. */
+static enum dp_err eof_reason(const struct tcp *t)
+{
+    uv_os_fd_t fd;
+    int e = 0;
+    socklen_t len = sizeof(e);
+    if (uv_fileno((const uv_handle_t *)&t->handle, &fd) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &e, &len) != 0 || e == 0 || e == EPIPE)
+        return DP_OK;
+    return err_of(uv_translate_sys_error(e));
+}
+
 static void read_done(uv_stream_t *h, ssize_t n, const uv_buf_t *buf)
 {
     struct tcp *t = h->data;
-    if (n > 0)
+    if (n > 0) {
         t->base.events->on_read(t->base.owner, buf->base, (size_t)n);
-    else if (n < 0) /* 0 is libuv's EAGAIN */
-        t->base.events->on_end(t->base.owner, n == UV_EOF ? DP_OK : err_of((int)n));
+    } else if (n < 0) { /* 0 is libuv's EAGAIN */
+        t->ended = true;
+        t->base.events->on_end(t->base.owner, n == UV_EOF ? eof_reason(t) : err_of((int)n));
+    }
 }
 
 static void tcp_read_start(struct dp_stream *s)
 {
     struct tcp *t = tcp_of(s);
-    if (!t->closing) /* UV_EALREADY is fine; other errors show at the next write */
+    if (!closing(t) && !t->ended) /* UV_EALREADY is fine; other errors show at the next write */
         (void)uv_read_start((uv_stream_t *)&t->handle, alloc_scratch, read_done);
 }
 
@@ -94,7 +127,7 @@ static void flush(struct tcp *t);
 static void write_done(uv_write_t *req, int status)
 {
     struct tcp *t = req->handle->data;
-    if (t->closing)
+    if (closing(t))
         return;
     size_t n = t->in_flight;
     t->in_flight = 0;
@@ -114,7 +147,7 @@ static void flush(struct tcp *t)
 {
     struct dp_span spans[FLUSH_CHUNKS];
     uv_buf_t bufs[FLUSH_CHUNKS];
-    if (t->in_flight > 0 || t->err)
+    if (t->state != OPEN || t->in_flight > 0 || t->err)
         return;
     size_t n = dp_buf_peek(&t->out, spans, FLUSH_CHUNKS);
     if (n == 0) {
@@ -157,9 +190,9 @@ static enum dp_err tcp_write(struct dp_stream *s, const struct dp_span *spans, s
     size_t taken = 0;
     if (t->err)
         return t->err;
-    if (t->closing)
+    if (closing(t))
         return DP_ECLOSED;
-    if (t->out.bytes == 0) {
+    if (t->state == OPEN && t->out.bytes == 0) {
         ssize_t r = write_now(t, spans, n);
         if (r < 0) {
             t->err = err_of((int)r);
@@ -196,9 +229,8 @@ static void tcp_shutdown(struct dp_stream *s)
 static void close_done(uv_handle_t *h)
 {
     struct tcp *t = h->data;
-    if (t->dial_failed) { /* the dial failed at once: tell it now, as it may not be told inside the
-                             call */
-        t->dial_failed = false;
+    if (t->state == FAILED) { /* tell it now, as it may not be told inside the call */
+        t->state = CLOSING;
         t->base.events->on_connect(t->base.owner, t->err);
     }
     dp_buf_clear(&t->out);
@@ -209,10 +241,10 @@ static void close_done(uv_handle_t *h)
 static void tcp_close(struct dp_stream *s, bool reset)
 {
     struct tcp *t = tcp_of(s);
-    t->dial_failed = false; /* whoever closes wants to hear no more */
-    if (t->closing)
+    bool already = closing(t);
+    t->state = CLOSING; /* from FAILED too: whoever closes wants to hear no more */
+    if (already)
         return;
-    t->closing = true;
     if (reset && uv_tcp_close_reset(&t->handle, close_done) == 0)
         return;
     uv_close((uv_handle_t *)&t->handle, close_done);
@@ -227,7 +259,8 @@ static const struct dp_stream_ops tcp_ops = {
     .close = tcp_close,
 };
 
-static struct tcp *tcp_new(struct dp_net *net, const struct dp_stream_events *events, void *owner)
+static struct tcp *tcp_new(struct dp_net *net, const struct dp_stream_events *events, void *owner,
+                           enum state state)
 {
     struct tcp *t = calloc(1, sizeof(*t));
     if (!t)
@@ -238,6 +271,7 @@ static struct tcp *tcp_new(struct dp_net *net, const struct dp_stream_events *ev
     }
     t->base = (struct dp_stream){&tcp_ops, events, owner};
     t->net = net;
+    t->state = state;
     t->handle.data = t;
     dp_buf_init(&t->out, net->chunks);
     return t;
@@ -252,7 +286,7 @@ enum dp_err dp_tcp_accept(struct dp_net *net, uv_stream_t *server,
                           const struct dp_stream_events *events, void *owner,
                           struct dp_stream **out)
 {
-    struct tcp *t = tcp_new(net, events, owner);
+    struct tcp *t = tcp_new(net, events, owner, OPEN);
     if (!t)
         return DP_ENOMEM;
     int r = uv_accept(server, (uv_stream_t *)&t->handle);
@@ -268,12 +302,13 @@ enum dp_err dp_tcp_accept(struct dp_net *net, uv_stream_t *server,
 static void connect_done(uv_connect_t *req, int status)
 {
     struct tcp *t = req->handle->data;
-    if (t->closing)
+    if (closing(t))
         return;
-    enum dp_err err = DP_OK;
+    t->state = OPEN;
     if (status != 0)
-        err = status == UV_ETIMEDOUT ? DP_ETIMEOUT : DP_ECONNECT;
-    t->base.events->on_connect(t->base.owner, err);
+        t->err = status == UV_ETIMEDOUT ? DP_ETIMEOUT : DP_ECONNECT;
+    flush(t);
+    t->base.events->on_connect(t->base.owner, t->err);
 }
 
 enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t port,
@@ -283,14 +318,14 @@ enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t port,
     if (uv_ip4_addr(ip, port, (struct sockaddr_in *)(void *)&ss) != 0 &&
         uv_ip6_addr(ip, port, (struct sockaddr_in6 *)(void *)&ss) != 0)
         return DP_EINVAL;
-    struct tcp *t = tcp_new(net, events, owner);
+    struct tcp *t = tcp_new(net, events, owner, DIALING);
     if (!t)
         return DP_ENOMEM;
     int r = uv_tcp_connect(&t->req.connect, &t->handle, (struct sockaddr *)&ss, connect_done);
     if (r != 0) {
         t->err = DP_ECONNECT;
         tcp_close(&t->base, false);
-        t->dial_failed = true;
+        t->state = FAILED;
     } else {
         (void)uv_tcp_nodelay(&t->handle, 1);
     }

@@ -21,7 +21,7 @@ struct dp_net {
 
 /* Both: the stream calls `events` on `owner`. accept: reading is off until dp_stream_read_start.
  * dial: on_connect comes later, always; then reading is off too. ip is numeric.
- * Errors (nothing is left behind): ENOMEM, EIO. */
+ * Errors (nothing is left behind): ENOMEM; EIO (accept); EINVAL (dial: not a numeric address). */
 DP_MUST_USE enum dp_err dp_tcp_accept(struct dp_net *net, uv_stream_t *server,
                                       const struct dp_stream_events *events, void *owner,
                                       struct dp_stream **out);
