@@ -484,8 +484,10 @@ void dp_fetcher_destroy(struct dp_fetcher *f, void (*done)(void *ctx), void *ctx
     f->dead = true;
     f->done = done;
     f->done_ctx = ctx;
-    while (!dp_list_empty(&f->fetches))
-        dp_fetch_cancel(DP_CONTAINER_OF(f->fetches.next, struct dp_fetch, node));
+    for (struct dp_list *n = f->fetches.next, *next; n != &f->fetches; n = next) {
+        next = n->next;
+        dp_fetch_cancel(DP_CONTAINER_OF(n, struct dp_fetch, node));
+    }
     /* Closes the pooled connections; on_socket lets go of what is still watched. */
     (void)curl_multi_cleanup(f->multi);
     uv_close((uv_handle_t *)&f->timer, on_timer_closed);
