@@ -121,6 +121,7 @@ enum dp_err dp_buf_append(struct dp_buf *b, const void *p, size_t n)
         from += take;
         n -= take;
     }
+    assert(!fresh); /* and not one more */
     return DP_OK;
 }
 
@@ -138,6 +139,7 @@ void dp_buf_consume(struct dp_buf *b, size_t n)
     b->bytes -= n;
     while (n > 0) {
         struct dp_chunk *c = b->head;
+        assert(c); /* bytes is the sum over the chunks */
         size_t here = c->end - c->start;
         if (n < here) {
             c->start += n;

@@ -34,12 +34,15 @@ static bool address_of(const char *ip, uint16_t port, struct sockaddr_storage *s
 
 static uint16_t port_of(int fd)
 {
-    struct sockaddr_storage ss = {0};
-    socklen_t len = sizeof(ss);
-    if (getsockname(fd, (struct sockaddr *)&ss, &len) != 0)
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    } u = {.v6 = {0}};
+    socklen_t len = sizeof(u);
+    if (getsockname(fd, &u.any, &len) != 0)
         return 0;
-    return ntohs(ss.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)(void *)&ss)->sin6_port
-                                          : ((struct sockaddr_in *)(void *)&ss)->sin_port);
+    return ntohs(u.any.sa_family == AF_INET6 ? u.v6.sin6_port : u.v4.sin_port);
 }
 
 enum dp_err dp_listen_tcp(const char *ip, uint16_t port, bool reuse_port, int *fd,
