@@ -193,12 +193,11 @@ static bool names_loopback(struct dp_span authority)
 {
     char ip[INET_ADDRSTRLEN];
     struct in_addr v4;
-    struct dp_span host = authority;
     if (dp_span_starts(authority, DP_SPAN("[::1]"))) {
         return authority.n == 5 || authority.p[5] == ':';
     }
     struct dp_span rest = authority;
-    host = dp_span_cut(&rest, ':');
+    struct dp_span host = dp_span_cut(&rest, ':');
     if (dp_span_ieq(host, DP_SPAN("localhost"))) {
         return true;
     }

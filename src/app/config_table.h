@@ -20,14 +20,14 @@ enum dp_config_check {
 };
 
 struct dp_config_row {
-    enum dp_config_type type;
     const char *path; /* "probe.fall", "regions[].name" */
     const char *text;
-    unsigned flags; /* enum dp_config_flag */
-    size_t offset;  /* of the field, in struct dp_config or struct dp_config_region */
+    size_t offset; /* of the field, in struct dp_config or struct dp_config_region */
     uint64_t def, min, max;
     const char *def_text;
     const char *choices; /* "a|b|c" */
+    unsigned flags;      /* enum dp_config_flag */
+    enum dp_config_type type;
     enum dp_config_check check;
 };
 
