@@ -300,6 +300,17 @@ static uint16_t closed_port(void)
     return p;
 }
 
+/* Write until more than `bytes` wait and stay: the kernel widens its buffers while they fill. */
+static void fill(struct end *e, size_t bytes)
+{
+    do {
+        while (dp_stream_pending(e->s) <= bytes)
+            assert_int_equal(write_next(e, 50000), DP_OK);
+        idle_turns();
+    } while (dp_stream_pending(e->s) <= bytes);
+    e->drains = 0;
+}
+
 /* ---- tests ---- */
 
 static void test_echo(void **state)
@@ -468,10 +479,7 @@ static void test_late_reader(void **state)
 {
     (void)state;
     connect_both();
-    while (dp_stream_pending(peer.s) <= DP_STREAM_HIGH_BYTES)
-        assert_int_equal(write_next(&peer, 50000), DP_OK);
-    idle_turns();
-    assert_true(dp_stream_pending(peer.s) > DP_STREAM_HIGH_BYTES / 2);
+    fill(&peer, DP_STREAM_HIGH_BYTES);
     peer.to_write = peer.written + 3000000;
     read_start(&client);
     RUN_UNTIL(peer.written >= peer.to_write);
@@ -494,8 +502,7 @@ static void test_shutdown_behind_pending(void **state)
 {
     (void)state;
     connect_both();
-    while (dp_stream_pending(peer.s) <= 4 * DP_STREAM_HIGH_BYTES)
-        assert_int_equal(write_next(&peer, 100000), DP_OK);
+    fill(&peer, 4 * DP_STREAM_HIGH_BYTES);
     shut(&peer);
     shut(&peer); /* twice is once */
     idle_turns();
@@ -582,8 +589,7 @@ static void test_close_with_pending(void **state)
         memset(&client, 0, sizeof(client));
         memset(&peer, 0, sizeof(peer));
         connect_both();
-        while (dp_stream_pending(peer.s) <= DP_STREAM_HIGH_BYTES)
-            assert_int_equal(write_next(&peer, 50000), DP_OK);
+        fill(&peer, DP_STREAM_HIGH_BYTES);
         assert_true(pool.n_used > 0);
         if (reset)
             shut(&peer); /* has no more to say than a close */
@@ -610,11 +616,10 @@ static void test_close_in_callbacks(void **state)
         memset(&peer, 0, sizeof(peer));
         peer.close_on_read = where == 0;
         peer.close_on_end = where == 1;
-        peer.close_on_drain = where == 2;
         connect_both();
         if (where == 2) {
-            while (dp_stream_pending(peer.s) <= DP_STREAM_HIGH_BYTES)
-                assert_int_equal(write_next(&peer, 50000), DP_OK);
+            fill(&peer, DP_STREAM_HIGH_BYTES);
+            peer.close_on_drain = true;
             read_start(&client);
         } else {
             read_start(&peer);
@@ -636,10 +641,7 @@ static void test_write_fails_later(void **state)
     (void)state;
     const struct linger cut = {.l_onoff = 1, .l_linger = 0};
     int s = plain_peer();
-    while (dp_stream_pending(peer.s) <= DP_STREAM_HIGH_BYTES)
-        assert_int_equal(write_next(&peer, 50000), DP_OK);
-    idle_turns();
-    peer.drains = 0;
+    fill(&peer, DP_STREAM_HIGH_BYTES);
     assert_int_equal(setsockopt(s, SOL_SOCKET, SO_LINGER, &cut, sizeof(cut)), 0);
     assert_int_equal(close(s), 0);
     RUN_UNTIL(peer.drains);
