@@ -319,7 +319,8 @@ void dp_config_help(struct dp_text *out)
 {
     for (size_t i = 0; i < dp_config_n_rows; i++) {
         const struct dp_config_row *row = &dp_config_rows[i];
-        if (row->type == DP_CONFIG_SECTION && i > 0) {
+        bool top = !strchr(row->path, '.');
+        if (i > 0 && (row->type == DP_CONFIG_SECTION || (top && strchr(row[-1].path, '.')))) {
             dp_text_addf(out, "\n");
         }
         dp_text_addf(out, "%s", row->path);
