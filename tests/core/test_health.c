@@ -324,6 +324,8 @@ static void probes_do_not_clear_what_traffic_saw(void **state)
         {100, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
         {200, PROBE(OK), IS(DOWN)},
         {700, PROBE(OK), IS(DOWN)},
+        {4000, TRAFFIC(0, 9, 0),
+         IS(DOWN)}, /* old requests end badly: the hold is no longer for it */
         {4700, PROBE(DARK), IS(DOWN)},
         {5200, PROBE(OK), IS(DOWN)},
         {5700, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
@@ -367,6 +369,14 @@ static void good_traffic_ends_doubt_by_traffic(void **state)
         {9100, TRAFFIC(9, 0, 0), IS(SUSPECT)}, /* a probe's doubt is a probe's to end */
     };
     run_with(&config, probe_fails, ROWS(probe_fails), &s);
+    static const struct row both[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {100, TRAFFIC(0, 1, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+        {200, PROBE(DARK), IS(SUSPECT)},
+        {6000, TRAFFIC(9, 0, 0), IS(SUSPECT)},
+        {6100, PROBE(OK), IS(UP), BY(REQUESTS_ANSWERED, 1)},
+    };
+    run_with(&config, both, ROWS(both), &s);
 }
 
 static void traffic_alone_never_makes_an_unknown_one_up(void **state)

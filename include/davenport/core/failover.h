@@ -47,7 +47,7 @@ struct dp_failover_state {
     X(FAILOVER, "failover") /* the active region was lost, another takes over */                   \
     X(FAILBACK, "failback") /* a more preferred region has settled */                              \
     X(SWITCH, "switch")     /* an operator said so */                                              \
-    X(LOST, "no_region")    /* the active region was lost and there is no other */                 \
+    X(LOST, "lost")         /* the active region was lost and there is no other */                 \
     X(REGAINED, "regained") /* the first region after there was none */
 
 enum dp_move {
