@@ -36,3 +36,17 @@ void dp_time_text(int64_t wall_ms, char buf[DP_TIME_TEXT])
         date[0] = '\0';
     (void)snprintf(buf, DP_TIME_TEXT, "%s.%03dZ", date, (int)ms);
 }
+
+void dp_http_date(int64_t wall_ms, char buf[DP_TIME_TEXT])
+{
+    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t s = (time_t)(wall_ms / 1000);
+    struct tm tm;
+    buf[0] = '\0';
+    if (gmtime_r(&s, &tm)) /* not strftime: its names follow the locale */
+        (void)snprintf(buf, DP_TIME_TEXT, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
+                       tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
+                       tm.tm_sec);
+}

@@ -2,11 +2,9 @@
  * Connection) is read and never copied; all else goes through as it came. */
 #include "proxy/forward.h"
 
+#include "davenport/base/clock.h"
 #include "davenport/couch/request.h"
 #include "davenport/http/writer.h"
-
-#include <stdio.h>
-#include <time.h>
 
 /* Room for the fields added to a copied head, their variable parts not counted. */
 #define ADDED_BYTES 512
@@ -128,24 +126,6 @@ struct dp_span dp_forward_interim_head(struct dp_arena *a, const struct dp_head 
     return written(&w);
 }
 
-/* RFC 9110's IMF-fixdate. */
-static void write_date(struct dp_writer *w, int64_t wall_ms)
-{
-    static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                     "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t s = (time_t)(wall_ms / 1000);
-    struct tm tm;
-    char text[64];
-    if (!gmtime_r(&s, &tm))
-        return;
-    int n = snprintf(text, sizeof(text), "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n",
-                     days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour,
-                     tm.tm_min, tm.tm_sec);
-    if (n > 0 && (size_t)n < sizeof(text))
-        dp_write_bytes(w, (struct dp_span){text, (size_t)n});
-}
-
 struct dp_span dp_forward_error(struct dp_arena *a, const struct dp_forward_error *f)
 {
     const struct dp_err_info *info = dp_err_info(f->err);
@@ -159,7 +139,9 @@ struct dp_span dp_forward_error(struct dp_arena *a, const struct dp_forward_erro
     dp_write_bytes(&w, DP_SPAN("Cache-Control: must-revalidate\r\n"
                                "Content-Type: application/json\r\n"));
     write_framing(&w, DP_FRAMING_LENGTH, body_bytes);
-    write_date(&w, f->wall_ms);
+    char date[DP_TIME_TEXT];
+    dp_http_date(f->wall_ms, date);
+    dp_write_header(&w, DP_SPAN("Date"), dp_span_str(date));
     dp_write_bytes(&w, DP_SPAN("Server: Davenport\r\n"));
     if (f->retry_after_s > 0) {
         dp_write_bytes(&w, DP_SPAN("Retry-After: "));

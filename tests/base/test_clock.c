@@ -59,6 +59,25 @@ static void test_text_extremes(void **state)
     }
 }
 
+static void test_http_date(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t wall_ms;
+        const char *text;
+    } rows[] = {
+        {0, "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {784111777000, "Sun, 06 Nov 1994 08:49:37 GMT"}, /* RFC 9110's own example */
+        {951782399999, "Mon, 28 Feb 2000 23:59:59 GMT"},
+        {951782400000, "Tue, 29 Feb 2000 00:00:00 GMT"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[DP_TIME_TEXT];
+        dp_http_date(rows[i].wall_ms, text);
+        assert_string_equal(text, rows[i].text);
+    }
+}
+
 static void test_system_clock(void **state)
 {
     (void)state;
@@ -97,9 +116,8 @@ static void test_injected_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),
-        cmocka_unit_test(test_text_extremes),
-        cmocka_unit_test(test_system_clock),
+        cmocka_unit_test(test_text),           cmocka_unit_test(test_text_extremes),
+        cmocka_unit_test(test_http_date),      cmocka_unit_test(test_system_clock),
         cmocka_unit_test(test_injected_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

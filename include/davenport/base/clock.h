@@ -30,5 +30,7 @@ static inline int64_t dp_clock_wall_ms(const struct dp_clock *c)
 /* "2026-11-22T21:03:04.567Z" into buf (at least DP_TIME_TEXT bytes, NUL ended). */
 #define DP_TIME_TEXT 32
 void dp_time_text(int64_t wall_ms, char buf[DP_TIME_TEXT]);
+/* "Sun, 22 Nov 2026 21:03:04 GMT", as the Date header has it (RFC 9110 5.6.7). */
+void dp_http_date(int64_t wall_ms, char buf[DP_TIME_TEXT]);
 
 #endif
