@@ -198,6 +198,23 @@ static void test_host(void **state)
     CHECK_CASES(REQUESTS, cases);
 }
 
+static void test_host_is_bounded(void **state)
+{
+    (void)state;
+    for (size_t n = 260; n <= 262; n++) {
+        struct text t = {0};
+        text_add_str(&t, LINE "Host: ");
+        for (size_t i = 0; i < n; i++)
+            text_add_str(&t, "a");
+        text_add_str(&t, "\r\n\r\n");
+        const struct setup setup = REQUESTS;
+        struct result got = run(&setup, (struct dp_span){t.p, t.n});
+        assert_int_equal(got.err, n <= 261 ? DP_OK : DP_EHOST);
+        result_fini(&got);
+        free(t.p);
+    }
+}
+
 static void test_framing(void **state)
 {
     (void)state;
@@ -420,6 +437,8 @@ static void test_fields_named_by_connection(void **state)
         "trailers\nX: 5\n");
     check_fields(DP_SPAN(GET("Connection: p\r\nP: 1\r\nConnection: q\r\nQ: 1\r\n")),
                  "Host: a\nConnection: p\n~P: 1\nConnection: q\n~Q: 1\n");
+    check_fields(DP_SPAN(LINE "X: 1\r\nConnection: x\r\nHost: a\r\nx: 2\r\n\r\n"),
+                 "~X: 1\nConnection: x\nHost: a\n~x: 2\n");
     /* options that are no names */
     check_fields(DP_SPAN(GET("Connection: close, keep-alive\r\nClose: 1\r\nKeep-Alive: 2\r\n")),
                  "Host: a\nConnection: close, keep-alive\nClose: 1\nKeep-Alive: 2\n");
@@ -529,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_start_lines),
         cmocka_unit_test(test_targets),
         cmocka_unit_test(test_host),
+        cmocka_unit_test(test_host_is_bounded),
         cmocka_unit_test(test_framing),
         cmocka_unit_test(test_field_syntax),
         cmocka_unit_test(test_connection),
