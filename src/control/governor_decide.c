@@ -95,7 +95,7 @@ static void carry_out(struct dp_governor *g, const struct dp_failover_decision *
     if (d->move != DP_MOVE_NONE || cause->order)
         governor_record_move(g, d, cause);
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
-        if (held_before[i] != d->held[i] && d->before == d->after)
+        if (held_before[i] != d->held[i] && i != d->after)
             governor_record_hold(g, i);
     }
 }

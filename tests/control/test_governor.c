@@ -89,6 +89,7 @@ static void dark_active_is_left_and_regained_after_the_hold(void **state)
     assert_int_equal(d->view->active, 0);
     s = desk_status(d);
     assert_int_equal(s->failbacks, 1);
+    assert_int_equal(desk_count(d, "settled:a"), 0); /* the failback says it */
     assert_int_equal(s->failback_at_wall_ms, 0);
     assert_non_null(strstr(s->why, "without a break (hold 300 s)"));
 }
@@ -278,6 +279,7 @@ static void an_operator_switches(void **state)
     assert_non_null(line);
     assert_string_equal(desk_text(line, "actor"), "ann");
     json_decref(line);
+    assert_int_equal(desk_count(d, "held_down:a"), 0); /* it was never lost */
     script_server_kill(&d->servers[1]);
     desk_await(d, "failover:a", 1);
     assert_false(desk_status(d)->pinned);

@@ -215,6 +215,9 @@ static void refused_keys_are_held_back(void **state)
     assert_int_equal(probe(d, 0)->kind, DP_PROBE_OK);
     assert_null(strstr(d->server.head, "Authorization"));
     assert_true(d->last.without_keys);
+    script_server_says(&d->server, SCRIPT_ANSWER, 401, "{}");
+    (void)probe(d, 0); /* refused without keys: that says nothing of the keys */
+    assert_null(strstr(d->server.head, "Authorization"));
     d->now_ns += 2 * DP_NS_PER_S;
     (void)probe(d, 0);
     assert_non_null(strstr(d->server.head, "Authorization: Basic "));
