@@ -21,7 +21,7 @@ before(async () => {
 after(() => Promise.all(regions.map((region) => region.close())));
 
 const proxied = (body, over = {}) => withProxy(() => regions, over, body);
-const up = (proxy) => until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.state === 'up'));
+const up = (proxy) => until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.health === 'up'));
 
 test(
     'GET /status',
@@ -32,12 +32,12 @@ test(
         }
         const status = await until('the counts', async () => {
             const got = await proxy.status();
-            return got.regions[0].outcomes.answered === 5 && got;
+            return got.regions[0].outcomes.answered === 5 && got.regions[0].latency_ms !== null && got;
         });
         assert.equal(status.active, 'left');
         assert.equal(status.ready, true);
         assert.equal(status.listen, proxy.origin.slice('http://'.length));
-        assert.deepEqual(status.regions.map((region) => [region.name, region.url, region.state, region.active]), [
+        assert.deepEqual(status.regions.map((region) => [region.name, region.url, region.health, region.active]), [
             ['left', regions[0].origin, 'up', true],
             ['right', regions[1].origin, 'up', false],
         ]);

@@ -42,7 +42,7 @@ for (const workers of [1, 3]) {
             await until('all to be under way', () => region.requests.length === 30);
             proxy.child.signal('SIGTERM');
             await until('no new connection', async () => {
-                const got = await request(`${proxy.origin}/db/slow`, { limit_ms: 5_000 }).catch((error) => error);
+                const got = await request(`${proxy.origin}/db/none`, { limit_ms: 5_000 }).catch((error) => error);
                 return got.code === 'ECONNREFUSED' || got.code === 'ECONNRESET' || got.status === 503;
             });
             open();

@@ -35,7 +35,7 @@ async function finish(load, t) {
 
 // What the journal has of the active region's changes, oldest first.
 const moves = (proxy) => proxy.journalLines().filter((line) => /^(failover|failback|switch|lost|regained)$/.test(line.event));
-const healthy = (proxy, name) => until(`${name} to be up`, async () => (await proxy.region(name)).state === 'up');
+const healthy = (proxy, name) => until(`${name} to be up`, async () => (await proxy.region(name)).health === 'up');
 
 test(
     'the active region is killed: no request fails, nothing acknowledged is lost, and it is told why',
@@ -50,7 +50,7 @@ test(
         const status = await proxy.status();
         assert.notEqual(status.why, '');
         const dead = await proxy.region('left');
-        assert.equal(dead.state, 'down');
+        assert.equal(dead.health, 'down');
         assert.notEqual(dead.why, '');
         t.diagnostic(`why: ${status.why} | left: ${dead.why}`);
         const [move] = moves(proxy);
@@ -94,7 +94,7 @@ test(
         const status = await proxy.status();
         const gone = Date.now();
         if (status.active === 'right') {
-            assert.ok(status.failback.at, 'the status tells when the hold-down ends');
+            assert.ok(status.failback_at, 'the status tells when the hold-down ends');
         }
         await proxy.untilActive('left');
         t.diagnostic(`back ${Date.now() - gone} ms after it was seen to be up`);
@@ -105,7 +105,7 @@ test(
         const lines = proxy.journalLines();
         const time = (line) => Date.parse(line.time ?? line.ts ?? line.at);
         const back = lines.findLast((line) => /failback/.test(line.event));
-        const up = lines.findLast((line) => line.region === 'left' && (line.after === 'up' || line.after?.state === 'up'));
+        const up = lines.findLast((line) => line.region === 'left' && (line.after === 'up' || line.after?.health === 'up'));
         assert.ok(back && up, `journal: ${JSON.stringify(lines)}`);
         assert.ok(time(back) - time(up) >= 3_900, `${JSON.stringify(up)}\n${JSON.stringify(back)}`);
     }),
@@ -120,8 +120,8 @@ test(
         await proxy.untilActive('right');
         await left.revive();
         await healthy(proxy, 'left');
-        const { probe } = await proxy.region('left');
-        await until('ten more probes', async () => (await proxy.region('left')).probe.ok >= probe.ok + 10);
+        const { probes_ok: probes } = await proxy.region('left');
+        await until('ten more probes', async () => (await proxy.region('left')).probes_ok >= probes + 10);
         assert.equal(await proxy.active(), 'right');
 
         assert.equal((await proxy.move('nowhere', 'a test')).status, 404);

@@ -28,6 +28,8 @@ after(() => region.close());
 const limits = {
     timeouts: { head_ms: 400, body_ms: 400, answer_ms: 2_000, stall_ms: 2_000 },
     limits: { head_bytes: 8_192, target_bytes: 2_048, headers: 32 },
+    // Faults of the only region, one after the other, are what some of these tests are made of.
+    traffic: { failures: 1_000 },
 };
 const proxied = (body, over = limits) => withProxy(() => [region], over, async (proxy, t) => {
     await body(proxy, t);
@@ -433,7 +435,7 @@ test(
             assert.ok(got.json.error, name);
             wire.destroy();
         }
-    }, { ...limits, traffic: { failures: 1_000 } }),
+    }),
 );
 
 test(

@@ -29,7 +29,7 @@ test('four workers and 200 connections through failover, failback and switches',
         const load = new Load(httpClient(`${proxy.origin}/db`, { sockets: CONNECTIONS }), {
             known: ['a', 'b', 'c'],
             clients: CONNECTIONS,
-            think_ms: 100,
+            think_ms: 200,
             mix: ['get', 'put', 'get', 'find'],
         });
         const feeds = await Promise.all(

@@ -189,14 +189,19 @@ export class ScriptedRegion {
     }
 }
 
-function drained(socket) {
-    return socket.writableLength === 0 || socket.destroyed
-        ? null
-        : new Promise((resolve) => {
-              socket.once('drain', resolve);
-              socket.once('close', resolve);
-              socket.write('', resolve);
-          });
+// Until what was written has been handed to the kernel, or the connection is gone.
+async function drained(socket) {
+    if (socket.writableLength === 0 || socket.destroyed) {
+        return;
+    }
+    await new Promise((resolve) => {
+        const done = () => {
+            socket.off('close', done);
+            resolve();
+        };
+        socket.once('close', done);
+        socket.write('', done);
+    });
 }
 
 async function writePattern(socket, bytes) {
