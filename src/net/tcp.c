@@ -15,6 +15,8 @@
  * close() only on_close is called. The struct is freed in libuv's close callback, never earlier. */
 #include "davenport/net/tcp.h"
 
+#include "net/tcp_info.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -37,7 +39,8 @@ struct tcp {
     } req;
     struct dp_buf out;
     size_t in_flight;
-    enum dp_err err; /* sticky: first write error */
+    uint64_t written; /* by the owner, what waits in `out` included */
+    enum dp_err err;  /* sticky: first write error */
     enum state state;
     bool want_shutdown; /* when all is out */
     bool ended;         /* on_end was told: never twice */
@@ -208,10 +211,26 @@ static enum dp_err tcp_write(struct dp_stream *s, const struct dp_span *spans, s
             t->err = err;
             return err;
         }
+        t->written += spans[i].n;
     }
     if (t->out.bytes > 0)
         flush(t);
     return t->err;
+}
+
+static uint64_t tcp_written(const struct dp_stream *s)
+{
+    return ((const struct tcp *)(const void *)s)->written;
+}
+
+static bool tcp_reached(const struct dp_stream *s, uint64_t mark)
+{
+    const struct tcp *t = (const struct tcp *)(const void *)s;
+    uint64_t acked;
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)&t->handle, &fd) != 0 || !dp_tcp_acked(fd, &acked))
+        return true;
+    return acked > mark;
 }
 
 static size_t tcp_pending(const struct dp_stream *s)
@@ -257,6 +276,8 @@ static const struct dp_stream_ops tcp_ops = {
     .pending = tcp_pending,
     .shutdown = tcp_shutdown,
     .close = tcp_close,
+    .written = tcp_written,
+    .reached = tcp_reached,
 };
 
 static struct tcp *tcp_new(struct dp_net *net, const struct dp_stream_events *events, void *owner,

@@ -116,6 +116,8 @@ static void begin_sending(struct dp_exchange *x, struct dp_upstream *up)
 {
     x->up = up;
     x->conn_reused = up->used;
+    x->wrote_before = x->wrote_any;
+    x->sent_mark = dp_stream_written(up->stream);
     x->response_begun = false;
     x->send_failed = false;
     x->interim = 0;

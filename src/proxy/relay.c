@@ -373,6 +373,9 @@ void dp_exchange_up_end(struct dp_exchange *x, enum dp_err err)
 {
     if (!x->committed) {
         bool stale = x->conn_reused && !x->response_begun;
+        /* It closed before a byte of this request was there: as if nothing had been sent. */
+        if (!err && !x->response_begun && !dp_stream_reached(x->up->stream, x->sent_mark))
+            x->wrote_any = x->wrote_before;
         dp_exchange_attempt_failed(x, stale ? DP_OUTCOME_STALE : DP_OUTCOME_NO_ANSWER,
                                    err ? err : DP_ECLOSED);
         return;

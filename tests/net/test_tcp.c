@@ -563,6 +563,36 @@ static void test_reset_is_seen(void **state)
     }
 }
 
+/* What was written before the peer closed reached it; what crossed its close did not. */
+static void test_reached(void **state)
+{
+    (void)state;
+    for (int late = 0; late < 2; late++) {
+        memset(&client, 0, sizeof(client));
+        memset(&peer, 0, sizeof(peer));
+        connect_both();
+        read_start(&peer);
+        assert_int_equal(write_next(&client, 100), DP_OK);
+        RUN_UNTIL(peer.received == 100);
+        uint64_t mark = dp_stream_written(client.s);
+        assert_int_equal(mark, 100);
+        if (!late) {
+            assert_int_equal(write_next(&client, 10), DP_OK);
+            RUN_UNTIL(peer.received == 110);
+        }
+        end_close(&peer);
+        RUN_UNTIL(peer.closes);
+        if (late)
+            assert_int_equal(write_next(&client, 10), DP_OK);
+        read_start(&client);
+        RUN_UNTIL(client.ends);
+        assert_int_equal(client.end_err, DP_OK);
+        assert_true(dp_stream_reached(client.s, 99));
+        assert_int_equal(dp_stream_reached(client.s, mark), !late);
+        close_both();
+    }
+}
+
 static void test_reset_by_a_plain_socket(void **state)
 {
     (void)state;
@@ -722,6 +752,7 @@ int main(void)
         TEST(test_shutdown_behind_pending),
         TEST(test_read_stop),
         TEST(test_reset_is_seen),
+        TEST(test_reached),
         TEST(test_reset_by_a_plain_socket),
         TEST(test_close_with_pending),
         TEST(test_close_in_callbacks),

@@ -150,6 +150,38 @@ static void a_stale_connection_is_replaced_in_the_same_region(void **state)
     rig_fini(&r);
 }
 
+/* The race of a region that closes an idle connection just when a request goes out on it. */
+static void a_post_that_never_arrived_is_sent_again(void **state)
+{
+    static const struct {
+        enum dp_err end;   /* how the connection ended */
+        uint64_t received; /* bytes of the second request that the region's kernel acknowledged */
+        bool again;
+    } rows[] = {{DP_OK, 0, true}, {DP_OK, 1, false}, {DP_ERESET, 0, false}};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct rig r;
+        struct rig_peer *up;
+        rig_init(&r, 2);
+        rig_start(&r);
+        struct rig_peer *c = rig_request(&r, post, &up);
+        rig_send(up, ok);
+        rig_clear(c);
+        up->reached = up->written + rows[i].received;
+        rig_send(c, post);
+        rig_end(up, rows[i].end);
+        if (rows[i].again) {
+            rig_connect(rig_dialed(&r, 2), DP_OK);
+            rig_send(rig_dialed(&r, 2), ok);
+            assert_string_equal(c->got, ok);
+        } else {
+            assert_refused(c, "HTTP/1.1 503 ", "\"outcome_unknown\"");
+            assert_int_equal(r.n_regions, 1);
+        }
+        rig_fini(&r);
+    }
+}
+
 static void an_idle_connection_that_closes_is_never_used(void **state)
 {
     (void)state;
@@ -361,6 +393,7 @@ int main(void)
         cmocka_unit_test(no_region_left_is_said),
         cmocka_unit_test(an_error_of_the_dial_itself_is_a_failed_attempt),
         cmocka_unit_test(a_stale_connection_is_replaced_in_the_same_region),
+        cmocka_unit_test(a_post_that_never_arrived_is_sent_again),
         cmocka_unit_test(an_idle_connection_that_closes_is_never_used),
         cmocka_unit_test(a_body_past_the_replay_cap_is_sent_once),
         cmocka_unit_test(silence_is_a_failure),

@@ -46,6 +46,7 @@ static enum dp_err peer_write(struct dp_stream *s, const struct dp_span *spans, 
     if (p->write_error)
         return p->write_error;
     for (size_t i = 0; i < n; i++) {
+        p->written += spans[i].n;
         if (p->full)
             grow(&p->waiting, &p->waiting_bytes, spans[i].p, spans[i].n);
         else
@@ -71,6 +72,16 @@ static void peer_close(struct dp_stream *s, bool reset)
     p->reset = reset;
 }
 
+static uint64_t peer_written(const struct dp_stream *s)
+{
+    return ((const struct rig_peer *)(const void *)s)->written;
+}
+
+static bool peer_reached(const struct dp_stream *s, uint64_t mark)
+{
+    return ((const struct rig_peer *)(const void *)s)->reached > mark;
+}
+
 static const struct dp_stream_ops ops = {
     .read_start = peer_read_start,
     .read_stop = peer_read_stop,
@@ -78,12 +89,15 @@ static const struct dp_stream_ops ops = {
     .pending = peer_pending,
     .shutdown = peer_shutdown,
     .close = peer_close,
+    .written = peer_written,
+    .reached = peer_reached,
 };
 
 static struct rig_peer *peer_new(struct rig *r, const struct dp_stream_events *events, void *owner)
 {
     struct rig_peer *p = calloc(1, sizeof(*p));
     assert_non_null(p);
+    p->reached = UINT64_MAX;
     p->stream = (struct dp_stream){&ops, events, owner};
     p->rig = r;
     grow(&p->got, &p->got_bytes, "", 0);

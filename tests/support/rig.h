@@ -26,7 +26,8 @@ struct rig_peer {
     bool closed, reset, finished; /* by the engine: closed, with a reset, its side shut down */
     bool told_closed;             /* on_close was delivered */
     enum dp_err write_error;      /* what the next write returns */
-    char ip[DP_ADDR_TEXT];        /* regions: whom the engine dialed */
+    uint64_t written, reached; /* bytes by the engine; of them the peer's kernel has had so many */
+    char ip[DP_ADDR_TEXT];     /* regions: whom the engine dialed */
 };
 
 struct rig {

@@ -34,6 +34,9 @@ struct dp_stream_ops {
     size_t (*pending)(const struct dp_stream *s);
     void (*shutdown)(struct dp_stream *s);
     void (*close)(struct dp_stream *s, bool reset);
+    /* Optional; see dp_stream_reached. */
+    uint64_t (*written)(const struct dp_stream *s);
+    bool (*reached)(const struct dp_stream *s, uint64_t mark);
 };
 
 /* Head of every implementation's struct. */
@@ -76,6 +79,18 @@ static inline void dp_stream_shutdown(struct dp_stream *s)
 static inline void dp_stream_close(struct dp_stream *s, bool reset)
 {
     s->ops->close(s, reset);
+}
+
+/* Bytes written so far, in the transport's own count: a mark for dp_stream_reached. */
+static inline uint64_t dp_stream_written(const struct dp_stream *s)
+{
+    return s->ops->written ? s->ops->written(s) : 0;
+}
+/* After an orderly end (on_end with DP_OK): may the peer have received anything that was written after `mark`?
+ * Its last segment acknowledged all it had by then, so false is proof, and true also means "not known". */
+static inline bool dp_stream_reached(const struct dp_stream *s, uint64_t mark)
+{
+    return s->ops->reached ? s->ops->reached(s, mark) : true;
 }
 
 #endif
