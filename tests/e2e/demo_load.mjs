@@ -8,7 +8,7 @@
 //   marks                                                  how often SIGUSR1 came
 //   since_mark, failed_since, slowest_since, first_ms      since the last one; first_ms: from that signal
 //                                                          to the first good answer of a request begun after it
-//   left, right, none                                      requests begun while that region was active
+//   in_left, in_right, in_none                             requests begun while that region was active
 //   missing_left, missing_right                            acknowledged writes that are not there (at the end)
 // It exits 0 only if no request failed and no acknowledged write is missing.
 
@@ -82,9 +82,9 @@ async function run() {
             failed_since: since.filter((result) => result.failed).length,
             slowest_since: Math.ceil(since.reduce((most, result) => Math.max(most, result.ms), 0)),
             first_ms: first.length > 0 ? Math.ceil(Math.min(...first)) : -1,
-            left: count((result) => result.active === 'left'),
-            right: count((result) => result.active === 'right'),
-            none: count((result) => result.active === 'none'),
+            in_left: count((result) => result.active === 'left'),
+            in_right: count((result) => result.active === 'right'),
+            in_none: count((result) => result.active === 'none'),
         };
     };
     const write = (extra = {}) => {

@@ -250,20 +250,21 @@ test('a body too large to be kept is sent once', (t) =>
         assert.equal(right.seen(/^PUT/).length, 0);
     }));
 
-test('a region that takes requests and never answers is left', (t) =>
-    scripted(t, { timeouts: { answer_ms: 500 }, traffic: { failures: 3 } }, async (proxy, left, right) => {
-        left.on(/ \/db/, [STALL]); // and it still answers every probe
+test('a region that takes requests and never answers, though its probes pass', (t) =>
+    scripted(t, { timeouts: { answer_ms: 400 }, traffic: { failures: 3 } }, async (proxy, left, right) => {
+        left.on(/ \/db/, [STALL]);
         right.on(/ \/db/, [answer(200, { from: 'right' })]);
         for (let i = 0; i < 3; i += 1) {
             const got = await request(`${proxy.origin}/db/a`);
             assert.deepEqual([got.status, got.json.from], [200, 'right']);
         }
-        await proxy.untilActive('right');
-        const asked = left.seen(/ \/db/).length;
-        for (let i = 0; i < 10; i += 1) {
-            assert.equal((await request(`${proxy.origin}/db/a`)).status, 200);
-        }
-        assert.equal(left.seen(/ \/db/).length, asked, 'it is asked no more');
+        // Late answers alone do not condemn: the request itself may be slow, and would be so anywhere.
+        const seen = await until('the doubt', async () => {
+            const region = await proxy.region('left');
+            return region.health === 'suspect' && region;
+        });
+        assert.match(seen.why, /request/);
+        assert.equal(seen.outcomes.answer_timeout, 3);
     }));
 
 test('a region in maintenance is left although it answers', (t) =>
