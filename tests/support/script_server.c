@@ -185,7 +185,7 @@ static void on_connection(uv_stream_t *listener, int status)
     must(uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read));
 }
 
-static void on_listener_closed(uv_handle_t *h)
+static void on_freed(uv_handle_t *h)
 {
     free(h);
 }
@@ -226,7 +226,7 @@ void script_server_kill(struct script_server *s)
     while (s->conns)
         conn_close(s->conns, true);
     if (s->listener)
-        uv_close((uv_handle_t *)s->listener, on_listener_closed);
+        uv_close((uv_handle_t *)s->listener, on_freed);
     s->listener = NULL;
 }
 
@@ -236,24 +236,28 @@ char *script_server_url(const struct script_server *s, char *buf, size_t cap)
     return buf;
 }
 
-static void on_deadline(uv_timer_t *timer)
+static void on_tick(uv_timer_t *timer)
 {
-    *(bool *)timer->data = true;
+    (void)timer;
 }
 
 bool script_run_until(uv_loop_t *loop, bool (*ready)(void *ctx), void *ctx)
 {
-    bool late = false;
-    uv_timer_t *deadline = malloc(sizeof(*deadline));
-    assert_non_null(deadline);
-    must(uv_timer_init(loop, deadline));
-    deadline->data = &late;
-    must(uv_timer_start(deadline, on_deadline, 30000, 0));
-    while (!late && !ready(ctx))
+    uint64_t end = uv_hrtime() + UINT64_C(30000000000);
+    /* One turn runs timers first and waits for events afterwards: without a tick it would sleep although a
+     * timer has just brought what is waited for. */
+    uv_timer_t *tick = malloc(sizeof(*tick));
+    assert_non_null(tick);
+    must(uv_timer_init(loop, tick));
+    must(uv_timer_start(tick, on_tick, 5, 5));
+    bool done = ready(ctx);
+    while (!done && uv_hrtime() < end) {
         (void)uv_run(loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)deadline, on_listener_closed);
+        done = ready(ctx);
+    }
+    uv_close((uv_handle_t *)tick, on_freed);
     (void)uv_run(loop, UV_RUN_NOWAIT);
-    return !late;
+    return done;
 }
 
 static void tell(uv_handle_t *h, void *ctx)
