@@ -182,6 +182,8 @@ static void test_host(void **state)
         BAD(HOST("a:65536"), DP_EHOST),
         BAD(HOST("a:000080"), DP_EHOST),
         BAD(HOST("a:80:80"), DP_EHOST),
+        GOOD(HOST("[::]"), "GET / [::] 1.1 keep none"),
+        BAD(HOST("[:]"), DP_EHOST),
         BAD(HOST("[]"), DP_EHOST),
         BAD(HOST("[:"), DP_EHOST),
         BAD(HOST("[::1"), DP_EHOST),
