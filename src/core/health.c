@@ -49,27 +49,19 @@ static uint32_t add(uint32_t a, uint64_t b)
 
 void dp_health_traffic_add(struct dp_health_traffic *t, enum dp_outcome o, uint64_t n)
 {
-    switch (o) {
-    case DP_OUTCOME_ANSWERED:
+    /* These two may be the request's own doing; any other bad outcome is the endpoint's. */
+    bool ambiguous = o == DP_OUTCOME_SERVER_ERROR || o == DP_OUTCOME_ANSWER_TIMEOUT;
+    switch (dp_outcome_verdict(o)) {
+    case DP_VERDICT_OK:
         t->good = add(t->good, n);
         break;
-    case DP_OUTCOME_CONNECT_REFUSED:
-    case DP_OUTCOME_CONNECT_TIMEOUT:
-    case DP_OUTCOME_NO_ANSWER:
-    case DP_OUTCOME_BAD_ANSWER:
-    case DP_OUTCOME_TRUNCATED:
-        t->unanswered = add(t->unanswered, n);
+    case DP_VERDICT_BAD:
+        if (ambiguous)
+            t->errors = add(t->errors, n);
+        else
+            t->unanswered = add(t->unanswered, n);
         break;
-    case DP_OUTCOME_SERVER_ERROR:
-    case DP_OUTCOME_ANSWER_TIMEOUT:
-        t->errors = add(t->errors, n);
-        break;
-    case DP_OUTCOME_THROTTLED:
-    case DP_OUTCOME_CREDENTIALS:
-    case DP_OUTCOME_STALE:
-    case DP_OUTCOME_CLIENT_GONE:
-    case DP_OUTCOME_ABANDONED:
-    case DP_OUTCOME_COUNT:
+    case DP_VERDICT_NONE:
         break;
     }
 }
