@@ -7,7 +7,6 @@ import statistics
 import subprocess
 from dataclasses import dataclass, field
 
-import harness
 from harness import BenchError
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -51,7 +50,7 @@ def run_wrk(port, row, context, seconds):
         argv += ["-H", f"{name}: {value}"]
     argv.append(f"http://127.0.0.1:{port}{row.target}")
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 30,
-                          preexec_fn=harness.before_exec(context.placement.load))
+                          preexec_fn=context.placement.prepare("load"))
     for line in done.stdout.split("\n"):
         if line.startswith("result "):
             return json.loads(line.removeprefix("result "))

@@ -38,16 +38,23 @@ class Placement:
     load: frozenset
     about: str
 
+    def prepare(self, role):
+        """What a child does between fork and exec, to run in one of the three roles."""
+        cpus = getattr(self, role)
+
+        def before_exec():
+            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            os.sched_setaffinity(0, cpus)
+        return before_exec
+
 
 def place():
     cpus = sorted(os.sched_getaffinity(0))
-    if len(cpus) == 1:
-        everything = frozenset(cpus)
-        return Placement(everything, everything, everything, "one CPU: all share it")
     proxy, origin, load = cpus[-1], cpus[0], cpus[1] if len(cpus) > 2 else cpus[0]
-    shared = " (they share it)" if origin == load else ""
-    return Placement(frozenset([proxy]), frozenset([origin]), frozenset([load]),
-                     f"proxy on CPU {proxy}, origin on CPU {origin}, load on CPU {load}{shared}")
+    about = f"proxy on CPU {proxy}, origin on CPU {origin}, load on CPU {load}"
+    if len(cpus) < 3:
+        about += " (they share it)"
+    return Placement(frozenset([proxy]), frozenset([origin]), frozenset([load]), about)
 
 
 def raise_file_limit():
@@ -56,13 +63,6 @@ def raise_file_limit():
     files = subjects.FILES if hard == resource.RLIM_INFINITY else min(subjects.FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
     return files
-
-
-def before_exec(cpus):
-    def prepare():
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        os.sched_setaffinity(0, cpus)
-    return prepare
 
 
 # Reading /proc -----------------------------------------------------------------------------------
@@ -159,25 +159,24 @@ def wait_for_quiet(patience_s, limit=0.10):
 class Running:
     """A started subject. `pids` is its family, `port` where it listens on loopback."""
 
-    def __init__(self, subject, folder, build, cpus, values, wrap=()):
+    def __init__(self, subject, role, context, values, wrap=()):
         self.subject = subject
         self.wrap = wrap  # a command in front of the subject's own
-        self.log = folder / f"{subject.name}.log"
+        self.log = context.folder / f"{subject.name}.log"
         self.pids = []
         self.port = 0
         self.process = None
-        values = {**values, "DIR": folder}
         try:
-            self.start(folder, build, cpus, values)
+            self.start(role, context, {**context.values, **values, "DIR": context.folder})
             self.wait_until_ready()
         except BaseException:
             self.stop()
             raise
 
-    def start(self, folder, build, cpus, values):
+    def start(self, role, context, values):
         listen = self.subject.listen
         inherited, environment = (), dict(os.environ)
-        port_file = folder / f"{self.subject.name}.port"
+        port_file = context.folder / f"{self.subject.name}.port"
         if listen == "inherit":
             listener = socket.socket()
             listener.bind(("127.0.0.1", 0))
@@ -189,14 +188,15 @@ class Running:
         elif listen == "file":
             port_file.unlink(missing_ok=True)
             values = {**values, "PORTFILE": port_file}
-        values = subjects.write_conf(self.subject, folder, values)
-        argv = [*self.wrap, subjects.path_of(self.subject, build)]
+        values = subjects.write_conf(self.subject, context.folder, values)
+        argv = [*self.wrap, subjects.path_of(self.subject, context.build)]
         argv += [subjects.fill(word, values) for word in self.subject.arguments]
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stderr=log,
                 stdout=subprocess.PIPE if listen == "print" else log,
-                pass_fds=inherited, env=environment, cwd=folder, preexec_fn=before_exec(cpus))
+                pass_fds=inherited, env=environment, cwd=context.folder,
+                preexec_fn=context.placement.prepare(role))
         if listen == "inherit":
             listener.close()
         elif listen == "print":
@@ -287,10 +287,9 @@ def start(subject, origin, context, wrap=()):
     """Start a subject in front of the origin, by itself or under another command."""
     if not subject.program:
         return Direct(subject, origin)
-    values = {**context.values, "ORIGIN": origin.port}
-    return Running(subject, context.folder, context.build, context.placement.proxy, values, wrap)
+    return Running(subject, "proxy", context, {"ORIGIN": origin.port}, wrap)
 
 
 def start_origin(context):
-    return Running(subjects.ORIGIN, context.folder, context.build, context.placement.origin,
-                   {**context.values, "DOCUMENT": subjects.document().replace("\n", "\\n")})
+    return Running(subjects.ORIGIN, "origin", context,
+                   {"DOCUMENT": subjects.document().replace("\n", "\\n")})

@@ -50,7 +50,7 @@ class SyscallRow:
             argv += ["-p", str(pid)]
         strace = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.PIPE, text=True,
-                                  preexec_fn=harness.before_exec(context.placement.load))
+                                  preexec_fn=context.placement.prepare("load"))
         try:
             said = strace.stderr.readline()
             if "attached" not in said:
