@@ -49,8 +49,8 @@ static uint32_t add(uint32_t a, uint64_t b)
 
 void dp_health_traffic_add(struct dp_health_traffic *t, enum dp_outcome o, uint64_t n)
 {
-    /* These two may be the request's own doing; any other bad outcome is the endpoint's. */
-    bool ambiguous = o == DP_OUTCOME_SERVER_ERROR || o == DP_OUTCOME_ANSWER_TIMEOUT;
+    /* A 5xx may be the request's own doing; any other bad outcome is the endpoint's. */
+    bool ambiguous = o == DP_OUTCOME_SERVER_ERROR;
     switch (dp_outcome_verdict(o)) {
     case DP_VERDICT_OK:
         t->good = add(t->good, n);

@@ -488,7 +488,7 @@ static void outcomes_are_sorted(void **state)
         enum dp_verdict v = dp_outcome_verdict((enum dp_outcome)o);
         assert_int_equal(t.good, v == DP_VERDICT_OK ? 3 : 0);
         assert_int_equal(t.unanswered + t.errors, v == DP_VERDICT_BAD ? 3 : 0);
-        bool ambiguous = o == DP_OUTCOME_SERVER_ERROR || o == DP_OUTCOME_ANSWER_TIMEOUT;
+        bool ambiguous = o == DP_OUTCOME_SERVER_ERROR;
         assert_int_equal(t.errors, ambiguous ? 3 : 0);
     }
     struct dp_health_traffic t = {0};

@@ -15,9 +15,9 @@
  * Draining is a word of its own beside the state: the endpoint lives and asks not to be used.
  *
  * Two kinds of bad outcome are told apart. No answer (refused, reset, cut short) condemns by
- * itself. An answer that says 5xx, or an answer that is late, may be the request's own doing (a
- * broken view, a slow query), and the same request would fail anywhere: it condemns only where the
- * probes fail too. */
+ * itself. An answer that says 5xx may be the request's own doing (a broken view), and the same request
+ * would fail anywhere: it condemns only where the probes fail too. A row of requests that got no
+ * answer in time, with none answered in between, is a region that stalls though its probes pass. */
 #ifndef DAVENPORT_CORE_HEALTH_H
 #define DAVENPORT_CORE_HEALTH_H
 
@@ -34,6 +34,7 @@ const char *dp_health_name(enum dp_health h); /* "unknown", "up", "suspect", "do
 #define DP_PROBE_KIND_TABLE(X)                                                                     \
     X(OK, "ok", ALIVE)                   /* 2xx */                                                 \
     X(DARK, "dark", FAILED)              /* no answer: refused, timed out, cut short */            \
+    X(TLS, "tls_fault", FAILED)          /* it is there, but the handshake or its certificate failed */    \
     X(UNHEALTHY, "unhealthy", FAILED)    /* 5xx, or 412 nodedown */                                \
     X(DRAINING, "draining", DRAIN)       /* 404 with status maintenance_mode, nolb or seeding */   \
     X(THROTTLED, "throttled", NOTHING)   /* 429: never a region's failure */                       \
@@ -52,8 +53,8 @@ bool dp_probe_kind_alive(enum dp_probe_kind k);
 /* Attempts of real requests that ended since the last sample. */
 struct dp_health_traffic {
     uint32_t good;
-    uint32_t unanswered; /* bad: refused, reset, cut short, not HTTP */
-    uint32_t errors;     /* bad: 5xx, or no answer in time */
+    uint32_t unanswered; /* bad: refused, reset, cut short, not HTTP, too late */
+    uint32_t errors;     /* bad: 5xx */
 };                       /* in an order that nobody knows */
 /* Count `n` attempts that ended with `o`. */
 void dp_health_traffic_add(struct dp_health_traffic *t, enum dp_outcome o, uint64_t n);
