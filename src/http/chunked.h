@@ -11,17 +11,17 @@
 #include <stdint.h>
 
 enum dp_chunked_state {
-    DP_CHUNKED_SIZE,          /* hex digits of a chunk's size */
-    DP_CHUNKED_EXTENSION,     /* behind ';' */
-    DP_CHUNKED_SIZE_LF,       /* the size line's line feed */
-    DP_CHUNKED_DATA,          /* `left` bytes of the body */
-    DP_CHUNKED_DATA_CR,       /* the line end behind them */
-    DP_CHUNKED_DATA_LF,       /* */
-    DP_CHUNKED_TRAILER,       /* a trailer line's first byte, or the last line's CR */
-    DP_CHUNKED_TRAILER_NAME,  /* */
-    DP_CHUNKED_TRAILER_VALUE, /* */
-    DP_CHUNKED_TRAILER_LF,    /* */
-    DP_CHUNKED_END_LF,        /* the last line feed */
+    DP_CHUNKED_SIZE,      /* hex digits of a chunk's size */
+    DP_CHUNKED_EXTENSION, /* behind ';' */
+    DP_CHUNKED_SIZE_LF,   /* the size line's line feed */
+    DP_CHUNKED_DATA,      /* `left` bytes of the body */
+    DP_CHUNKED_DATA_CR,   /* the line end behind them */
+    DP_CHUNKED_DATA_LF,
+    DP_CHUNKED_TRAILER, /* a trailer line's first byte, or the last line's CR */
+    DP_CHUNKED_TRAILER_NAME,
+    DP_CHUNKED_TRAILER_VALUE,
+    DP_CHUNKED_TRAILER_LF,
+    DP_CHUNKED_END_LF, /* the last line feed */
     DP_CHUNKED_DONE
 };
 

@@ -30,12 +30,12 @@
 #define EMPTY_LINES_BYTES 8 /* four empty lines before a request (RFC 9112 2.2 asks for one) */
 
 enum phase {
-    PHASE_IDLE,       /* between messages */
-    PHASE_EMPTY,      /* before the head's first byte */
-    PHASE_START_LINE, /* */
-    PHASE_FIELDS,     /* */
-    PHASE_BODY,       /* */
-    PHASE_DONE,       /* */
+    PHASE_IDLE,  /* between messages */
+    PHASE_EMPTY, /* before the head's first byte */
+    PHASE_START_LINE,
+    PHASE_FIELDS,
+    PHASE_BODY,
+    PHASE_DONE,
     PHASE_FAILED
 };
 
