@@ -163,6 +163,28 @@ enum dp_err dp_config_load(const char *path, struct dp_problems *problems, struc
     return err;
 }
 
+bool dp_config_region_tls(const struct dp_config_region *r, struct dp_tls_client_config *out)
+{
+    *out = (struct dp_tls_client_config){
+        .server_name = r->host,
+        .ca_file = r->ca_file,
+        .cert_file = r->cert_file,
+        .key_file = r->key_file,
+    };
+    memcpy(out->pins, r->pin, sizeof out->pins);
+    return r->https;
+}
+
+bool dp_config_listen_tls(const struct dp_config *c, struct dp_tls_server_config *out)
+{
+    *out = (struct dp_tls_server_config){
+        .cert_file = c->listen_cert_file,
+        .key_file = c->listen_key_file,
+        .client_ca_file = c->listen_client_ca_file,
+    };
+    return c->listen_cert_file != NULL;
+}
+
 static struct dp_region_config control_region(const struct dp_config_region *r)
 {
     return (struct dp_region_config){
@@ -170,6 +192,7 @@ static struct dp_region_config control_region(const struct dp_config_region *r)
         .url = r->base_url,
         .host = r->host_header,
         .addr = r->addr,
+        .tls = {r->ca_file, r->cert_file, r->key_file, r->pins},
         .username = r->username,
         .password = r->password,
     };

@@ -18,6 +18,7 @@
 
 /* "http://host:port" in pieces. `host` is without brackets. */
 struct region_url {
+    bool https;
     struct dp_span host;
     bool bracketed;
     uint16_t port;
@@ -93,6 +94,11 @@ static bool split_authority(struct dp_span s, struct dp_span *host, struct dp_sp
     return true;
 }
 
+static uint16_t default_port(bool https)
+{
+    return https ? 443 : 80;
+}
+
 /* The part between "://" and the end, checked; NULL and *out, or the reason. */
 static const char *parse_authority(struct dp_span s, struct region_url *out)
 {
@@ -100,13 +106,14 @@ static const char *parse_authority(struct dp_span s, struct region_url *out)
     char text[HOST_MAX + 1];
     if (!split_authority(s, &out->host, &port, &out->bracketed) ||
         !copy(out->host, text, sizeof text) || out->host.n == 0) {
-        return "must be http://host[:port]";
+        return "must be https://host[:port] or http://host[:port]";
     }
     if (out->bracketed ? inet_pton(AF_INET6, text, (unsigned char[sizeof(struct in6_addr)]){0}) != 1
                        : !all_of(out->host, ".-_")) {
-        return "must be http://host[:port] with a host name or an address; IPv6 in [ ]";
+        return "must be https://host[:port] or http://host[:port] with a host name or an address; "
+               "IPv6 in [ ]";
     }
-    out->port = 80;
+    out->port = default_port(out->https);
     if (port.n && (!parse_port(port, &out->port) || out->port == 0)) {
         return "must have a port from 1 to 65535";
     }
@@ -116,12 +123,13 @@ static const char *parse_authority(struct dp_span s, struct region_url *out)
 static const char *parse_url(const char *text, struct region_url *out)
 {
     struct dp_span s = dp_span_str(text);
-    struct dp_span scheme = DP_SPAN("http://");
-    if (s.n >= 8 && dp_span_ieq((struct dp_span){s.p, 8}, DP_SPAN("https://"))) {
-        return "https:// is not in this version yet: TLS to regions comes in a later one";
+    struct dp_span scheme = DP_SPAN("https://");
+    out->https = s.n >= scheme.n && dp_span_ieq((struct dp_span){s.p, scheme.n}, scheme);
+    if (!out->https) {
+        scheme = DP_SPAN("http://");
     }
     if (s.n < scheme.n || !dp_span_ieq((struct dp_span){s.p, scheme.n}, scheme)) {
-        return "must begin with http://";
+        return "must begin with https:// or http://";
     }
     s.p += scheme.n;
     s.n -= scheme.n;
@@ -205,6 +213,27 @@ static const char *check_path(const char *value)
     return strlen(value) > 1024 ? "must not be longer than 1024 bytes" : NULL;
 }
 
+static bool is_pin(struct dp_span s)
+{
+    struct dp_span scheme = DP_SPAN("sha256//");
+    if (s.n != scheme.n + 44 || !dp_span_starts(s, scheme) || s.p[s.n - 1] != '=') {
+        return false;
+    }
+    return all_of((struct dp_span){s.p + scheme.n, 43}, "+/");
+}
+
+static const char *check_pins(const char *value)
+{
+    struct dp_span rest = dp_span_str(value);
+    unsigned n = 0;
+    while (rest.p) {
+        if (!is_pin(dp_span_cut(&rest, ';')) || ++n > DP_TLS_MAX_PINS) {
+            return "must be 1 to 4 of sha256//BASE64 (44 characters of base64), with ; between";
+        }
+    }
+    return NULL;
+}
+
 const char *dp_config_check_text(enum dp_config_check check, const char *value)
 {
     struct dp_admin_addr addr;
@@ -217,6 +246,8 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value)
     case DP_CHECK_ANY:
     case DP_CHECK_FILE:
         return NULL;
+    case DP_CHECK_PINS:
+        return check_pins(value);
     case DP_CHECK_IP:
         return is_ip(value) ? NULL : "must be a numeric address like 127.0.0.1 or ::";
     case DP_CHECK_ADMIN:
@@ -243,6 +274,8 @@ const char *dp_config_check_pattern(enum dp_config_check check)
     case DP_CHECK_ANY:
     case DP_CHECK_FILE:
         return NULL;
+    case DP_CHECK_PINS:
+        return "^sha256//[A-Za-z0-9+/]{43}=(;sha256//[A-Za-z0-9+/]{43}=){0,3}$";
     case DP_CHECK_IP:
         return "^[0-9a-fA-F:.]+$";
     case DP_CHECK_ADMIN:
@@ -250,7 +283,7 @@ const char *dp_config_check_pattern(enum dp_config_check check)
     case DP_CHECK_NAME:
         return "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
     case DP_CHECK_URL:
-        return "^[hH][tT][tT][pP]://([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]+)?/?$";
+        return "^[hH][tT][tT][pP][sS]?://([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]+)?/?$";
     case DP_CHECK_USERNAME:
         return "^[^:]+$";
     case DP_CHECK_PATH:
@@ -261,7 +294,23 @@ const char *dp_config_check_pattern(enum dp_config_check check)
     return NULL;
 }
 
-/* "http://" and the authority as it is sent in Host; the URL was checked before. */
+/* `pins` cut apart; they were checked before. */
+static void split_pins(struct dp_arena *arena, struct dp_config_region *r)
+{
+    struct dp_span rest = dp_span_str(r->pins);
+    for (unsigned i = 0; i < DP_TLS_MAX_PINS && rest.p; i++) {
+        struct dp_span pin = dp_span_cut(&rest, ';');
+        char *p = dp_arena_alloc(arena, pin.n + 1);
+        if (!p) {
+            abort();
+        }
+        memcpy(p, pin.p, pin.n);
+        p[pin.n] = '\0';
+        r->pin[i] = p;
+    }
+}
+
+/* Scheme and the authority as it is sent in Host; the URL was checked before. */
 static void derive(struct dp_arena *arena, struct dp_config_region *r)
 {
     struct region_url url;
@@ -271,8 +320,9 @@ static void derive(struct dp_arena *arena, struct dp_config_region *r)
     }
     const char *left = url.bracketed ? "[" : "";
     const char *right = url.bracketed ? "]" : "";
-    dp_text_addf(&base, "http://%s%.*s%s", left, (int)url.host.n, url.host.p, right);
-    if (url.port != 80) {
+    const char *scheme = url.https ? "https://" : "http://";
+    dp_text_addf(&base, "%s%s%.*s%s", scheme, left, (int)url.host.n, url.host.p, right);
+    if (url.port != default_port(url.https)) {
         dp_text_addf(&base, ":%u", (unsigned)url.port);
     }
     char *p = dp_arena_alloc(arena, base.n + 1 + url.host.n + 1);
@@ -284,7 +334,8 @@ static void derive(struct dp_arena *arena, struct dp_config_region *r)
     memcpy(host, url.host.p, url.host.n);
     host[url.host.n] = '\0';
     r->base_url = p;
-    r->host_header = p + strlen("http://");
+    r->https = url.https;
+    r->host_header = p + strlen(scheme);
     r->host = host;
     r->addr.port = url.port;
     dp_text_fini(&base);
@@ -305,6 +356,18 @@ static void problem_at(struct dp_problems *problems, unsigned region, const char
     va_end(args);
 }
 
+static void check_region_tls(const struct dp_config_region *r, unsigned i,
+                             struct dp_problems *problems)
+{
+    if (r->base_url && !r->https && (r->ca_file || r->cert_file || r->key_file || r->pins)) {
+        problem_at(problems, i, "tls",
+                   "needs an https:// url: to an http:// one nothing is encrypted");
+    }
+    if (!r->cert_file != !r->key_file) {
+        problem_at(problems, i, "tls", "needs both cert_file and key_file, or neither");
+    }
+}
+
 static void check_regions(struct dp_config *c, struct dp_problems *problems)
 {
     for (unsigned i = 0; i < c->n_regions; i++) {
@@ -312,6 +375,10 @@ static void check_regions(struct dp_config *c, struct dp_problems *problems)
         if (r->url) {
             derive(&c->arena, r);
         }
+        if (r->pins) {
+            split_pins(&c->arena, r);
+        }
+        check_region_tls(r, i, problems);
         for (unsigned j = 0; j < i; j++) {
             const struct dp_config_region *other = &c->regions[j];
             if (r->name && other->name && strcmp(r->name, other->name) == 0) {
@@ -339,6 +406,11 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
     struct dp_admin_addr admin;
     const char *why;
     check_regions(c, problems);
+    if (!c->listen_cert_file != !c->listen_key_file) {
+        dp_problem(problems, "listen.tls", "needs both cert_file and key_file");
+    } else if (c->listen_client_ca_file && !c->listen_cert_file) {
+        dp_problem(problems, "listen.tls", "needs cert_file and key_file for client_ca_file");
+    }
     at_most(problems, "probe.fast_interval_ms", c->probe_fast_ms, "probe.interval_ms",
             c->probe_interval_ms);
     at_most(problems, "limits.target_bytes", c->max_target_bytes, "limits.head_bytes",

@@ -271,9 +271,9 @@ void dp_config_summary(const struct dp_config *c, struct dp_text *out)
         int n = (int)strlen(c->regions[i].name);
         width = n > width ? n : width;
     }
-    dp_text_addf(out, "  applications  http://%s%s%s:%" PRIu64 "%s\n", v6 ? "[" : "",
-                 c->listen_address, v6 ? "]" : "", c->listen_port,
-                 c->listen_port == 0 ? " (a free port)" : "");
+    dp_text_addf(out, "  applications  %s://%s%s%s:%" PRIu64 "%s\n",
+                 c->listen_cert_file ? "https" : "http", v6 ? "[" : "", c->listen_address,
+                 v6 ? "]" : "", c->listen_port, c->listen_port == 0 ? " (a free port)" : "");
     dp_text_addf(out, "  operators     %s\n", c->admin_listen);
     for (unsigned i = 0; i < c->n_regions; i++) {
         const struct dp_config_region *r = &c->regions[i];

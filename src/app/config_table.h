@@ -16,6 +16,7 @@ enum dp_config_check {
     DP_CHECK_USERNAME,
     DP_CHECK_PATH,
     DP_CHECK_FILE,
+    DP_CHECK_PINS,
     DP_CHECK_TOKEN
 };
 

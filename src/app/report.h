@@ -30,6 +30,7 @@ struct dp_report_latency {
 struct dp_report {
     const char *version;
     const char *listen, *admin; /* bound addresses; borrowed */
+    bool listen_tls;            /* applications connect by https */
     long pid;
     uint32_t n_workers;
     bool draining;

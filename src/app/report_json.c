@@ -131,6 +131,7 @@ static void put_program(json_t *root, const struct dp_report *r)
     put_time(root, "started", r->started_wall_ms);
     put_seconds(root, "uptime_s", r->started_wall_ms, r->now_wall_ms);
     put_text(root, "listen", r->listen);
+    put_text(root, "scheme", r->listen_tls ? "https" : "http");
     put_text(root, "admin", r->admin);
     put_uint(root, "workers", r->n_workers);
     put_bool(root, "ready", dp_report_ready(r, &why));

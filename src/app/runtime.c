@@ -143,6 +143,7 @@ static void report(void *ctx, struct dp_report *out)
         .version = DP_VERSION,
         .listen = r->listen_text,
         .admin = r->admin_text,
+        .listen_tls = r->config->listen_cert_file != NULL,
         .n_workers = r->n_workers,
         .draining = r->stage >= STAGE_DRAINING,
         .now_wall_ms = dp_clock_wall_ms(&dp_clock_system),
@@ -298,13 +299,28 @@ static enum dp_err make_governor(struct dp_runtime *r)
 
 static enum dp_err make_workers(struct dp_runtime *r)
 {
+    struct dp_tls_client_config regions[DP_MAX_REGIONS];
+    struct dp_tls_server_config listen;
+    unsigned char ticket_key[DP_TLS_TICKET_KEY_BYTES];
+    bool listen_tls = dp_config_listen_tls(r->config, &listen);
+    if (listen_tls && getrandom(ticket_key, sizeof ticket_key, 0) != (ssize_t)sizeof ticket_key) {
+        failed("listen.tls", "no random bytes from the system");
+        return DP_EIO;
+    }
+    listen.ticket_key = ticket_key;
     for (uint32_t i = 0; i < r->n_workers; i++) {
         struct dp_worker_options options = {.config = &r->proxy,
                                             .listen_fd = r->fds[i],
                                             .view = dp_governor_view(r->governor),
+                                            .listen_tls = listen_tls ? &listen : NULL,
                                             .index = i,
                                             .kick = kick,
                                             .kick_ctx = r->governor};
+        for (uint16_t k = 0; k < r->config->n_regions; k++) {
+            if (dp_config_region_tls(&r->config->regions[k], &regions[k])) {
+                options.endpoint_tls[k] = &regions[k];
+            }
+        }
         enum dp_err err = dp_worker_new(&options, &r->workers[i]);
         if (err != DP_OK) {
             failed("worker", dp_err_info(err)->reason);

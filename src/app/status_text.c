@@ -38,6 +38,12 @@ static const char *text_of(const json_t *object, const char *key)
     return s ? s : "-";
 }
 
+static const char *scheme_of(const json_t *status)
+{
+    const char *s = json_string_value(json_object_get(status, "scheme"));
+    return s ? s : "http";
+}
+
 static bool is_true(const json_t *object, const char *key)
 {
     return json_is_true(json_object_get(object, key));
@@ -212,11 +218,11 @@ static void print_status(const json_t *status, struct dp_text *out)
     char since[CELL];
     duration_of(status, "uptime_s", up, sizeof up);
     duration_of(status, "active_for_s", since, sizeof since);
-    dp_text_addf(
-        out, BOLD "davenport %s" RESET " on http://%s, up %s, pid %" JSON_INTEGER_FORMAT "%s\n\n",
-        text_of(status, "version"), text_of(status, "listen"), up,
-        json_integer_value(json_object_get(status, "pid")),
-        is_true(status, "draining") ? ", shutting down" : "");
+    dp_text_addf(out,
+                 BOLD "davenport %s" RESET " on %s://%s, up %s, pid %" JSON_INTEGER_FORMAT "%s\n\n",
+                 text_of(status, "version"), scheme_of(status), text_of(status, "listen"), up,
+                 json_integer_value(json_object_get(status, "pid")),
+                 is_true(status, "draining") ? ", shutting down" : "");
     print_regions(json_object_get(status, "regions"), out);
     if (active) {
         dp_text_addf(out, "\nTraffic goes to " BOLD "%s" RESET " (for %s): %s\n", active, since,

@@ -223,6 +223,7 @@ static enum dp_err error_of(const struct dp_fetch *t, CURLcode code, uint16_t st
         {CURLE_SSL_CERTPROBLEM, DP_ETLS},
         {CURLE_SSL_CIPHER, DP_ETLS},
         {CURLE_PEER_FAILED_VERIFICATION, DP_ETLS},
+        {CURLE_SSL_PINNEDPUBKEYNOTMATCH, DP_ETLS},
         {CURLE_SSL_CACERT_BADFILE, DP_ETLS},
         {CURLE_SSL_ISSUER_ERROR, DP_ETLS},
         {CURLE_WEIRD_SERVER_REPLY, DP_EBADRESPONSE},
@@ -328,6 +329,23 @@ static CURLcode set_transport(CURL *e, const struct dp_fetch_request *req)
     return rc;
 }
 
+static CURLcode set_tls(CURL *e, const struct dp_fetch_tls *tls)
+{
+    CURLcode rc = CURLE_OK;
+    SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2); /* or newer */
+    if (!tls)
+        return rc;
+    if (tls->ca_file)
+        SET(CURLOPT_CAINFO, tls->ca_file);
+    if (tls->cert_file)
+        SET(CURLOPT_SSLCERT, tls->cert_file);
+    if (tls->key_file)
+        SET(CURLOPT_SSLKEY, tls->key_file);
+    if (tls->pins)
+        SET(CURLOPT_PINNEDPUBLICKEY, tls->pins);
+    return rc;
+}
+
 static CURLcode set_content(CURL *e, const struct dp_fetch_request *req)
 {
     CURLcode rc = CURLE_OK;
@@ -422,6 +440,8 @@ enum dp_err dp_fetch_start(struct dp_fetcher *f, const struct dp_fetch_request *
     if (!t->easy || !make_lists(t, req))
         goto fail;
     CURLcode rc = set_transport(t->easy, req);
+    if (rc == CURLE_OK)
+        rc = set_tls(t->easy, req->tls);
     if (rc == CURLE_OK)
         rc = set_content(t->easy, req);
     if (rc == CURLE_OK)

@@ -133,6 +133,7 @@ static struct dp_prober *make_prober(struct dp_governor *g)
     for (uint16_t i = 0; i < c->n_regions; i++)
         targets[i] = (struct dp_probe_target){.url = c->regions[i].url,
                                               .path = c->probe_path,
+                                              .tls = &c->regions[i].tls,
                                               .username = c->regions[i].username,
                                               .password = c->regions[i].password,
                                               .addr = c->regions[i].addr};

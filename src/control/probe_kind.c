@@ -36,6 +36,8 @@ enum dp_probe_kind dp_probe_classify(enum dp_err err, uint16_t status, struct dp
         what[0] = 0;
     if (err == DP_EBODYSIZE)
         return DP_PROBE_OTHER;
+    if (err == DP_ETLS)
+        return DP_PROBE_TLS;
     if (err != DP_OK)
         return DP_PROBE_DARK;
     if (status >= 200 && status < 300)

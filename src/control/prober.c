@@ -27,6 +27,7 @@ struct slot {
     uint64_t no_keys_until_ns; /* 0: credentials are used */
     bool without_keys;         /* of the probe under way */
     char *url, *username, *password;
+    const struct dp_fetch_tls *tls;
     struct dp_addr addr;
 };
 
@@ -116,6 +117,7 @@ static void start(struct slot *s)
         .fresh_connection = s->n_started % 2 == 1,
         .connect_ip = s->addr.ip[0] ? s->addr.ip : NULL,
         .connect_port = s->addr.port,
+        .tls = s->tls,
     };
     if (dp_fetch_start(p->fetcher, &req, on_answer, s, &s->fetch) != DP_OK)
         (void)uv_timer_start(&s->timer, on_failed_start, p->opt.timeout_ms, 0);
@@ -195,6 +197,7 @@ static bool slot_init(struct slot *s, struct dp_prober *p, uint16_t i,
         s->url = NULL;
         return false;
     }
+    s->tls = t->tls;
     s->username = t->username ? strdup(t->username) : NULL;
     s->password = t->password ? strdup(t->password) : NULL;
     return (!t->username || s->username) && (!t->password || s->password);

@@ -35,6 +35,7 @@ struct dp_probe_target {
     const char *url; /* scheme://host[:port][/prefix] */
     const char *path;
     const char *username, *password; /* NULL: none */
+    const struct dp_fetch_tls *tls;  /* NULL: defaults; not copied, outlives the prober */
     struct dp_addr addr;             /* connected to; ip "": resolved from the URL */
 };
 

@@ -307,6 +307,8 @@ struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const
         return NULL;
     }
     go_idle(c);
+    if (e->client_tls) /* the handshake and the first head share one limit */
+        dp_engine_wait(e, &c->timer, DP_WAIT_HEAD);
     return c;
 }
 

@@ -55,6 +55,7 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
         .clock = opt->clock,
         .traffic = opt->traffic,
         .view = pinned_new(dp_view_ref(opt->view)),
+        .client_tls = opt->client_tls,
         .dial = opt->dial,
         .dial_ctx = opt->dial_ctx,
         .kick = opt->kick,

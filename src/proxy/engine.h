@@ -21,7 +21,7 @@ struct dp_pinned_view {
 };
 
 /* How connections to regions are made; tests put a double here. As dp_tcp_dial. */
-typedef enum dp_err (*dp_dial_fn)(void *ctx, const struct dp_addr *addr,
+typedef enum dp_err (*dp_dial_fn)(void *ctx, uint16_t endpoint, const struct dp_addr *addr,
                                   const struct dp_stream_events *events, void *owner,
                                   struct dp_stream **out);
 
@@ -54,6 +54,7 @@ struct dp_engine {
     struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */
     uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
     bool draining;
+    bool client_tls; /* clients come by TLS */
     dp_dial_fn dial;
     void *dial_ctx;
     void (*kick)(void *ctx);
@@ -65,6 +66,7 @@ struct dp_engine_options {
     const struct dp_clock *clock;
     struct dp_traffic *traffic;
     struct dp_view *view; /* a reference of its own is taken */
+    bool client_tls;
     dp_dial_fn dial;
     void *dial_ctx;
     void (*kick)(void *ctx);

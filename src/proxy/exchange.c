@@ -129,6 +129,13 @@ static void begin_sending(struct dp_exchange *x, struct dp_upstream *up)
     dp_relay_send(x);
 }
 
+static enum dp_outcome dial_outcome(enum dp_err err)
+{
+    if (err == DP_ETIMEOUT)
+        return DP_OUTCOME_CONNECT_TIMEOUT;
+    return err == DP_ETLS ? DP_OUTCOME_TLS_FAULT : DP_OUTCOME_CONNECT_REFUSED;
+}
+
 static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err)
 {
     struct dp_exchange *x = DP_CONTAINER_OF(l, struct dp_exchange, lease);
@@ -139,8 +146,7 @@ static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err e
     else if (err == DP_ECLOSED)
         dp_exchange_attempt_failed(x, DP_OUTCOME_STALE, err);
     else
-        dp_exchange_attempt_failed(
-            x, err == DP_ETIMEOUT ? DP_OUTCOME_CONNECT_TIMEOUT : DP_OUTCOME_CONNECT_REFUSED, err);
+        dp_exchange_attempt_failed(x, dial_outcome(err), err);
 }
 
 void dp_exchange_route(struct dp_exchange *x)

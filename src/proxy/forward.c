@@ -69,8 +69,9 @@ struct dp_span dp_forward_request_head(struct dp_arena *a, const struct dp_forwa
     write_forwarded_for(&w, h, f->peer);
     if (h->authority.n > 0) /* what CouchDB makes Location from */
         dp_write_header(&w, DP_SPAN("X-Forwarded-Host"), h->authority);
-    dp_write_bytes(&w, h->minor == 0 ? DP_SPAN("X-Forwarded-Proto: http\r\nVia: 1.0 ")
-                                     : DP_SPAN("X-Forwarded-Proto: http\r\nVia: 1.1 "));
+    dp_write_bytes(&w, f->tls ? DP_SPAN("X-Forwarded-Proto: https\r\n")
+                              : DP_SPAN("X-Forwarded-Proto: http\r\n"));
+    dp_write_bytes(&w, h->minor == 0 ? DP_SPAN("Via: 1.0 ") : DP_SPAN("Via: 1.1 "));
     dp_write_bytes(&w, dp_span_str(f->via));
     dp_write_bytes(&w, DP_SPAN("\r\n\r\n"));
     return written(&w);

@@ -12,6 +12,7 @@ struct dp_forward_request {
     const char *host; /* Host of the endpoint */
     const char *peer; /* the client's address */
     const char *via;  /* our pseudonym */
+    bool tls;         /* the client came by TLS */
 };
 
 /* The head for a region, in `a`. .p == NULL: out of memory. Hop-by-hop fields are gone, Host is the

@@ -100,7 +100,8 @@ void dp_relay_send(struct dp_exchange *x)
     const struct dp_forward_request f = {.head = &x->request,
                                          .host = v->endpoints[x->endpoint].host,
                                          .peer = x->conn->peer,
-                                         .via = e->config->via};
+                                         .via = e->config->via,
+                                         .tls = e->client_tls};
     struct dp_span head = dp_forward_request_head(&x->arena, &f);
     if (!head.p) {
         dp_exchange_refuse(x, DP_ENOMEM);

@@ -118,7 +118,8 @@ enum dp_err dp_upstream_dial(struct dp_pool *pool)
     dp_timer_init(&up->timer, timeout);
     up->reader = dp_reader_new(DP_READ_RESPONSES, &limits);
     enum dp_err err =
-        up->reader ? e->dial(e->dial_ctx, &ep->addr, &events, up, &up->stream) : DP_ENOMEM;
+        up->reader ? e->dial(e->dial_ctx, pool->endpoint, &ep->addr, &events, up, &up->stream)
+                   : DP_ENOMEM;
     if (err) {
         dp_reader_destroy(up->reader);
         free(up);

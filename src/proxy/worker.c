@@ -27,6 +27,8 @@ struct dp_worker {
     struct dp_traffic traffic; /* read by others: apart from what this thread writes most */
     struct dp_engine engine;
     struct dp_net net;
+    struct dp_tls *endpoint_tls[DP_MAX_ENDPOINTS]; /* NULL: plain */
+    struct dp_tls *listen_tls;
     uv_loop_t loop;
     uv_tcp_t listener;
     uv_async_t wake;
@@ -55,13 +57,18 @@ static void on_connection(uv_stream_t *server, int status)
     if (dp_tcp_accept(&w->net, server, &dp_conn_events, NULL, &s) != DP_OK)
         return;
     dp_tcp_peer(s, peer, sizeof(peer));
+    if (w->listen_tls && dp_tls_accept(w->listen_tls, s, &dp_conn_events, NULL, &s) != DP_OK)
+        return;
     (void)dp_conn_new(&w->engine, s, peer);
 }
 
-static enum dp_err dial(void *ctx, const struct dp_addr *addr,
+static enum dp_err dial(void *ctx, uint16_t endpoint, const struct dp_addr *addr,
                         const struct dp_stream_events *events, void *owner, struct dp_stream **out)
 {
     struct dp_worker *w = ctx;
+    struct dp_tls *tls = w->endpoint_tls[endpoint];
+    if (tls)
+        return dp_tls_dial(tls, &w->net, addr->ip, addr->port, events, owner, out);
     return dp_tcp_dial(&w->net, addr->ip, addr->port, events, owner, out);
 }
 
@@ -98,9 +105,37 @@ static void on_check(uv_check_t *h)
     dp_engine_turn(&w->engine);
 }
 
+/* Bring a counter up to a total that is counted elsewhere on this thread. */
+static void raise_to(struct dp_counter *c, uint64_t total)
+{
+    dp_counter_add(c, total - dp_counter_get(c));
+}
+
+static void count_tls(struct dp_worker *w)
+{
+    struct dp_tls_stats regions = {0}, clients = {0};
+    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++) {
+        if (!w->endpoint_tls[i])
+            continue;
+        struct dp_tls_stats s = dp_tls_stats(w->endpoint_tls[i]);
+        regions.handshakes += s.handshakes;
+        regions.resumed += s.resumed;
+        regions.failed += s.failed;
+    }
+    if (w->listen_tls)
+        clients = dp_tls_stats(w->listen_tls);
+    raise_to(&w->traffic.tls_region_handshakes, regions.handshakes);
+    raise_to(&w->traffic.tls_region_resumed, regions.resumed);
+    raise_to(&w->traffic.tls_region_failed, regions.failed);
+    raise_to(&w->traffic.tls_client_handshakes, clients.handshakes);
+    raise_to(&w->traffic.tls_client_resumed, clients.resumed);
+    raise_to(&w->traffic.tls_client_failed, clients.failed);
+}
+
 static void on_tick(uv_timer_t *h)
 {
     struct dp_worker *w = h->data;
+    count_tls(w);
     dp_engine_tick(&w->engine, uv_now(&w->loop) * DP_NS_PER_MS);
 }
 
@@ -166,14 +201,48 @@ static int init_handles(struct dp_worker *w)
     return 0;
 }
 
+static void unref_tls(struct dp_worker *w)
+{
+    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++)
+        dp_tls_unref(w->endpoint_tls[i]);
+    dp_tls_unref(w->listen_tls);
+}
+
+static enum dp_err tls_refused(const char *whose, const char *why, enum dp_err err)
+{
+    dp_log(DP_LOG_ERROR, "tls_config", DP_KV_STR("of", whose), DP_KV_STR("reason", why));
+    return err;
+}
+
+static enum dp_err make_tls(struct dp_worker *w, const struct dp_worker_options *opt)
+{
+    char why[DP_TLS_TEXT_BYTES];
+    for (uint16_t i = 0; i < opt->view->n_endpoints; i++) {
+        if (!opt->endpoint_tls[i])
+            continue;
+        enum dp_err err =
+            dp_tls_client_new(opt->endpoint_tls[i], &w->endpoint_tls[i], why, sizeof(why));
+        if (err)
+            return tls_refused(opt->view->endpoints[i].host, why, err);
+    }
+    if (!opt->listen_tls)
+        return DP_OK;
+    enum dp_err err = dp_tls_server_new(opt->listen_tls, &w->listen_tls, why, sizeof(why));
+    return err ? tls_refused("listen", why, err) : DP_OK;
+}
+
 enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker **out)
 {
     struct dp_worker *w = calloc(1, sizeof(*w));
     if (!w)
-        return DP_ENOMEM;
-    if (init_handles(w) != 0) {
+        abort(); /* small and fixed */
+    enum dp_err err = make_tls(w, opt);
+    if (!err && init_handles(w) != 0)
+        err = DP_EIO;
+    if (err) {
+        unref_tls(w);
         free(w);
-        return DP_EIO;
+        return err;
     }
     w->index = opt->index;
     w->listen_fd = opt->listen_fd;
@@ -182,6 +251,7 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
         .clock = &dp_clock_system,
         .traffic = &w->traffic,
         .view = opt->view,
+        .client_tls = w->listen_tls != NULL,
         .dial = dial,
         .dial_ctx = w,
         .kick = opt->kick,
@@ -248,6 +318,7 @@ void dp_worker_destroy(struct dp_worker *w)
     int r = uv_loop_close(&w->loop);
     assert(r == 0);
     (void)r;
+    unref_tls(w);
     free(w);
 }
 

@@ -200,32 +200,52 @@ static void test_admin_listen(void **state)
 
 static void test_region_values(void **state)
 {
-#define URL(text) "{\"regions\":[{\"name\":\"a\",\"url\":\"" text "\"}]}"
-#define BAD       "f: regions[0].url: "
+#define URL(text)      "{\"regions\":[{\"name\":\"a\",\"url\":\"" text "\"}]}"
+#define BAD            "f: regions[0].url: "
+#define TLS(url, keys) "{\"regions\":[{\"name\":\"a\",\"url\":\"" url "\",\"tls\":{" keys "}}]}"
+#define LISTEN(keys)   "{\"listen\":{\"tls\":{" keys "}},\"regions\":[" REGION "]}"
+#define PIN            "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define BAD_PIN                                                                                    \
+    "f: regions[0].tls.pins: must be 1 to 4 of sha256//BASE64 (44 characters of base64), with ; "  \
+    "between\n"
     static const struct row rows[] = {
         {URL("http://h:1"), NULL},
         {URL("HTTP://h.example.:65535/"), NULL},
         {URL("http://[::1]:1"), NULL},
-        {URL("https://h"),
-         BAD "https:// is not in this version yet: TLS to regions comes in a later one\n"},
-        {URL("h:5984"), BAD "must begin with http://\n"},
-        {URL("http:/h"), BAD "must begin with http://\n"},
+        {URL("https://h"), NULL},
+        {URL("HTTPS://h:6984/"), NULL},
+        {TLS("https://h", "\"ca_file\":\"/ca\",\"cert_file\":\"/c\",\"key_file\":\"/k\""), NULL},
+        {TLS("https://h", "\"pins\":\"" PIN "\""), NULL},
+        {TLS("https://h", "\"pins\":\"" PIN ";" PIN ";" PIN ";" PIN "\""), NULL},
+        {TLS("https://h", "\"pins\":\"" PIN ";" PIN ";" PIN ";" PIN ";" PIN "\""), BAD_PIN},
+        {TLS("https://h", "\"pins\":\"" PIN ";\""), BAD_PIN},
+        {TLS("https://h", "\"pins\":\"sha256//AAAA\""), BAD_PIN},
+        {TLS("http://h", "\"ca_file\":\"/ca\""),
+         "f: regions[0].tls: needs an https:// url: to an http:// one nothing is encrypted\n"},
+        {TLS("https://h", "\"cert_file\":\"/c\""),
+         "f: regions[0].tls: needs both cert_file and key_file, or neither\n"},
+        {LISTEN("\"cert_file\":\"/c\",\"key_file\":\"/k\",\"client_ca_file\":\"/ca\""), NULL},
+        {LISTEN("\"key_file\":\"/k\""), "f: listen.tls: needs both cert_file and key_file\n"},
+        {LISTEN("\"client_ca_file\":\"/ca\""),
+         "f: listen.tls: needs cert_file and key_file for client_ca_file\n"},
+        {URL("h:5984"), BAD "must begin with https:// or http://\n"},
+        {URL("http:/h"), BAD "must begin with https:// or http://\n"},
         {URL("http://me:pass@h"),
          BAD "must not hold a user or password: put them under credentials\n"},
         {URL("http://h/db"),
          BAD "must not have a path, query or fragment: requests keep their own\n"},
         {URL("http://h?x"),
          BAD "must not have a path, query or fragment: requests keep their own\n"},
-        {URL("http://"), BAD "must be http://host[:port]\n"},
-        {URL("http://:1"), BAD "must be http://host[:port]\n"},
-        {URL("http://h:"), BAD "must be http://host[:port]\n"},
-        {URL("http://[::1"), BAD "must be http://host[:port]\n"},
+        {URL("http://"), BAD "must be https://host[:port] or http://host[:port]\n"},
+        {URL("http://:1"), BAD "must be https://host[:port] or http://host[:port]\n"},
+        {URL("http://h:"), BAD "must be https://host[:port] or http://host[:port]\n"},
+        {URL("http://[::1"), BAD "must be https://host[:port] or http://host[:port]\n"},
         {URL("http://h:0"), BAD "must have a port from 1 to 65535\n"},
         {URL("http://h:99999"), BAD "must have a port from 1 to 65535\n"},
-        {URL("http://h h"),
-         BAD "must be http://host[:port] with a host name or an address; IPv6 in [ ]\n"},
-        {URL("http://[h]"),
-         BAD "must be http://host[:port] with a host name or an address; IPv6 in [ ]\n"},
+        {URL("http://h h"), BAD "must be https://host[:port] or http://host[:port] with a host "
+                                "name or an address; IPv6 in [ ]\n"},
+        {URL("http://[h]"), BAD "must be https://host[:port] or http://host[:port] with a host "
+                                "name or an address; IPv6 in [ ]\n"},
         {"{\"regions\":[{\"name\":\"EU_1\",\"url\":\"http://h\"}]}",
          "f: regions[0].name: must be 1 to 63 of a-z, 0-9 and -\n"},
         {"{\"regions\":[{\"name\":\"-a\",\"url\":\"http://h\"}]}",
@@ -253,7 +273,7 @@ static void test_all_at_once(void **state)
         "f: probe.rise: must be 1 to 100, not 101\n"
         "f: regions[0].name: must be 1 to 63 of a-z, 0-9 and -\n"
         "f: regions[0].url: missing\n"
-        "f: regions[1].url: must begin with http://\n"
+        "f: regions[1].url: must begin with https:// or http://\n"
         "f: regions[1].name: missing\n"};
     (void)state;
     check(&row);

@@ -203,6 +203,23 @@ static void a_body_that_ends_by_closing_is_chunked_for_the_client(void **state)
     rig_fini(&r);
 }
 
+static void a_client_by_tls_is_told_to_the_region(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    r.client_tls = true;
+    rig_start(&r);
+    (void)rig_request(&r, get_doc, &up);
+    assert_non_null(strstr(up->got, "\r\nX-Forwarded-Proto: https\r\n"));
+    /* one that never finishes its handshake has no more time than one that never finishes its head */
+    struct rig_peer *silent = rig_client(&r);
+    rig_wait(&r, r.config.head_timeout_ms);
+    assert_true(silent->closed);
+    rig_fini(&r);
+}
+
 static void a_kept_connection_carries_the_next_request(void **state)
 {
     (void)state;
@@ -398,6 +415,7 @@ int main(void)
         cmocka_unit_test(messages_pass_whole_and_byte_by_byte),
         cmocka_unit_test(chunked_bodies_keep_their_bytes),
         cmocka_unit_test(a_body_that_ends_by_closing_is_chunked_for_the_client),
+        cmocka_unit_test(a_client_by_tls_is_told_to_the_region),
         cmocka_unit_test(a_kept_connection_carries_the_next_request),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(bytes_behind_an_answer_close_the_regions_connection),

@@ -91,6 +91,24 @@ static void a_death_before_the_answer(void **state)
     }
 }
 
+/* The region is there but can't prove itself, or we to it: the next one, and evidence of its own kind. */
+static void a_failed_handshake_moves_any_request(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 2);
+    rig_start(&r);
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, post);
+    rig_connect(rig_dialed(&r, 1), DP_ETLS);
+    rig_connect(rig_dialed(&r, 2), DP_OK);
+    rig_send(rig_dialed(&r, 2), ok);
+    assert_string_equal(c->got, ok);
+    assert_int_equal(outcome(&r, 0, DP_OUTCOME_TLS_FAULT), 1);
+    assert_int_equal(r.kicks, 1);
+    rig_fini(&r);
+}
+
 static void no_region_left_is_said(void **state)
 {
     (void)state;
@@ -390,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_refused_connection_moves_any_request),
         cmocka_unit_test(a_death_before_the_answer),
+        cmocka_unit_test(a_failed_handshake_moves_any_request),
         cmocka_unit_test(no_region_left_is_said),
         cmocka_unit_test(an_error_of_the_dial_itself_is_a_failed_attempt),
         cmocka_unit_test(a_stale_connection_is_replaced_in_the_same_region),

@@ -104,10 +104,11 @@ static struct rig_peer *peer_new(struct rig *r, const struct dp_stream_events *e
     return p;
 }
 
-static enum dp_err dial(void *ctx, const struct dp_addr *addr,
+static enum dp_err dial(void *ctx, uint16_t endpoint, const struct dp_addr *addr,
                         const struct dp_stream_events *events, void *owner, struct dp_stream **out)
 {
     struct rig *r = ctx;
+    (void)endpoint; /* its address tells */
     if (r->dial_error)
         return r->dial_error;
     assert_true(r->n_regions < RIG_PEERS);
@@ -181,6 +182,7 @@ void rig_start(struct rig *r)
         .clock = &r->clock,
         .traffic = &r->traffic,
         .view = r->view,
+        .client_tls = r->client_tls,
         .dial = dial,
         .dial_ctx = r,
         .kick = count_kick,

@@ -27,10 +27,12 @@ struct dp_config_region {
 #define DP_REGION_TEXT(path, field, check, flags, text) const char *field;
 #include "davenport/app/config.def"
     /* made of `url` by validation: */
+    bool https;
     const char *base_url;    /* "http://host:port", no trailing slash */
-    const char *host_header; /* "host", or "host:port" when the port is not 80 */
-    const char *host;        /* to look up: without brackets */
-    struct dp_addr addr;     /* port by validation, ip by dp_config_resolve */
+    const char *host_header; /* "host", or "host:port" when the port is not the scheme's */
+    const char *host; /* to look up, and whom the certificate must be for: without brackets */
+    const char *pin[DP_TLS_MAX_PINS]; /* of `pins`, apart; NULL behind the last */
+    struct dp_addr addr;              /* port by validation, ip by dp_config_resolve */
 };
 
 /* One field a row: numbers and choices (index into the words) as uint64_t, strings NUL ended or
@@ -67,6 +69,9 @@ DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, struct dp_problem
 
 /* What the workers and the governor are given; both borrow strings of `c`. */
 void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out);
+/* TLS to a region, and from applications: false when it is plain. Both borrow strings of `c`. */
+bool dp_config_region_tls(const struct dp_config_region *r, struct dp_tls_client_config *out);
+bool dp_config_listen_tls(const struct dp_config *c, struct dp_tls_server_config *out);
 void dp_config_control(const struct dp_config *c, struct dp_control_config *out);
 
 /* The built-in default: the demonstration's two local regions. conf/demo.json is the same text. */

@@ -15,6 +15,13 @@ typedef struct uv_loop_s uv_loop_t;
 struct dp_fetcher; /* a pool of handles over one loop */
 struct dp_fetch;   /* one request under way */
 
+/* Trust and identity for https. All NULL: the system's store, no certificate of our own. */
+struct dp_fetch_tls {
+    const char *ca_file;              /* PEM, instead of the system's store */
+    const char *cert_file, *key_file; /* PEM, for mutual TLS */
+    const char *pins; /* "sha256//BASE64[;sha256//BASE64…]": of the leaf's public key */
+};
+
 struct dp_fetch_request {
     const char *method; /* NULL: GET */
     const char *url;
@@ -28,6 +35,7 @@ struct dp_fetch_request {
      * resolve. */
     const char *connect_ip; /* numeric, v4 or v6 */
     uint16_t connect_port;
+    const struct dp_fetch_tls *tls; /* NULL: as if all were NULL */
 };
 
 struct dp_fetch_result {

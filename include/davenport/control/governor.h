@@ -7,6 +7,7 @@
 #include "davenport/base/clock.h"
 #include "davenport/base/err.h"
 #include "davenport/base/span.h"
+#include "davenport/client/fetch.h"
 #include "davenport/core/traffic.h"
 #include "davenport/core/view.h"
 
@@ -22,6 +23,7 @@ struct dp_region_config {
     const char *url;  /* scheme://host[:port][/prefix] without credentials: for probes and people */
     const char *host; /* Host header */
     struct dp_addr addr;
+    struct dp_fetch_tls tls; /* for probes of an https url */
     const char *username, *password; /* for probes; NULL: none. The password is a secret. */
 };
 

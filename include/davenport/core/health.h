@@ -32,9 +32,9 @@ const char *dp_health_name(enum dp_health h); /* "unknown", "up", "suspect", "do
 /* What a probe says of its endpoint: ALIVE it serves, FAILED it does not, DRAIN it lives and wants
  * no requests, NOTHING neither. */
 #define DP_PROBE_KIND_TABLE(X)                                                                     \
-    X(OK, "ok", ALIVE)                   /* 2xx */                                                 \
-    X(DARK, "dark", FAILED)              /* no answer: refused, timed out, cut short */            \
-    X(TLS, "tls_fault", FAILED)          /* it is there, but the handshake or its certificate failed */    \
+    X(OK, "ok", ALIVE)          /* 2xx */                                                          \
+    X(DARK, "dark", FAILED)     /* no answer: refused, timed out, cut short */                     \
+    X(TLS, "tls_fault", FAILED) /* it is there, but the handshake or its certificate failed */     \
     X(UNHEALTHY, "unhealthy", FAILED)    /* 5xx, or 412 nodedown */                                \
     X(DRAINING, "draining", DRAIN)       /* 404 with status maintenance_mode, nolb or seeding */   \
     X(THROTTLED, "throttled", NOTHING)   /* 429: never a region's failure */                       \

@@ -13,6 +13,7 @@
     X(THROTTLED, "throttled", NONE)            /* 429 */                                           \
     X(CREDENTIALS, "credentials", NONE)        /* 401, 403: a fault of keys, not of the region */  \
     X(CONNECT_REFUSED, "connect_refused", BAD) /* no connection */                                 \
+    X(TLS_FAULT, "tls_fault", BAD) /* connected, but the handshake or the certificate failed */    \
     X(CONNECT_TIMEOUT, "connect_timeout", BAD)                                                     \
     X(STALE, "stale", NONE)        /* a reused idle connection was already closed */               \
     X(NO_ANSWER, "no_answer", BAD) /* closed or reset before the first response byte */            \

@@ -7,6 +7,7 @@
 #include "davenport/base/err.h"
 #include "davenport/core/traffic.h"
 #include "davenport/core/view.h"
+#include "davenport/net/tls.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -44,9 +45,12 @@ struct dp_proxy_config {
 
 struct dp_worker_options {
     const struct dp_proxy_config *config;
-    int listen_fd;           /* bound (SO_REUSEPORT), not listening yet; the worker owns it */
-    struct dp_view *view;    /* first view; the worker takes its own reference */
-    uint32_t index;          /* for the thread's name and logs */
+    int listen_fd;        /* bound (SO_REUSEPORT), not listening yet; the worker owns it */
+    struct dp_view *view; /* first view; the worker takes its own reference */
+    /* TLS to each endpoint; NULL: plain. Read by dp_worker_new and not kept. */
+    const struct dp_tls_client_config *endpoint_tls[DP_MAX_ENDPOINTS];
+    const struct dp_tls_server_config *listen_tls; /* TLS from clients; NULL: plain */
+    uint32_t index;                                /* for the thread's name and logs */
     void (*kick)(void *ctx); /* called on the worker's thread at a first failure; must be
                                 thread-safe */
     void *kick_ctx;
@@ -54,7 +58,7 @@ struct dp_worker_options {
 
 struct dp_worker;
 
-/* Main thread. The traffic counters live until destroy. */
+/* Main thread. The traffic counters live until destroy. On failure the listening socket stays the caller's. DP_EINVAL: a TLS file can't be used, the log says which and why. */
 DP_MUST_USE enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker **out);
 /* Start the thread. Bind every listener before the first start. */
 DP_MUST_USE enum dp_err dp_worker_start(struct dp_worker *w);
