@@ -50,7 +50,7 @@ static const struct spec specs[] = {
 
 const char *tls_certs_path(const char *file)
 {
-    static char paths[16][96];
+    static char paths[16][sizeof(folder) + 256];
     static unsigned turn;
     char *p = paths[turn++ % 16];
     (void)snprintf(p, sizeof(paths[0]), "%s/%s", folder, file);

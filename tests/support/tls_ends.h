@@ -47,6 +47,9 @@ void tls_pair_start(struct tls_pair *p, struct dp_tls *client, struct dp_tls *se
  * had none, and only the server is there. */
 bool tls_pair_start_with(struct tls_pair *p, struct dp_tls *client, struct dp_tls *server,
                          int which, size_t room);
+/* The same where memory may run out. False: an end could not be made, and the pair is to be run and
+ * stopped all the same. */
+bool tls_pair_try(struct tls_pair *p, struct dp_tls *client, struct dp_tls *server);
 /* Until nothing happens any more. */
 void tls_pair_run(struct tls_pair *p, size_t max);
 /* Close what is open and check that each end was closed once. */

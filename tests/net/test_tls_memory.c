@@ -1,0 +1,149 @@
+/* TLS when OpenSSL gets no memory: whatever allocation fails, the outcome is an error that is told, or
+ * none was needed; nothing crashes, nothing leaks (the leak sanitizer), and what exists stays usable. */
+#include "davenport/net/tls.h"
+
+#include "support/tls_certs.h"
+#include "support/tls_ends.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+
+static long countdown; /* the allocation that fails; <= 0: none */
+
+static bool fails(void)
+{
+    return countdown > 0 && --countdown == 0;
+}
+
+static void *test_alloc(size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return fails() ? NULL : malloc(n);
+}
+
+static void *test_resize(void *p, size_t n, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return fails() ? NULL : realloc(p, n);
+}
+
+static void test_release(void *p, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    free(p);
+}
+
+static enum dp_err make_client(struct dp_tls **out)
+{
+    char why[DP_TLS_TEXT_BYTES] = "";
+    const struct dp_tls_client_config c = {.server_name = "localhost",
+                                           .ca_file = tls_certs_path("ca.crt")};
+    enum dp_err err = dp_tls_client_new(&c, out, why, sizeof(why));
+    assert_true(!err || why[0] != '\0');
+    return err;
+}
+
+static enum dp_err make_server(struct dp_tls **out)
+{
+    char why[DP_TLS_TEXT_BYTES] = "";
+    const struct dp_tls_server_config c = {.cert_file = tls_certs_path("server.crt"),
+                                           .key_file = tls_certs_path("server.key"),
+                                           .client_ca_file = tls_certs_path("ca.crt")};
+    enum dp_err err = dp_tls_server_new(&c, out, why, sizeof(why));
+    assert_true(!err || why[0] != '\0');
+    return err;
+}
+
+/* Fail the k-th allocation, for growing k, until making a context needs fewer. */
+static void test_contexts(void **state)
+{
+    (void)state;
+    enum dp_err (*const makers[])(struct dp_tls **) = {make_client, make_server};
+    for (size_t i = 0; i < 2; i++) {
+        long k = 1;
+        for (bool failed = true; failed; k += k < 200 ? 1 : 13) {
+            struct dp_tls *tls = NULL;
+            countdown = k;
+            enum dp_err err = makers[i](&tls);
+            failed = countdown == 0;
+            countdown = 0;
+            assert_true(err == DP_OK || err == DP_ENOMEM || err == DP_EINVAL);
+            assert_int_equal(err == DP_OK, tls != NULL);
+            assert_int_equal(ERR_peek_error(), 0);
+            dp_tls_unref(tls);
+        }
+        assert_true(k > 50);
+    }
+}
+
+/* Fail the k-th allocation of a connection's life. */
+static void test_streams(void **state)
+{
+    (void)state;
+    struct dp_tls *client = NULL, *server = NULL;
+    const struct dp_tls_server_config c = {.cert_file = tls_certs_path("server.crt"),
+                                           .key_file = tls_certs_path("server.key")};
+    char why[DP_TLS_TEXT_BYTES];
+    int failures = 0;
+    assert_int_equal(make_client(&client), DP_OK);
+    assert_int_equal(dp_tls_server_new(&c, &server, why, sizeof(why)), DP_OK);
+    bool failed = true;
+    for (long k = 1; failed; k += 5) {
+        struct tls_pair p;
+        countdown = k;
+        bool begun = tls_pair_try(&p, client, server);
+        p.server.echo = true;
+        p.server.close_on_end = true;
+        p.client.write_on_connect = 0;
+        tls_pair_run(&p, TLS_PIPE_NEVER);
+        if (begun && p.client.connects == 1 && !p.client.connect_err) {
+            (void)tls_end_write(&p.client, 1000);
+            tls_pair_run(&p, TLS_PIPE_NEVER);
+        }
+        failed = countdown == 0;
+        countdown = 0;
+        if (begun && p.client.received != 1000) {
+            failures++;
+            assert_true(failed);
+        }
+        tls_pair_stop(&p);
+        assert_int_equal(ERR_peek_error(), 0);
+    }
+    assert_true(failures > 20);
+    dp_tls_unref(client);
+    dp_tls_unref(server);
+}
+
+static int make_certs(void **state)
+{
+    (void)state;
+    return tls_certs_make();
+}
+
+static int remove_certs(void **state)
+{
+    (void)state;
+    tls_certs_remove();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_contexts),
+        cmocka_unit_test(test_streams),
+    };
+    if (CRYPTO_set_mem_functions(test_alloc, test_resize, test_release) != 1)
+        return 1;
+    return cmocka_run_group_tests(tests, make_certs, remove_certs);
+}
