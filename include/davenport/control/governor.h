@@ -23,7 +23,7 @@ struct dp_region_config {
     const char *url;  /* scheme://host[:port][/prefix] without credentials: for probes and people */
     const char *host; /* Host header */
     struct dp_addr addr;
-    struct dp_fetch_tls tls; /* for probes of an https url */
+    struct dp_fetch_tls tls;         /* for probes of an https url */
     const char *username, *password; /* for probes; NULL: none. The password is a secret. */
 };
 
