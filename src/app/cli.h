@@ -58,8 +58,11 @@ void dp_cli_error(const char *fmt, ...) DP_PRINTF(1, 2);
 bool dp_cli_print(const struct dp_text *text);
 /* May what goes to stdout have colours? */
 bool dp_cli_colour(void);
-/* A configuration, or NULL after its problems went to stderr; resolve: look the regions' hosts up too. */
-struct dp_config *dp_cli_load_config(const char *path, bool resolve);
+/* Are the regions' hosts looked up too? TRY: one without an address is only a warning. */
+enum dp_cli_resolve { DP_RESOLVE_NOT, DP_RESOLVE_TRY, DP_RESOLVE_MUST };
+
+/* A configuration, or NULL after its problems went to stderr. */
+struct dp_config *dp_cli_load_config(const char *path, enum dp_cli_resolve resolve);
 
 int dp_cli_serve(const struct dp_cli_call *call);
 int dp_cli_check(const struct dp_cli_call *call);

@@ -23,7 +23,7 @@ static bool admin_address(const struct dp_cli_call *call, struct dp_text *out)
     if (given) {
         dp_text_add(out, dp_span_str(given));
     } else if (path) {
-        struct dp_config *config = dp_cli_load_config(path, false);
+        struct dp_config *config = dp_cli_load_config(path, DP_RESOLVE_NOT);
         if (!config) {
             return false;
         }

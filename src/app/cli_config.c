@@ -13,14 +13,14 @@ static const char *shown(const char *path)
     return strcmp(path, "-") == 0 ? "stdin" : path;
 }
 
-struct dp_config *dp_cli_load_config(const char *path, bool resolve)
+struct dp_config *dp_cli_load_config(const char *path, enum dp_cli_resolve resolve)
 {
     struct dp_problems problems;
     struct dp_config *config = NULL;
     dp_problems_init(&problems, shown(path));
     enum dp_err err = dp_config_load(path, &problems, &config);
-    if (err == DP_OK && resolve) {
-        err = dp_config_resolve(config, &problems);
+    if (err == DP_OK && resolve != DP_RESOLVE_NOT) {
+        err = dp_config_resolve(config, resolve == DP_RESOLVE_MUST, &problems);
     }
     dp_problems_close(&problems);
     (void)fputs(dp_text_str(&problems.text), stderr);
@@ -36,7 +36,8 @@ int dp_cli_check(const struct dp_cli_call *call)
 {
     const char *path = dp_cli_value(call, "config");
     struct dp_text text = {0};
-    struct dp_config *config = dp_cli_load_config(path, dp_cli_value(call, "resolve") != NULL);
+    struct dp_config *config =
+        dp_cli_load_config(path, dp_cli_value(call, "resolve") ? DP_RESOLVE_MUST : DP_RESOLVE_NOT);
     if (!config) {
         return DP_EXIT_FAILED;
     }

@@ -35,7 +35,7 @@ static bool all_of(struct dp_span s, const char *more)
     return true;
 }
 
-static bool is_ip(const char *text)
+bool dp_config_is_ip(const char *text)
 {
     unsigned char address[sizeof(struct in6_addr)];
     return inet_pton(AF_INET, text, address) == 1 || inet_pton(AF_INET6, text, address) == 1;
@@ -180,7 +180,7 @@ enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out, con
         loopback = inet_pton(AF_INET, addr.ip, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
     }
     if (!loopback) {
-        if (is_ip(addr.ip)) {
+        if (dp_config_is_ip(addr.ip)) {
             *why =
                 "must be a loopback address or unix:PATH: anyone who reaches it may switch regions";
         }
@@ -249,7 +249,7 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value)
     case DP_CHECK_PINS:
         return check_pins(value);
     case DP_CHECK_IP:
-        return is_ip(value) ? NULL : "must be a numeric address like 127.0.0.1 or ::";
+        return dp_config_is_ip(value) ? NULL : "must be a numeric address like 127.0.0.1 or ::";
     case DP_CHECK_ADMIN:
         return dp_admin_addr_parse(value, &addr, &why) == DP_OK ? NULL : why;
     case DP_CHECK_NAME:
@@ -439,16 +439,24 @@ static bool resolve_one(struct dp_config_region *r, const char **why)
     return code == 0;
 }
 
-enum dp_err dp_config_resolve(struct dp_config *c, struct dp_problems *problems)
+#define UNRESOLVED "region %.64s: the host %.128s has no address: %s"
+
+enum dp_err dp_config_resolve(struct dp_config *c, bool must, struct dp_problems *problems)
 {
     enum dp_err err = DP_OK;
+    char path[64];
     for (unsigned i = 0; i < c->n_regions; i++) {
         struct dp_config_region *r = &c->regions[i];
         const char *why;
-        if (!resolve_one(r, &why)) {
-            problem_at(problems, i, "url", "region %.64s: the host %.128s has no address: %s",
-                       r->name, r->host, why);
+        if (resolve_one(r, &why)) {
+            continue;
+        }
+        if (must) {
+            problem_at(problems, i, "url", UNRESOLVED, r->name, r->host, why);
             err = DP_ERESOLVE;
+        } else if (snprintf(path, sizeof path, "regions[%u].url", i) > 0) {
+            dp_problem_warning(problems, path, UNRESOLVED "; it is tried on", r->name, r->host,
+                               why);
         }
     }
     return err;

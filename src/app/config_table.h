@@ -48,6 +48,8 @@ bool dp_choice_next(struct dp_span *rest, struct dp_span *word);
 /* Word number `index`; empty when there is none. */
 struct dp_span dp_choice_word(const char *choices, uint64_t index);
 
+bool dp_config_is_ip(const char *text); /* numeric, v4 or v6, without brackets */
+
 /* NULL when `value` is good, else why not. The reason never quotes the value. */
 const char *dp_config_check_text(enum dp_config_check check, const char *value);
 /* A regular expression (ECMA 262) of what the check accepts, for the schema; NULL: anything. */

@@ -130,7 +130,7 @@ static int run(const struct dp_serve_options *options, const struct dp_config *c
 
 int dp_serve(const struct dp_serve_options *options)
 {
-    struct dp_config *config = dp_cli_load_config(options->config_path, true);
+    struct dp_config *config = dp_cli_load_config(options->config_path, DP_RESOLVE_TRY);
     if (!config) {
         return DP_EXIT_FAILED;
     }

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Between two tries of a name that does not resolve. */
+#define LOOKUP_RETRY_MS 1000
+
 /* Every entry from the loop passes here first: a stall must be known before anything is judged by
  * time. */
 static uint64_t wake(struct dp_governor *g)
@@ -72,6 +75,18 @@ static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result 
     governor_step(g, endpoint, &event, now);
 }
 
+static void on_resolved(void *ctx, uint16_t endpoint, const struct dp_resolved *r)
+{
+    struct dp_governor *g = ctx;
+    struct governor_endpoint *e = &g->endpoints[endpoint];
+    const char *ip = dp_resolved_pick(r, e->addr.ip);
+    if (!ip && !e->lookup_failed)
+        governor_record_lookup(g, endpoint, r->why);
+    e->lookup_failed = !ip;
+    if (ip && strcmp(ip, e->addr.ip) != 0)
+        governor_relocate(g, endpoint, ip);
+}
+
 void dp_governor_kick(struct dp_governor *g)
 {
     (void)uv_async_send(&g->kick);
@@ -120,6 +135,7 @@ static void init_endpoints(struct dp_governor *g)
         /* Any odd multiplier: the endpoints' chances are apart, and the same in every run. */
         uint64_t seed = g->opt.seed + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
         dp_health_init(&e->health, &g->health_config, now, seed);
+        e->addr = g->config->regions[i].addr;
         e->latency_ms = -1;
         e->since_wall_ms = dp_clock_wall_ms(g->clock);
         (void)snprintf(e->why, sizeof(e->why), "no probe has been answered yet");
@@ -143,6 +159,19 @@ static struct dp_prober *make_prober(struct dp_governor *g)
                                                      .result = on_probe,
                                                      .ctx = g},
                          targets, c->n_regions);
+}
+
+static struct dp_resolver *make_resolver(struct dp_governor *g)
+{
+    const char *hosts[DP_MAX_REGIONS];
+    const struct dp_resolver_options opt = {.loop = g->opt.loop,
+                                            .refresh_ms = g->config->dns_refresh_ms,
+                                            .retry_ms = LOOKUP_RETRY_MS,
+                                            .result = on_resolved,
+                                            .ctx = g};
+    for (uint16_t i = 0; i < g->config->n_regions; i++)
+        hosts[i] = g->config->regions[i].lookup;
+    return dp_resolver_new(&opt, hosts, g->config->n_regions);
 }
 
 enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_governor **out,
@@ -175,7 +204,8 @@ enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_gov
                    "the first in the configured order; nothing is known yet");
     g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
     g->prober = make_prober(g);
-    if (!g->prober) {
+    g->resolver = make_resolver(g);
+    if (!g->prober || !g->resolver) {
         dp_governor_destroy(g, NULL, NULL);
         return DP_ENOMEM;
     }
@@ -207,6 +237,7 @@ void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *tr
         g->opt.publish(g->opt.publish_ctx, g->view);
     for (uint16_t i = 0; i < g->config->n_regions; i++)
         dp_prober_set(g->prober, i, g->endpoints[i].health.probe_at_ns);
+    dp_resolver_start(g->resolver);
     (void)uv_timer_start(&g->sample, on_sample, g->config->sample_ms, g->config->sample_ms);
 }
 
@@ -230,7 +261,7 @@ static void on_handle_closed(uv_handle_t *h)
     closed(h->data);
 }
 
-static void on_prober_closed(void *ctx)
+static void on_part_closed(void *ctx)
 {
     closed(ctx);
 }
@@ -247,7 +278,11 @@ void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *c
     uv_close((uv_handle_t *)&g->kick, on_handle_closed);
     if (g->prober) {
         g->open++;
-        dp_prober_destroy(g->prober, on_prober_closed, g);
+        dp_prober_destroy(g->prober, on_part_closed, g);
+    }
+    if (g->resolver) {
+        g->open++;
+        dp_resolver_destroy(g->resolver, on_part_closed, g);
     }
 }
 

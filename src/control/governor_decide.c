@@ -2,6 +2,7 @@
  * it. */
 #include "control/governor_state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void regions_now(const struct dp_governor *g, struct dp_failover_region *out)
@@ -25,7 +26,7 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
         v->regions[i] = (struct dp_view_region){r->name, g->decision.routes[i]};
         v->endpoints[i] = (struct dp_view_endpoint){.region = i,
                                                     .state = g->decision.routes[i],
-                                                    .addr = r->addr,
+                                                    .addr = g->endpoints[i].addr,
                                                     .pool_epoch = g->endpoints[i].pool_epoch,
                                                     .host = r->host};
     }
@@ -112,6 +113,18 @@ static void settle(struct dp_governor *g, const struct governor_cause *cause, ui
 void governor_settle(struct dp_governor *g, uint64_t now_ns)
 {
     settle(g, &(struct governor_cause){0}, now_ns);
+}
+
+void governor_relocate(struct dp_governor *g, uint16_t endpoint, const char *ip)
+{
+    struct governor_endpoint *e = &g->endpoints[endpoint];
+    char before[DP_ADDR_TEXT];
+    memcpy(before, e->addr.ip, sizeof(before));
+    (void)snprintf(e->addr.ip, sizeof(e->addr.ip), "%s", ip);
+    e->pool_epoch++;
+    dp_prober_move(g->prober, endpoint, &e->addr);
+    publish_if_changed(g);
+    governor_record_address(g, endpoint, before);
 }
 
 bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,

@@ -17,6 +17,7 @@
 #include "control/journal.h"
 #include "control/lag.h"
 #include "control/prober.h"
+#include "control/resolver.h"
 
 #include <uv.h>
 
@@ -36,6 +37,8 @@ struct governor_totals {
 
 struct governor_endpoint {
     struct dp_health_state health;
+    struct dp_addr addr; /* ip "": its name was never resolved */
+    bool lookup_failed;  /* the last one; told once */
     uint32_t pool_epoch;
     struct governor_totals totals; /* as last sampled */
     double latency_ms;             /* EWMA; <0: none yet */
@@ -59,6 +62,7 @@ struct dp_governor {
     struct dp_view *view;
     struct dp_journal *journal;
     struct dp_prober *prober;
+    struct dp_resolver *resolver;
     struct dp_lag lag;
     const struct dp_traffic *const *traffic;
     uint32_t n_workers;
@@ -102,6 +106,8 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
 /* Let time pass for the failover rules. */
 void governor_settle(struct dp_governor *g, uint64_t now_ns);
 /* False: the target is lost and force is not set. */
+/* An endpoint's name has other addresses now: move there, trust no old connection. */
+void governor_relocate(struct dp_governor *g, uint16_t endpoint, const char *ip);
 bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,
                    uint64_t now_ns);
 
@@ -110,6 +116,9 @@ bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor
 
 void governor_record_plain(struct dp_governor *g, const char *event);
 void governor_record_stall(struct dp_governor *g);
+/* before: the address until now, "" when there was none. */
+void governor_record_address(struct dp_governor *g, uint16_t endpoint, const char *before);
+void governor_record_lookup(struct dp_governor *g, uint16_t endpoint, const char *why);
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint);
 void governor_record_hold(struct dp_governor *g, uint16_t region);
 void governor_explain_health(struct dp_governor *g, const struct governor_cause *cause);

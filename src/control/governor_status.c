@@ -19,6 +19,7 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_reg
     const struct governor_endpoint *e = &g->endpoints[i];
     out->name = g->config->regions[i].name;
     out->url = g->config->regions[i].url;
+    out->addr = g->endpoints[i].addr;
     out->health = (enum dp_region_health)e->health.health;
     out->active = i == g->decision.after;
     out->held_down = g->decision.held[i];

@@ -149,6 +149,11 @@ void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns)
         arm(s);
 }
 
+void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addr *addr)
+{
+    p->slots[endpoint].addr = *addr;
+}
+
 /* Life. */
 
 static void slot_free(struct slot *s)

@@ -53,6 +53,8 @@ DP_MUST_USE struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
 /* The next probe of `endpoint` begins at `at_ns` (the injected clock's), or as soon as the one
  * under way has ended, whichever is later. Replaces what was set before. */
 void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns);
+/* From the next probe on, connect there. */
+void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addr *addr);
 /* Cancels. `done` runs when the memory is gone. May be called from a result callback. */
 void dp_prober_destroy(struct dp_prober *p, void (*done)(void *ctx), void *ctx);
 

@@ -187,7 +187,7 @@ static void test_regions(void **state)
     struct dp_problems problems;
     (void)state;
     dp_problems_init(&problems, "f");
-    assert_int_equal(dp_config_resolve(c, &problems), DP_OK);
+    assert_int_equal(dp_config_resolve(c, true, &problems), DP_OK);
     dp_config_control(c, &control);
     static const struct {
         const char *name, *url, *host, *ip;
@@ -220,7 +220,7 @@ static void test_resolve_names_the_region(void **state)
     struct dp_problems problems;
     (void)state;
     dp_problems_init(&problems, "f");
-    assert_int_equal(dp_config_resolve(c, &problems), DP_ERESOLVE);
+    assert_int_equal(dp_config_resolve(c, true, &problems), DP_ERESOLVE);
     assert_int_equal(problems.errors, 1);
     static const char begin[] =
         "f: regions[1].url: region lost: the host 256.0.0.1.invalid has no address: ";

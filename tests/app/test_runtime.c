@@ -38,7 +38,7 @@ static struct dp_config *configure(const char *admin, unsigned workers)
     struct dp_config_source source = {.text = dp_text_span(&json)};
     dp_problems_init(&problems, "f");
     assert_int_equal(dp_config_parse(&source, &problems, &config), DP_OK);
-    assert_int_equal(dp_config_resolve(config, &problems), DP_OK);
+    assert_int_equal(dp_config_resolve(config, true, &problems), DP_OK);
     dp_problems_fini(&problems);
     dp_text_fini(&json);
     return config;

@@ -49,6 +49,48 @@ static void all_well(void **state)
     assert_int_equal(d->published, 1);
 }
 
+/* A region whose name did not resolve at the start is reached as soon as it does. */
+static void a_new_address_makes_a_view_with_a_new_epoch(void **state)
+{
+    struct desk *d = *state;
+    d->config.regions[0].addr.ip[0] = '\0';
+    d->config.regions[0].lookup = "localhost";
+    d->config.dns_refresh_ms = 50;
+    desk_start(d);
+    desk_await(d, "address:a", 1);
+    const char *ip = d->view->endpoints[0].addr.ip;
+    assert_true(strcmp(ip, "127.0.0.1") == 0 || strcmp(ip, "::1") == 0);
+    assert_int_equal(d->view->endpoints[0].addr.port, d->servers[0].port);
+    assert_int_equal(d->view->endpoints[0].pool_epoch, 1);
+    assert_int_equal(d->view->endpoints[1].pool_epoch, 0);
+    json_t *line = desk_line(d, "address", "a");
+    assert_non_null(line);
+    assert_string_equal(desk_text(line, "before"), "");
+    assert_string_equal(desk_text(line, "after"), ip);
+    json_decref(line);
+    assert_string_equal(desk_status(d)->regions[0].addr.ip, ip);
+    uint64_t epoch = d->view->epoch;
+    desk_await(d, "region_up:b", 1);
+    assert_int_equal(desk_count(d, "address:a"), 1); /* looked up on, and the same */
+    assert_true(d->view->epoch >= epoch);
+}
+
+static void a_name_that_no_longer_resolves_keeps_its_address(void **state)
+{
+    struct desk *d = *state;
+    d->config.regions[0].lookup = "nowhere.invalid";
+    d->config.dns_refresh_ms = 50;
+    desk_start(d);
+    desk_await(d, "lookup_failed:a", 1);
+    desk_await(d, "region_up:a", 1);
+    assert_string_equal(dp_governor_view(d->governor)->endpoints[0].addr.ip, "127.0.0.1");
+    assert_int_equal(desk_status(d)->epoch, 1);
+    json_t *line = desk_line(d, "lookup_failed", "a");
+    assert_non_null(line);
+    assert_non_null(strstr(desk_text(line, "reason"), "last address is used on"));
+    json_decref(line);
+}
+
 static void let_pass(struct desk *d, uint64_t s)
 {
     for (uint64_t i = 0; i < s * 4; i++)
@@ -457,6 +499,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_first_view_is_there_before_anything_is_known),
         T(all_well),
+        T(a_new_address_makes_a_view_with_a_new_epoch),
+        T(a_name_that_no_longer_resolves_keeps_its_address),
         T(dark_active_is_left_and_regained_after_the_hold),
         T(the_journal_tells_cause_and_effect),
         T(the_epoch_goes_on_over_restarts),

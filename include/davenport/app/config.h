@@ -63,9 +63,10 @@ DP_MUST_USE enum dp_err dp_config_parse(const struct dp_config_source *source,
                                         struct dp_problems *problems, struct dp_config **out);
 void dp_config_destroy(struct dp_config *c); /* NULL is fine */
 
-/* Look every region's host up (blocks) and keep its first address. A problem names the region that
- * has none. */
-DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, struct dp_problems *problems);
+/* Look every region's host up (blocks) and keep its first address. A region that has none is a
+ * problem if it `must` have one, else a warning: the governor goes on trying. */
+DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, bool must,
+                                          struct dp_problems *problems);
 
 /* What the workers and the governor are given; both borrow strings of `c`. */
 void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out);

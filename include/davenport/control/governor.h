@@ -22,8 +22,9 @@ struct dp_region_config {
     const char *name;
     const char *url;  /* scheme://host[:port][/prefix] without credentials: for probes and people */
     const char *host; /* Host header */
-    struct dp_addr addr;
-    struct dp_fetch_tls tls;         /* for probes of an https url */
+    struct dp_addr addr;     /* ip "": not known yet */
+    const char *lookup;      /* name to look up again and again; NULL: addr is all there is */
+    struct dp_fetch_tls tls; /* for probes of an https url */
     const char *username, *password; /* for probes; NULL: none. The password is a secret. */
 };
 
@@ -45,6 +46,7 @@ struct dp_control_config {
     /* coming back */
     enum dp_failback failback;
     uint32_t failback_hold_ms; /* the preferred region must have been well for so long */
+    uint32_t dns_refresh_ms;   /* between two lookups of a region's name */
     /* clients */
     uint32_t retry_after_s;
     const char *journal_path; /* NULL: memory only */
@@ -58,6 +60,7 @@ const char *dp_region_health_name(enum dp_region_health h); /* "unknown", "up", 
 
 struct dp_region_status {
     const char *name, *url;
+    struct dp_addr addr; /* where it is connected to; ip "": not known */
     enum dp_region_health health;
     bool active, held_down;
     bool draining;         /* alive, and asks for no requests (maintenance) */
