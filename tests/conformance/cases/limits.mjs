@@ -1,0 +1,44 @@
+// Limits, on both sides of their border. The suite's: head 4096 bytes, target 1024, 16 fields, body 4096; in the
+// "short" proxy 300 ms for heads, bodies and answers, 500 ms between requests.
+
+import { accept, chunked, forwarded, get, HOST, OK, put, refuse, TE } from '../bytes.mjs';
+
+const padded = (bytes) => {
+    const head = get('X: \r\n');
+    return get(`X: ${'x'.repeat(bytes - head.length)}\r\n`);
+};
+const target = (bytes) => `/${'t'.repeat(bytes - 1)}`;
+const whole = (kase) => ({ ...kase, whole: true });
+const late = (kase) => ({ ...kase, proxy: 'short', alone: true });
+const lines = (n) => Array.from({ length: n }, (_, i) => `X${i}: 1\r\n`).join('');
+
+export const CASES = [
+    whole(accept('a head of 4096 bytes', '9110 5.4', padded(4096), forwarded('GET /a', { fields: /X: x+\r\n/.exec(padded(4096))[0] }))),
+    whole(refuse(431, 'a head of 4097 bytes', '6585 5', padded(4097))),
+    whole(refuse(431, 'a head of a hundred thousand bytes', '6585 5', padded(100_000))),
+    { ...whole(refuse(431, 'a head without end', '6585 5', `GET /a HTTP/1.1\r\n${HOST}X: ${'x'.repeat(20_000)}`)), alone: true },
+    whole(accept('a target of 1024 bytes', '9112 3', get('', target(1024)), forwarded(`GET ${target(1024)}`))),
+    whole(refuse(414, 'a target of 1025 bytes', '9110 15.5.15', get('', target(1025)))),
+    whole(refuse(414, 'a target past the limit of a head', '9110 15.5.15', get('', target(5_000)))),
+    { ...whole(refuse(414, 'a request line without end', '9110 15.5.15', `GET /${'t'.repeat(20_000)}`)), alone: true },
+    accept('16 fields', '9110 5.4', get(lines(15)), forwarded('GET /a', { fields: lines(15) })),
+    refuse(431, '17 fields', '6585 5', get(lines(16))),
+    whole(accept('a body of 4096 bytes', '9110 15.5.14', put('Content-Length: 4096\r\n', 'x'.repeat(4096)), forwarded('PUT /a', { framing: 'Content-Length: 4096\r\n', body: 'x'.repeat(4096) }))),
+    refuse(413, 'a body that says 4097 bytes', '9110 15.5.14', put('Content-Length: 4097\r\n', 'x')),
+    whole(accept('chunks of 4096 bytes', '9110 15.5.14', chunked(`1000\r\n${'x'.repeat(4096)}\r\n0\r\n\r\n`), forwarded('PUT /a', { framing: TE, body: `1000\r\n${'x'.repeat(4096)}\r\n0\r\n\r\n` }))),
+    { name: 'chunks of 4097 bytes', rfc: '9110 15.5.14', whole: true, client: chunked(`1001\r\n${'x'.repeat(4097)}\r\n0\r\n\r\n`), expect: { refused: 413, seen_whole: 0 } },
+    { name: 'a chunk that says too much', rfc: '9110 15.5.14', whole: true, alone: true, client: chunked(`ffffffffffffffff\r\n${'x'.repeat(5_000)}`), expect: { refused: 413, seen_whole: 0 } },
+
+    late(refuse(408, 'a head that stops', '9110 15.5.9', 'GET /a HTTP/1.1\r\nHost: h\r\nX: ')),
+    late(refuse(408, 'a request line that stops', '9110 15.5.9', 'GET /a')),
+    late(refuse(408, 'a head without its last LF', '9110 15.5.9', get().slice(0, -1))),
+    late({ name: 'a body that stops', rfc: '9110 15.5.9', client: put('Content-Length: 9\r\n', '{"a"'), expect: { refused: 408, seen_whole: 0 } }),
+    late({ name: 'chunks that stop', rfc: '9110 15.5.9', client: chunked('9\r\n{"a"'), expect: { refused: 408, seen_whole: 0 } }),
+    late({ name: 'trailers that stop', rfc: '9110 15.5.9', client: chunked('2\r\n{}\r\n0\r\nX: '), expect: { refused: 408, seen_whole: 0 } }),
+    late({ name: 'a connection on which nothing is asked', rfc: '9112 9.5', client: [], expect: { silent: true, seen: [] } }),
+    late({ name: 'a connection on which nothing more is asked', rfc: '9112 9.5', client: get(), expect: { keeps: false, seen: [forwarded('GET /a')] } }),
+    late({ name: 'a region that says nothing', rfc: '9110 15.6.5', client: get(), origin: [{ until: 'closed' }], expect: { status: 503, origin_kept: false } }),
+    late({ name: 'a region that stops within its head', rfc: '9110 15.6.5', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
+    late({ name: 'a region that stops within its body', rfc: '9112 8', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', { until: 'closed' }], expect: { answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', keeps: false, origin_kept: false } }),
+    late({ name: 'a region that stops after an interim answer', rfc: '9110 15.2', client: get(), origin: ['HTTP/1.1 103 Early Hints\r\n\r\n', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
+];
