@@ -240,6 +240,7 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .feed_timeout_ms = (uint32_t)c->feed_timeout_ms,
         .pool_idle_timeout_ms = (uint32_t)c->pool_idle_timeout_ms,
         .pool_max_idle = (uint32_t)c->pool_max_idle,
+        .pool_warm = (uint32_t)c->pool_warm,
         .max_upstream = (uint32_t)c->max_upstream,
         .max_waiting = (uint32_t)c->max_waiting,
         .replay_body_bytes = (uint32_t)c->replay_body_bytes,

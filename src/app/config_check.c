@@ -415,6 +415,8 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
             c->probe_interval_ms);
     at_most(problems, "limits.target_bytes", c->max_target_bytes, "limits.head_bytes",
             c->max_head_bytes);
+    at_most(problems, "limits.upstream_warm", c->pool_warm, "limits.upstream_idle",
+            c->pool_max_idle);
     at_most(problems, "limits.upstream_idle", c->pool_max_idle, "limits.upstream", c->max_upstream);
     at_most(problems, "limits.replay_body_bytes", c->replay_body_bytes, "limits.buffer_bytes",
             c->buffer_bytes);

@@ -298,6 +298,8 @@ static bool take_start_line(struct dp_reader *r, struct piece *in)
         fail(r, err);
         return false;
     }
+    /* Known before the rest is: a HEAD whose fields are refused is still answered without a body. */
+    r->head->method = r->start.method;
     r->line_bytes = 0;
     r->phase = PHASE_FIELDS;
     return true;

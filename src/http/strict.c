@@ -310,7 +310,9 @@ enum dp_err dp_strict_request(struct dp_head *h, struct dp_arena *arena)
     if (d.expects > 0) {
         if (d.expects > 1 || !dp_span_ieq(d.expect->value, DP_SPAN("100-continue")))
             return DP_EEXPECT;
-        h->expect_continue = h->minor > 0; /* RFC 9110 10.1.1: from 1.0 it is ignored */
+        /* RFC 9110 10.1.1: from 1.0 it is ignored, so it ends here and no region waits on it. */
+        h->expect_continue = h->minor > 0;
+        h->headers[d.expect - h->headers].named_by_connection |= h->minor == 0;
     }
     if (d.codings > 0)
         h->framing = DP_FRAMING_CHUNKED;

@@ -247,6 +247,11 @@ static void timeout(struct dp_timer *t)
     struct dp_conn *c = DP_CONTAINER_OF(t, struct dp_conn, timer);
     switch (c->state) {
     case DP_CONN_HEAD:
+        /* Only empty lines: nothing was asked, and an answer could be taken for the next one's. */
+        if (!dp_reader_in_head(c->reader)) {
+            dp_conn_abort(c, false);
+            return;
+        }
         c->state = DP_CONN_EXCHANGE;
         dp_exchange_refuse(c->exchange, DP_EHEADTIMEOUT);
         return;

@@ -15,6 +15,8 @@
 #define FREE_CHUNKS 64
 /* How long a client that was answered and sent away may take to read it. */
 #define LINGER_MS 2000
+/* How often the pools are looked at for connections to keep ready. */
+#define WARM_EVERY_MS 1000
 /* A full line moves when connections come free or dials fail, so give it a few dials' time. */
 #define LINE_FACTOR 3
 
@@ -136,9 +138,23 @@ void dp_engine_turn(struct dp_engine *e)
         dp_lease_complete(DP_CONTAINER_OF(e->handoffs.next, struct dp_lease, node));
 }
 
+/* Standby regions too: their connections are what a failover needs first. */
+static void keep_warm(struct dp_engine *e, uint64_t now_ns)
+{
+    const struct dp_view *v = e->view->view;
+    if (e->config->pool_warm == 0 || e->draining || now_ns < e->warm_at_ns)
+        return;
+    e->warm_at_ns = now_ns + WARM_EVERY_MS * DP_NS_PER_MS;
+    for (uint16_t i = 0; i < v->n_endpoints; i++) {
+        if (v->endpoints[i].state == DP_ROUTE_OK)
+            dp_pool_keep_warm(&e->pools[i]);
+    }
+}
+
 void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
 {
     dp_timer_wheel_advance(&e->wheel, now_ns);
+    keep_warm(e, now_ns);
     uint64_t chunks = dp_counter_get(&e->traffic->buffer_chunks);
     dp_counter_add(&e->traffic->buffer_chunks, e->chunks.n_used - chunks);
 }

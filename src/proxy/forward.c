@@ -107,10 +107,9 @@ struct dp_span dp_forward_response_head(struct dp_arena *a, const struct dp_forw
         return (struct dp_span){NULL, 0};
     dp_write_status_line(&w, h->status, h->reason);
     dp_write_end_to_end(&w, h);
-    if (f->framing == DP_FRAMING_NONE && h->has_content_length) /* HEAD and 304 may tell a length */
-        write_framing(&w, DP_FRAMING_LENGTH, h->content_length);
-    else
-        write_framing(&w, f->framing, h->content_length);
+    /* HEAD and 304 may tell a length; 204 must not, though some regions say 0 (RFC 9110 8.6). */
+    const bool tells = f->framing == DP_FRAMING_NONE && h->has_content_length && h->status != 204;
+    write_framing(&w, tells ? DP_FRAMING_LENGTH : f->framing, h->content_length);
     write_connection(&w, f->client_minor, f->keep_alive);
     dp_write_bytes(&w, DP_SPAN("\r\n"));
     return written(&w);

@@ -182,6 +182,15 @@ void dp_pool_gone(struct dp_pool *p)
         hand_over(first_waiter(p), NULL, DP_ECONNECT);
 }
 
+void dp_pool_keep_warm(struct dp_pool *p)
+{
+    const struct dp_proxy_config *c = config_of(p);
+    /* One at a time: what can't be reached is not asked more often than this is called. */
+    if (p->n_idle + p->n_dialing < c->pool_warm && p->n_idle < c->pool_max_idle &&
+        p->n_open < c->max_upstream)
+        (void)dp_upstream_dial(p); /* no memory: later */
+}
+
 void dp_pool_purge(struct dp_pool *p)
 {
     while (!dp_list_empty(&p->idle)) {

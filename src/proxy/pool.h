@@ -60,6 +60,10 @@ void dp_pool_gone(struct dp_pool *p);
 /* Close all idle connections: the endpoint failed, moved, or we are stopping. */
 void dp_pool_purge(struct dp_pool *p);
 
+/* Once in a while: dial when fewer than pool_warm connections are ready, so that a failover does not begin with
+ * handshakes. */
+void dp_pool_keep_warm(struct dp_pool *p);
+
 /* From upstream.c: the connection that was on its way to this lease closed. */
 void dp_lease_lost(struct dp_lease *l);
 /* From dp_engine_turn. */

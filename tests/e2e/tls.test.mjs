@@ -49,7 +49,7 @@ test('requests and probes reach an https region, which sees its name, HTTP/1.1 a
     const ours = clients.leaf('davenport', 'DNS:davenport');
     const region = await TlsRegion.start('left', server, { requestCert: true, rejectUnauthorized: true, ca: readFileSync(clients.file) });
     const tls = { ...trust, cert_file: ours.cert, key_file: ours.key };
-    await withProxy([region], regionsConfig([[region, tls]]), async (proxy) => {
+    await withProxy([region], regionsConfig([[region, tls]], { limits: { upstream_warm: 0 } }), async (proxy) => {
         await until('a good probe', async () => (await proxy.region('left')).health === 'up');
         for (let i = 0; i < 3; i += 1) {
             const got = await request(`${proxy.origin}/db/doc`);
@@ -178,6 +178,16 @@ test('an https region that dies under load fails no request', async (t) => {
         await Promise.all(work);
         assert.deepEqual(failed, []);
     })(t);
+    right.kill();
+});
+
+test('a standby is ready before it is needed: its handshake is done', async (t) => {
+    const [left, right] = [await TlsRegion.start('left', server), await TlsRegion.start('right', server)];
+    await withProxy([left, right], regionsConfig([[left, trust], [right, trust]]), async (proxy) => {
+        await until('a connection to each', async () => (await proxy.metric('davenport_region_connections_idle')) === 2);
+        await until('a handshake with each', async () => (await proxy.metric('davenport_tls_region_handshakes_total')) === 2);
+    })(t);
+    left.kill();
     right.kill();
 });
 

@@ -359,6 +359,37 @@ static void idle_region_connections_are_closed_in_time(void **state)
     rig_fini(&r);
 }
 
+static void connections_to_every_usable_region_are_kept_ready(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 3);
+    r.config.pool_warm = 1;
+    r.config.connect_timeout_ms = 5000;
+    r.view->endpoints[2].state = r.view->regions[2].state = DP_ROUTE_DOWN;
+    rig_start(&r);
+    rig_wait(&r, 50);
+    assert_string_equal(rig_dialed(&r, 2)->ip, "10.0.0.1"); /* the standby too, the dead one not */
+    rig_wait(&r, 1000);
+    (void)rig_dialed(&r, 2); /* dials that are under way count */
+    rig_connect(r.regions[0], DP_OK);
+    rig_connect(r.regions[1], DP_ECONNECT); /* asked again, but not at once */
+    (void)rig_dialed(&r, 2);
+    rig_wait(&r, 1000);
+    rig_connect(rig_dialed(&r, 3), DP_OK);
+    assert_int_equal(dp_counter_get(&r.traffic.upstream_connections_idle), 2);
+    /* a request takes the one that is ready, which is then made up for */
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, get);
+    assert_int_equal(strncmp(r.regions[0]->got, "GET ", 4), 0);
+    rig_wait(&r, 1000);
+    assert_string_equal(rig_dialed(&r, 4)->ip, "10.0.0.0");
+    dp_engine_drain(&r.engine);
+    rig_wait(&r, 5000);
+    (void)rig_dialed(&r, 4);
+    rig_fini(&r);
+}
+
 /* ---- shutting down ---- */
 
 static void draining_finishes_what_is_under_way(void **state)
@@ -428,6 +459,7 @@ int main(void)
         cmocka_unit_test(a_closed_connection_makes_room_in_the_line),
         cmocka_unit_test(memory_at_its_cap_sheds_the_request_not_the_process),
         cmocka_unit_test(idle_region_connections_are_closed_in_time),
+        cmocka_unit_test(connections_to_every_usable_region_are_kept_ready),
         cmocka_unit_test(draining_finishes_what_is_under_way),
         cmocka_unit_test(an_abort_closes_everything),
     };

@@ -32,6 +32,7 @@ struct dp_proxy_config {
     uint32_t feed_timeout_ms;   /* silence on a feed */
     uint32_t pool_idle_timeout_ms; /* below the region's own (CouchDB: 300 s) */
     uint32_t pool_max_idle;        /* an endpoint and worker */
+    uint32_t pool_warm;    /* unused connections that are kept ready to every usable endpoint */
     uint32_t max_upstream; /* connections an endpoint and worker; past it requests wait in line */
     uint32_t max_waiting;  /* requests that wait in line, an endpoint and worker: 503 past it */
     uint32_t replay_body_bytes; /* body kept for a second attempt; past it the request is sent once
