@@ -11,6 +11,10 @@ const OLD = `GET /a HTTP/1.0\r\n${HOST}\r\n`;
 const AS_CHUNKS = `${CHUNKED}2\r\nok\r\n0\r\n\r\n`;
 const CLOSING = 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n';
 const none = (name, rfc, origin, seen, more = {}, client = get()) => answer(name, rfc, origin, seen, { headless: true, ...more }, client);
+// A region that says more than its answer: its connection is closed, and only then is the next request made.
+// (Bytes that come once the next request is on its way cannot be told from its answer: docs/http.md.)
+const stray = (name, rfc, origin, seen, more = {}, client = get()) =>
+    answer(name, rfc, [origin, { until: 'closed' }].flat(), seen, { origin_kept: false, after_origin: true, ...more }, client);
 // The client has part of a body, no end of it, and the connection's end.
 const cut = (name, rfc, origin, seen, more = {}) => answer(`cut: ${name}`, rfc, origin, seen, { keeps: false, origin_kept: false, ...more });
 const badChunks = (name, body, rfc = '9112 7.1') => cut(name, rfc, [`${CHUNKED}2\r\nok\r\n`, { until: 'client-head' }, body], `${CHUNKED}2\r\nok\r\n`);
@@ -35,17 +39,18 @@ export const CASES = [
     none('HEAD: with a length', '9110 9.3.2', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n', { origin_kept: true }, HEAD),
     none('HEAD: without a length', '9110 9.3.2', 'HTTP/1.1 200 OK\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n', { origin_kept: true }, HEAD),
     none('HEAD: with Transfer-Encoding', '9112 6.1', CHUNKED, 'HTTP/1.1 200 OK\r\n\r\n', { origin_kept: true }, HEAD),
-    none('HEAD: with a body that must not be there', '9110 9.3.2', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', { origin_kept: false }, HEAD),
-    none('HEAD: with chunks that must not be there', '9110 9.3.2', AS_CHUNKS, 'HTTP/1.1 200 OK\r\n\r\n', { origin_kept: false }, HEAD),
+    stray('HEAD: with a body that must not be there', '9110 9.3.2', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', { headless: true }, HEAD),
+    stray('HEAD: with chunks that must not be there', '9110 9.3.2', AS_CHUNKS, 'HTTP/1.1 200 OK\r\n\r\n', { headless: true }, HEAD),
     none('HEAD: with a body that comes later', '9110 9.3.2', ['HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', { until: 'client-head' }, 'ok', { until: 'closed' }], 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', { origin_kept: false, after_origin: true }, HEAD),
     none('HEAD: with two lengths', '9112 6.3', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n', undefined, { status: 503, origin_kept: false }, HEAD),
     none('204', '9110 15.3.5', 'HTTP/1.1 204 No Content\r\n\r\n', 'HTTP/1.1 204 No Content\r\n\r\n', { origin_kept: true }),
+    none('204 with Content-Length: 0, which is taken out', '9110 8.6', 'HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n', 'HTTP/1.1 204 No Content\r\n\r\n', { origin_kept: true }),
     answer('204 with a length', '9110 15.3.5', 'HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\nok', undefined, { status: 503, origin_kept: false }),
     answer('204 with chunks', '9112 6.1', 'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n', undefined, { status: 503, origin_kept: false }),
-    none('204 with a body nobody announced', '9110 15.3.5', 'HTTP/1.1 204 No Content\r\n\r\nok', 'HTTP/1.1 204 No Content\r\n\r\n', { origin_kept: false }),
+    stray('204 with a body nobody announced', '9110 15.3.5', 'HTTP/1.1 204 No Content\r\n\r\nok', 'HTTP/1.1 204 No Content\r\n\r\n', { headless: true }),
     none('304', '9110 15.4.5', 'HTTP/1.1 304 Not Modified\r\nETag: "1-a"\r\n\r\n', 'HTTP/1.1 304 Not Modified\r\nETag: "1-a"\r\n\r\n', { origin_kept: true }),
     none('304 with the length of what it stands for', '9110 8.6', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n', { origin_kept: true }),
-    none('304 with a body that must not be there', '9110 15.4.5', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n', { origin_kept: false }),
+    stray('304 with a body that must not be there', '9110 15.4.5', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\nok', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n', { headless: true }),
 
     cut('within a length', '9112 8', [`${LENGTH}abc`, { until: 'client-head' }, FIN], `${LENGTH}abc`),
     cut('within a length, by a reset', '9112 8', [`${LENGTH}abc`, { until: 'client-head' }, RESET], `${LENGTH}abc`),
@@ -76,11 +81,11 @@ export const CASES = [
     cut('chunk longer than it says', '9112 7.1', [`${CHUNKED}2\r\nok`, { until: 'client-head' }, 'xx\r\n0\r\n\r\n'], `${CHUNKED}2\r\nok\r\n`),
 
     // Bytes behind the end: no client ever sees them.
-    answer('behind: another answer in the same write', '9112 6.3', OK + OK.replace('ok', 'NO'), OK, { origin_kept: false, lacks: [/NO/] }),
-    answer('behind: one byte', '9112 6.3', `${OK}x`, OK, { origin_kept: false }),
-    answer('behind: CR LF', '9112 6.3', `${OK}\r\n`, OK, { origin_kept: false }),
-    answer('behind: after chunks', '9112 6.3', `${AS_CHUNKS}${OK.replace('ok', 'NO')}`, AS_CHUNKS, { origin_kept: false, lacks: [/NO/] }),
-    answer('behind: more than the length', '9112 6.3', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokok', OK, { origin_kept: false }),
+    stray('behind: another answer in the same write', '9112 6.3', OK + OK.replace('ok', 'NO'), OK, { lacks: [/NO/] }),
+    stray('behind: one byte', '9112 6.3', `${OK}x`, OK),
+    stray('behind: CR LF', '9112 6.3', `${OK}\r\n`, OK),
+    stray('behind: after chunks', '9112 6.3', `${AS_CHUNKS}${OK.replace('ok', 'NO')}`, AS_CHUNKS, { lacks: [/NO/] }),
+    stray('behind: more than the length', '9112 6.3', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokok', OK),
     answer('behind: another answer while idle', '9112 9.3', [OK, { until: 'client-answer' }, OK.replace('ok', 'NO'), { until: 'closed' }], OK, { origin_kept: false, after_origin: true, lacks: [/NO/] }),
     answer('behind: garbage while idle', '9112 9.3', [OK, { until: 'client-answer' }, '\x00\xff', { until: 'closed' }], OK, { origin_kept: false, after_origin: true }),
     answer('behind: 408 while idle, and the end', '9112 9.3', [OK, { until: 'client-answer' }, 'HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n', FIN, { until: 'closed' }], OK, { origin_kept: false, after_origin: true }),
