@@ -37,6 +37,8 @@ export const CASES = [
     late({ name: 'trailers that stop', rfc: '9110 15.5.9', client: chunked('2\r\n{}\r\n0\r\nX: '), expect: { refused: 408, seen_whole: 0 } }),
     late({ name: 'a connection on which nothing is asked', rfc: '9112 9.5', client: [], expect: { silent: true, seen: [] } }),
     late({ name: 'a connection on which nothing more is asked', rfc: '9112 9.5', client: get(), expect: { keeps: false, seen: [forwarded('GET /a')] } }),
+    late({ name: 'empty lines and nothing behind them are no request', rfc: '9112 2.2', client: '\r\n\r\n', expect: { silent: true, seen: [] } }),
+    late({ name: 'an empty line after an answer is no request', rfc: '9112 2.2', client: `${put('Content-Length: 2\r\n', '{}')}\r\n`, expect: { keeps: false, answer: OK } }),
     late({ name: 'a region that says nothing', rfc: '9110 15.6.5', client: get(), origin: [{ until: 'closed' }], expect: { status: 503, origin_kept: false } }),
     late({ name: 'a region that stops within its head', rfc: '9110 15.6.5', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
     late({ name: 'a region that stops within its body', rfc: '9112 8', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', { until: 'closed' }], expect: { answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', keeps: false, origin_kept: false } }),
