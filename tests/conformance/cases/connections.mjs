@@ -88,4 +88,5 @@ export const CASES = [
     answer('an early answer that waits for the request', '9112 9.3', [OK], OK, { origin_kept: true }, put('Content-Length: 2\r\n', '{}')),
     { name: 'an answer to HEAD and the next request', rfc: '9110 9.3.2', client: `HEAD /a HTTP/1.1\r\n${HOST}\r\n`, origin: ['HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'], expect: { answer: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', headless: true, origin_kept: true } },
     { name: 'a refused HEAD has no body', rfc: '9110 9.3.2', client: 'HEAD /a HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', expect: { refused: 400, headless: true, seen: [] } },
+    { name: 'a HEAD refused for a byte in its fields has no body', rfc: '9110 9.3.2', client: `HEAD /a HTTP/1.1\r\n${HOST}X: 1\n\r\n`, expect: { refused: 400, headless: true, seen: [] } },
 ];
