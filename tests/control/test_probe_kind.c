@@ -48,7 +48,7 @@ static void the_table(void **state)
         {DP_ETIMEOUT, 200, "", DP_PROBE_DARK, ""}, /* the head came, the rest did not */
         {DP_ETRUNCATED, 200, "{\"sta", DP_PROBE_DARK, ""},
         {DP_ERESOLVE, 0, "", DP_PROBE_DARK, ""},
-        {DP_ETLS, 0, "", DP_PROBE_DARK, ""},
+        {DP_ETLS, 0, "", DP_PROBE_TLS, ""},
         {DP_EBADRESPONSE, 0, "", DP_PROBE_DARK, ""},
         {DP_EBODYSIZE, 200, "", DP_PROBE_OTHER, ""},
     };
