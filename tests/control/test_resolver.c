@@ -105,10 +105,11 @@ static void it_ends_before_its_start_and_in_the_middle_of_a_lookup(void **state)
             dp_resolver_start(r);
             (void)uv_run(&loop, UV_RUN_NOWAIT); /* the lookups are under way */
         }
+        unsigned before = s.good + s.bad; /* a quick one may have come already */
         dp_resolver_destroy(r, ended, &s);
         assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
         assert_int_equal(s.ends, 1);
-        assert_int_equal(s.good + s.bad, 0);
+        assert_int_equal(s.good + s.bad, before);
         assert_int_equal(uv_loop_close(&loop), 0);
     }
 }
