@@ -4,6 +4,7 @@
 //   client        a string, or steps: string, {until: 'head' | 'origin'}, {fin: true}, {reset: true}
 //   origin        steps of the region's answer (see origin.mjs); without it: 200 with the body "ok"
 //   origin_early  the region answers as soon as it has the head
+//   greets        what the region says first on every connection, before it is asked
 //   proxy         'short': the proxy with short time limits; else the patient one
 //   whole         not once more byte by byte (it is long, or about time)
 //   expect:
@@ -44,7 +45,7 @@ const SMUGGLED = get('', '/smuggled');
 const PATIENT = {
     probe: { interval_ms: 60_000, fast_interval_ms: 1_000, fall: 100 },
     timeouts: { head_ms: 30_000, body_ms: 30_000, answer_ms: 30_000, stall_ms: 30_000, connect_ms: 10_000 },
-    limits: { head_bytes: 4_096, target_bytes: 1_024, headers: 16, body_bytes: 4_096 },
+    limits: { head_bytes: 4_096, target_bytes: 1_024, headers: 16, body_bytes: 4_096, upstream_warm: 0 },
     // Faults of the only region, one after the other, are what this suite is made of.
     traffic: { failures: 1_000 },
 };
@@ -242,6 +243,9 @@ async function checkNext(proxy, expect) {
 async function run(kase, bytewise) {
     const { expect } = kase;
     const proxy = proxies[kase.proxy ?? 'patient'];
+    if (kase.greets) {
+        await origin.refresh();
+    }
     const client = new Client(proxy.port);
     origin.begin(kase, bytewise, client);
     try {

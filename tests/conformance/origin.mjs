@@ -60,6 +60,14 @@ export class ExactOrigin {
         Object.assign(this, { kase, bytewise, client, messages: [] });
     }
 
+    // Close what is kept, so that the next request comes on a connection of its own.
+    async refresh() {
+        const kept = [...this.connections];
+        await this.stage.when('every answer to be out', () => kept.every((link) => !link.busy));
+        kept.forEach((link) => link.socket.end());
+        await this.stage.when('the proxy to close what is kept', () => kept.every((link) => link.closed));
+    }
+
     // What the case itself had sent here, without the requests that the suite adds.
     get seen() {
         return this.messages.filter((message) => !/^GET \/(after|canary) /.test(message.text));
@@ -68,6 +76,9 @@ export class ExactOrigin {
     serve(socket) {
         const link = { socket, text: '', message: null, busy: false, closed: false };
         this.connections.add(link);
+        if (this.kase?.greets) {
+            socket.write(this.kase.greets, 'latin1');
+        }
         socket.on('error', () => {});
         socket.on('data', (bytes) => {
             link.text += bytes.toString('latin1');

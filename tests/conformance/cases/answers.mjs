@@ -95,6 +95,11 @@ export const CASES = [
     answer('answer: HTTP/1.0 with keep-alive', '9112 C.2.2', 'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok', OK, { origin_kept: true }),
     bad('Connection with a bad token', head('Connection: a b\r\n'), '9110 7.6.1'),
 
+    ...['SSH-2.0-OpenSSH_9.2\r\n', '\x00\x01\x02', '\r\n', '200 OK\r\n\r\n'].map((greets) => ({
+        ...distrust(`answer: ${JSON.stringify(greets)} before the request`, '9112 9.3', OK, { keeps: false }, get('Connection: close\r\n')),
+        greets,
+    })),
+
     answer('interim: 103 is passed on', '9110 15.2', [HINTS, OK], HINTS + OK, { origin_kept: true }),
     answer('interim: 103 twice is passed on twice', '9110 15.2', [HINTS, HINTS, OK], HINTS + HINTS + OK),
     answer('interim: fields of this hop are taken out', '9110 7.6.1', ['HTTP/1.1 103 Early Hints\r\nConnection: X\r\nX: 1\r\nLink: </a>\r\n\r\n', OK], HINTS + OK),
