@@ -8,7 +8,7 @@
 set(DP_TEST_ENVIRONMENT
   "ASAN_OPTIONS=halt_on_error=1:detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:handle_segv=2:handle_sigbus=2:handle_sigfpe=2:handle_sigill=2"
   "UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1"
-  "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:history_size=4:handle_segv=2:handle_sigbus=2")
+  "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp:halt_on_error=1:second_deadlock_stack=1:history_size=4:handle_segv=2:handle_sigbus=2")
 
 # dp_wants_test(<variable> [<label>...]): is a test with these labels built in this build folder?
 function(dp_wants_test variable)
