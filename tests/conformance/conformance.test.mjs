@@ -49,7 +49,7 @@ const PATIENT = {
     // Faults of the only region, one after the other, are what this suite is made of.
     traffic: { failures: 1_000 },
 };
-const SHORT = { ...PATIENT, timeouts: { head_ms: 300, body_ms: 300, answer_ms: 300, stall_ms: 300, idle_ms: 500 } };
+const SHORT = { ...PATIENT, timeouts: { head_ms: 700, body_ms: 700, answer_ms: 700, stall_ms: 700, idle_ms: 900 } };
 
 const stage = new Stage();
 const proxies = {};

@@ -1,5 +1,5 @@
 // Limits, on both sides of their border. The suite's: head 4096 bytes, target 1024, 16 fields, body 4096; in the
-// "short" proxy 300 ms for heads, bodies and answers, 500 ms between requests.
+// "short" proxy 700 ms for heads, bodies and answers, 900 ms between requests.
 
 import { accept, chunked, forwarded, get, HOST, OK, put, refuse, TE } from '../bytes.mjs';
 
