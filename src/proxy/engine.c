@@ -132,6 +132,7 @@ void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view)
 
 void dp_engine_turn(struct dp_engine *e)
 {
+    e->turns++;
     /* What is handed over while we are at it waits for the next turn of this loop, which comes at
      * once. */
     while (!dp_list_empty(&e->handoffs))

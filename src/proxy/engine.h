@@ -50,6 +50,7 @@ struct dp_engine {
     struct dp_chunk_pool chunks;
     struct dp_pinned_view *view; /* current */
     struct dp_pool pools[DP_MAX_ENDPOINTS];
+    uint64_t turns; /* of the loop: what happens in one turn came with one look at the sockets */
     uint64_t warm_at_ns;           /* when the pools are looked at next */
     struct dp_list conns;          /* client connections (dp_conn.node) */
     struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */

@@ -117,6 +117,7 @@ static void begin_sending(struct dp_exchange *x, struct dp_upstream *up)
     x->up = up;
     x->conn_reused = up->used;
     x->wrote_before = x->wrote_any;
+    x->sent_turn = x->engine->turns;
     x->sent_mark = dp_stream_written(up->stream);
     x->response_begun = false;
     x->send_failed = false;
@@ -268,7 +269,10 @@ void dp_exchange_finish(struct dp_exchange *x, bool up_clean)
     dp_exchange_count(x, dp_outcome_of_status(x->response.status));
     if (x->attempts.failed_mask != 0)
         dp_counter_add(&x->engine->traffic->rescued, 1);
-    end_attempt(x, up_clean && x->request_complete && x->response.keep_alive);
+    /* CouchDB's eventsource sends eleven bytes behind its last chunk, maybe in a packet of their own. */
+    bool feed = x->couch.feed != DP_FEED_NONE;
+    end_attempt(x, up_clean && !feed && x->request_complete && !x->send_failed &&
+                       x->response.keep_alive);
     dp_exchange_set_phase(x, DP_PHASE_DONE);
     dp_conn_exchange_done(x->conn, x->keep && x->request_complete);
 }

@@ -63,6 +63,7 @@ struct dp_exchange {
     uint64_t sent_ns;     /* when the request began to go out */
     bool wrote_any;       /* a region may have acted on what it was sent */
     bool wrote_before;    /* wrote_any when this attempt began */
+    uint64_t sent_turn;   /* of the engine's, when this attempt began */
     uint64_t sent_mark;   /* of the connection's bytes, when this attempt began */
     bool conn_reused;     /* the attempt's connection had carried a request before */
     bool body_replayable; /* replay holds the whole body so far */

@@ -343,10 +343,23 @@ static bool pass_interim(struct dp_exchange *x)
     return true;
 }
 
+/* Bytes that lay in the socket before the request went out on it can't be its answer: the region sent them behind
+ * the one before. They are noticed in the turn of the loop that sent the request, as nothing of it was
+ * acknowledged. */
+static bool is_stray(const struct dp_exchange *x)
+{
+    return x->conn_reused && !x->response_begun && x->sent_turn == x->engine->turns &&
+           !dp_stream_reached(x->up->stream, x->sent_mark);
+}
+
 void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
 {
     if (x->committed) {
         relay_body(x, (struct dp_span){NULL, 0}, p, n);
+        return;
+    }
+    if (is_stray(x)) {
+        dp_exchange_attempt_failed(x, DP_OUTCOME_STALE, DP_EBADRESPONSE);
         return;
     }
     x->response_begun = true;

@@ -292,6 +292,52 @@ static void bytes_behind_an_answer_close_the_regions_connection(void **state)
     rig_fini(&r);
 }
 
+/* A second answer behind the first one, seen only after the next client's request went out on the connection. */
+static void bytes_that_came_before_a_request_do_not_answer_it(void **state)
+{
+    static const char stray[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray";
+    (void)state;
+    for (int reached = 0; reached < 2; reached++) {
+        struct rig r;
+        struct rig_peer *up;
+        rig_init(&r, 1);
+        rig_start(&r);
+        struct rig_peer *c = rig_request(&r, get_doc, &up);
+        rig_send(up, ok);
+        rig_clear(c);
+        up->reached = reached ? UINT64_MAX : up->written;
+        /* both in one turn of the loop */
+        c->stream.events->on_read(c->stream.owner, get_doc, sizeof(get_doc) - 1);
+        up->stream.events->on_read(up->stream.owner, stray, sizeof(stray) - 1);
+        rig_turn(&r);
+        if (reached) { /* then it was an answer, and a fast one */
+            assert_string_equal(c->got, stray);
+        } else {
+            assert_string_equal(c->got, "");
+            assert_true(up->closed);
+            rig_connect(rig_dialed(&r, 2), DP_OK);
+            rig_send(rig_dialed(&r, 2), ok);
+            assert_string_equal(c->got, ok);
+        }
+        rig_fini(&r);
+    }
+}
+
+static void a_finished_feed_does_not_give_its_connection_back(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c =
+        rig_request(&r, "GET /d/_changes?feed=eventsource HTTP/1.1\r\nHost: a\r\n\r\n", &up);
+    rig_send(up, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    assert_true(up->closed);
+    assert_false(c->closed);
+    rig_fini(&r);
+}
+
 static void a_bad_request_is_answered_and_closed(void **state)
 {
     static const struct {
@@ -419,6 +465,8 @@ int main(void)
         cmocka_unit_test(a_kept_connection_carries_the_next_request),
         cmocka_unit_test(pipelined_requests_are_answered_in_order),
         cmocka_unit_test(bytes_behind_an_answer_close_the_regions_connection),
+        cmocka_unit_test(bytes_that_came_before_a_request_do_not_answer_it),
+        cmocka_unit_test(a_finished_feed_does_not_give_its_connection_back),
         cmocka_unit_test(a_bad_request_is_answered_and_closed),
         cmocka_unit_test(an_early_answer_ends_the_upload),
         cmocka_unit_test(a_client_that_goes_takes_its_request_along),
