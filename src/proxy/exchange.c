@@ -28,7 +28,6 @@ void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase)
 {
     assert(phases[x->phase].next & (1U << phase));
     x->phase = phase;
-    x->phase_ns = x->engine->wheel.now_ns;
 }
 
 static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err);
@@ -40,11 +39,8 @@ struct dp_exchange *dp_exchange_new(struct dp_conn *c)
     struct dp_exchange *x = dp_arena_alloc(&arena, sizeof(*x));
     if (!x)
         return NULL;
-    *x = (struct dp_exchange){.arena = arena,
-                              .engine = c->engine,
-                              .conn = c,
-                              .body_replayable = true,
-                              .phase_ns = c->engine->wheel.now_ns};
+    *x = (struct dp_exchange){
+        .arena = arena, .engine = c->engine, .conn = c, .body_replayable = true};
     dp_buf_init(&x->replay, &c->engine->chunks);
     dp_lease_init(&x->lease, lease_done);
     dp_counter_add(&c->engine->traffic->requests, 1);

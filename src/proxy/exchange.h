@@ -45,7 +45,6 @@ struct dp_exchange {
     struct dp_engine *engine;
     struct dp_conn *conn;
     enum dp_phase phase;
-    uint64_t phase_ns; /* when it was entered */
 
     /* the request */
     struct dp_head request;

@@ -22,7 +22,7 @@ struct dp_header {
     struct dp_span name;  /* as sent */
     struct dp_span value; /* without surrounding white space */
     enum dp_header_id id;
-    bool named_by_connection; /* listed as a Connection option: ends at this hop too */
+    bool named_by_connection; /* a Connection option, or Expect from HTTP/1.0: ends here too */
 };
 
 /* How the bytes of the body are delimited on the wire that this head came from. */
