@@ -250,6 +250,17 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
     };
 }
 
+void dp_config_access(const struct dp_config *c, struct dp_access_config *out)
+{
+    *out = (struct dp_access_config){
+        .format = (enum dp_access_format)c->access_log_format,
+        .sample_percent = (unsigned)c->access_log_sample_percent,
+        .flush_ms = (uint32_t)c->access_log_flush_ms,
+    };
+}
+
+_Static_assert(DP_ACCESS_JSON == 0 && DP_ACCESS_COMBINED == 1,
+               "the words of access_log.format stand in the order of enum dp_access_format");
 _Static_assert(DP_FAILBACK_MANUAL == 0 && DP_FAILBACK_HOLD_DOWN == 1,
                "the words of failback.mode stand in the order of enum dp_failback");
 _Static_assert(DP_LOG_DEBUG == 0 && DP_LOG_INFO == 1 && DP_LOG_WARN == 2 && DP_LOG_ERROR == 3,

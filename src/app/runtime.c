@@ -3,6 +3,7 @@
 
 #include "davenport/base/clock.h"
 #include "davenport/base/log.h"
+#include "davenport/base/sink.h"
 #include "davenport/net/listener.h"
 #include "davenport/version.h"
 
@@ -21,6 +22,10 @@
 #define POLL_MS     20
 #define SOCKET_MODE 0600
 
+/* The access log's buffers: 1 MiB a worker. How long its pipe's reader may take at the end. */
+#define SINK_CHUNKS    16
+#define SINK_LINGER_MS 2000
+
 enum stage { STAGE_STARTING, STAGE_RUNNING, STAGE_DRAINING, STAGE_CLOSING };
 
 struct dp_runtime {
@@ -29,12 +34,13 @@ struct dp_runtime {
     struct dp_control_config control;
     struct dp_admin_addr admin_addr;
     uv_loop_t loop;
-    uv_signal_t on_term, on_int, on_hup;
+    uv_signal_t on_term, on_int, on_hup, on_usr1;
     uv_timer_t poll; /* while draining: have the threads ended? */
     enum stage stage;
     struct dp_governor *governor;
     struct dp_admin *admin;
-    int admin_fd; /* until the admin server owns it */
+    struct dp_access_config access; /* its sink is ours */
+    int admin_fd;                   /* until the admin server owns it */
     bool admin_bound;
     uint32_t n_workers;
     int fds[WORKERS_MAX]; /* until the workers own them */
@@ -156,6 +162,9 @@ static void report(void *ctx, struct dp_report *out)
     for (uint32_t i = 0; i < r->n_workers; i++) {
         dp_report_add_traffic(out, r->traffic[i], dp_governor_view(r->governor));
     }
+    if (r->access.sink) {
+        out->totals[DP_TOTAL_access_log_dropped] += dp_sink_lost(r->access.sink);
+    }
     dp_report_add_process(out);
 }
 
@@ -181,6 +190,7 @@ static void close_parts(struct dp_runtime *r)
     uv_close((uv_handle_t *)&r->on_term, NULL);
     uv_close((uv_handle_t *)&r->on_int, NULL);
     uv_close((uv_handle_t *)&r->on_hup, NULL);
+    uv_close((uv_handle_t *)&r->on_usr1, NULL);
     uv_close((uv_handle_t *)&r->poll, NULL);
     if (r->admin) {
         dp_admin_destroy(r->admin, NULL, NULL);
@@ -243,6 +253,15 @@ static void on_reload_signal(uv_signal_t *handle, int signum)
                                "configuration"));
 }
 
+static void on_rotate_signal(uv_signal_t *handle, int signum)
+{
+    struct dp_runtime *r = handle->data;
+    (void)signum;
+    if (r->access.sink) {
+        dp_sink_reopen(r->access.sink);
+    }
+}
+
 /* The beginning -------------------------------------------------------------------------------- */
 
 static enum dp_err init_loop(struct dp_runtime *r)
@@ -252,7 +271,7 @@ static enum dp_err init_loop(struct dp_runtime *r)
         failed("loop", uv_strerror(e));
         return DP_EIO;
     }
-    uv_signal_t *signals[] = {&r->on_term, &r->on_int, &r->on_hup};
+    uv_signal_t *signals[] = {&r->on_term, &r->on_int, &r->on_hup, &r->on_usr1};
     for (size_t i = 0; i < DP_ARRAY_LEN(signals); i++) {
         e = e ? e : uv_signal_init(&r->loop, signals[i]);
         signals[i]->data = r;
@@ -271,6 +290,7 @@ static enum dp_err listen_to_signals(struct dp_runtime *r)
     int e = uv_signal_start(&r->on_term, on_end_signal, SIGTERM);
     e = e ? e : uv_signal_start(&r->on_int, on_end_signal, SIGINT);
     e = e ? e : uv_signal_start(&r->on_hup, on_reload_signal, SIGHUP);
+    e = e ? e : uv_signal_start(&r->on_usr1, on_rotate_signal, SIGUSR1);
     if (e != 0) {
         failed("signals", uv_strerror(e));
         return DP_EIO;
@@ -297,6 +317,23 @@ static enum dp_err make_governor(struct dp_runtime *r)
     return err;
 }
 
+static enum dp_err open_access_log(struct dp_runtime *r)
+{
+    const char *path = r->config->access_log_path;
+    char why[DP_SINK_WHY];
+    dp_config_access(r->config, &r->access);
+    if (!path) {
+        return DP_OK;
+    }
+    enum dp_err err =
+        dp_sink_open(path, SINK_CHUNKS * r->n_workers, SINK_LINGER_MS, &r->access.sink, why);
+    if (err != DP_OK) {
+        dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "access_log.path"),
+               DP_KV_STR("address", path), DP_KV_STR("reason", why));
+    }
+    return err;
+}
+
 static enum dp_err make_workers(struct dp_runtime *r)
 {
     struct dp_tls_client_config regions[DP_MAX_REGIONS];
@@ -313,6 +350,7 @@ static enum dp_err make_workers(struct dp_runtime *r)
                                             .listen_fd = r->fds[i],
                                             .view = dp_governor_view(r->governor),
                                             .listen_tls = listen_tls ? &listen : NULL,
+                                            .access = r->access,
                                             .index = i,
                                             .kick = kick,
                                             .kick_ctx = r->governor};
@@ -385,8 +423,8 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
 enum dp_err dp_runtime_start(const struct dp_config *config, struct dp_runtime **out)
 {
     static enum dp_err (*const steps[])(struct dp_runtime *) = {
-        listen_to_signals, bind_traffic, bind_admin,    make_governor,
-        make_workers,      make_admin,   start_threads,
+        listen_to_signals, bind_traffic, bind_admin, open_access_log,
+        make_governor,     make_workers, make_admin, start_threads,
     };
     struct dp_runtime *r = runtime_new(config);
     enum dp_err err = init_loop(r);
@@ -446,6 +484,7 @@ void dp_runtime_destroy(struct dp_runtime *r)
             (void)close(r->fds[i]);
         }
     }
+    dp_sink_close(r->access.sink);
     if (r->admin_fd >= 0) {
         (void)close(r->admin_fd);
     }

@@ -80,24 +80,50 @@ static size_t json_char(const unsigned char *s, size_t n, char out[6], size_t *u
     return len;
 }
 
-size_t dp_json_string(char *buf, size_t cap, struct dp_span s)
+/* How many bytes at the beginning stand for themselves. */
+static size_t plain_run(const char *p, size_t n)
 {
-    size_t at = 0;
-    if (cap < 2)
-        return 0;
-    buf[at++] = '"';
-    for (size_t i = 0; i < s.n;) {
+    size_t i = 0;
+    while (i < n && p[i] >= 0x20 && p[i] < 0x7F && p[i] != '"' && p[i] != '\\')
+        i++;
+    return i;
+}
+
+size_t dp_json_text(char *buf, size_t cap, struct dp_span s, size_t *used)
+{
+    size_t at = 0, i = 0;
+    while (i < s.n) {
+        size_t run = plain_run(s.p + i, s.n - i < cap - at ? s.n - i : cap - at);
+        if (run > 0) {
+            memcpy(buf + at, s.p + i, run);
+            at += run;
+            i += run;
+            continue;
+        }
         char out[6];
-        size_t used;
-        size_t len = json_char((const unsigned char *)s.p + i, s.n - i, out, &used);
-        if (cap - at < len + 1)
-            return 0;
+        size_t taken;
+        size_t len = json_char((const unsigned char *)s.p + i, s.n - i, out, &taken);
+        if (cap - at < len)
+            break;
         memcpy(buf + at, out, len);
         at += len;
-        i += used;
+        i += taken;
     }
-    buf[at++] = '"';
+    *used = i;
     return at;
+}
+
+size_t dp_json_string(char *buf, size_t cap, struct dp_span s)
+{
+    size_t used;
+    if (cap < 2)
+        return 0;
+    size_t n = dp_json_text(buf + 1, cap - 2, s, &used);
+    if (used < s.n)
+        return 0;
+    buf[0] = '"';
+    buf[n + 1] = '"';
+    return n + 2;
 }
 
 /* The value alone; 0 when it does not fit (no value is empty). */

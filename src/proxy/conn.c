@@ -212,6 +212,8 @@ static void on_end(void *owner, enum dp_err err)
         dp_exchange_client_gone(c->exchange);
         return;
     case DP_CONN_HEAD:
+        dp_exchange_client_gone(c->exchange);
+        return;
     case DP_CONN_IDLE:
     case DP_CONN_LINGER:
     case DP_CONN_CLOSED:
@@ -249,6 +251,7 @@ static void timeout(struct dp_timer *t)
     case DP_CONN_HEAD:
         /* Only empty lines: nothing was asked, and an answer could be taken for the next one's. */
         if (!dp_reader_in_head(c->reader)) {
+            c->exchange->end = DP_END_CLIENT_SLOW;
             dp_conn_abort(c, false);
             return;
         }

@@ -58,12 +58,14 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
         .traffic = opt->traffic,
         .view = pinned_new(dp_view_ref(opt->view)),
         .client_tls = opt->client_tls,
+        .logging = opt->access.sink != NULL,
         .dial = opt->dial,
         .dial_ctx = opt->dial_ctx,
         .kick = opt->kick,
         .kick_ctx = opt->kick_ctx,
     };
     init_waits(e);
+    dp_access_log_init(&e->access, &opt->access, opt->traffic);
     dp_arena_cache_init(&e->arenas, FREE_ARENAS);
     dp_chunk_pool_init(&e->chunks, opt->config->max_buffer_chunks, FREE_CHUNKS);
     dp_list_init(&e->conns);
@@ -77,6 +79,7 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
 void dp_engine_fini(struct dp_engine *e)
 {
     assert(dp_engine_idle(e));
+    dp_access_log_fini(&e->access);
     dp_engine_unpin(e, e->view);
     e->view = NULL;
     dp_arena_cache_fini(&e->arenas);
@@ -156,6 +159,7 @@ void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
 {
     dp_timer_wheel_advance(&e->wheel, now_ns);
     keep_warm(e, now_ns);
+    dp_access_log_tick(&e->access, now_ns);
     uint64_t chunks = dp_counter_get(&e->traffic->buffer_chunks);
     dp_counter_add(&e->traffic->buffer_chunks, e->chunks.n_used - chunks);
 }

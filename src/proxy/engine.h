@@ -11,6 +11,7 @@
 #include "davenport/net/timer.h"
 #include "davenport/proxy/worker.h"
 
+#include "proxy/access_log.h"
 #include "proxy/pool.h"
 
 /* A view as one worker holds it: counted here without atomics, released when the last exchange lets
@@ -57,6 +58,8 @@ struct dp_engine {
     uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
     bool draining;
     bool client_tls; /* clients come by TLS */
+    bool logging;    /* `access` is on */
+    struct dp_access_log access;
     dp_dial_fn dial;
     void *dial_ctx;
     void (*kick)(void *ctx);
@@ -69,6 +72,7 @@ struct dp_engine_options {
     struct dp_traffic *traffic;
     struct dp_view *view; /* a reference of its own is taken */
     bool client_tls;
+    struct dp_access_config access;
     dp_dial_fn dial;
     void *dial_ctx;
     void (*kick)(void *ctx);

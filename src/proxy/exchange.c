@@ -39,8 +39,13 @@ struct dp_exchange *dp_exchange_new(struct dp_conn *c)
     struct dp_exchange *x = dp_arena_alloc(&arena, sizeof(*x));
     if (!x)
         return NULL;
-    *x = (struct dp_exchange){
-        .arena = arena, .engine = c->engine, .conn = c, .body_replayable = true};
+    *x = (struct dp_exchange){.arena = arena,
+                              .engine = c->engine,
+                              .conn = c,
+                              .body_replayable = true,
+                              .first_byte_ns = DP_NO_TIME};
+    if (c->engine->logging)
+        x->begun_ns = dp_clock_mono_ns(c->engine->clock);
     dp_buf_init(&x->replay, &c->engine->chunks);
     dp_lease_init(&x->lease, lease_done);
     dp_counter_add(&c->engine->traffic->requests, 1);
@@ -48,11 +53,20 @@ struct dp_exchange *dp_exchange_new(struct dp_conn *c)
     return x;
 }
 
+static void leave_line(struct dp_exchange *x)
+{
+    if (x->queued_ns == 0)
+        return;
+    x->queue_ns += dp_clock_mono_ns(x->engine->clock) - x->queued_ns;
+    x->queued_ns = 0;
+}
+
 /* Let go of the attempt's connection, or of the place in line for one. */
 static void end_attempt(struct dp_exchange *x, bool up_reusable)
 {
     struct dp_upstream *up = x->up;
     dp_lease_cancel(&x->lease);
+    leave_line(x);
     if (!up)
         return;
     x->up = NULL;
@@ -60,11 +74,73 @@ static void end_attempt(struct dp_exchange *x, bool up_reusable)
     dp_upstream_release(up, up_reusable);
 }
 
+static const char *class_name(const struct dp_exchange *x)
+{
+    static const char *const names[] = {[DP_COUCH_READ] = "read",
+                                        [DP_COUCH_WRITE] = "write",
+                                        [DP_COUCH_POST] = "post",
+                                        [DP_COUCH_FEED] = "feed"};
+    return x->understood ? names[x->couch.klass] : NULL;
+}
+
+/* Of a head that was refused as the client sent it: only a path is shown, for what else it may be (a whole URL, an
+ * authority) can hold a password. */
+static struct dp_span target_shown(const struct dp_exchange *x)
+{
+    struct dp_span t = x->request.target;
+    bool path = t.n > 0 && (t.p[0] == '/' || t.p[0] == '*');
+    return x->understood || path ? t : (struct dp_span){NULL, 0};
+}
+
+static const char *region_name(const struct dp_exchange *x)
+{
+    if (!x->view || x->attempts.count == 0)
+        return NULL;
+    const struct dp_view *v = x->view->view;
+    return v->regions[v->endpoints[x->endpoint].region].name;
+}
+
+static uint16_t status_told(const struct dp_exchange *x)
+{
+    if (x->committed)
+        return x->response.status;
+    return x->end == DP_END_REFUSED ? dp_err_info(x->reason)->status : 0;
+}
+
+/* The one line of this exchange. */
+static void log_end(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    const struct dp_header *agent = dp_head_find(&x->request, DP_HEADER_USER_AGENT);
+    const struct dp_access_record r = {
+        .wall_ms = dp_clock_wall_ms(e->clock),
+        .client = x->conn->peer,
+        .method = x->request.method_text,
+        .target = target_shown(x),
+        .klass = class_name(x),
+        .minor = x->request.minor,
+        .status = status_told(x),
+        .bytes_in = x->body_bytes,
+        .bytes_out = x->sent_bytes,
+        .total_ns = dp_clock_mono_ns(e->clock) - x->begun_ns,
+        .queue_ns = x->queue_ns,
+        .first_byte_ns = x->first_byte_ns,
+        .region = region_name(x),
+        .attempts = x->attempts.count,
+        .end = x->end,
+        .reason = x->reason,
+        .user_agent = agent ? agent->value : (struct dp_span){NULL, 0},
+    };
+    dp_access_log_add(&e->access, &r);
+}
+
 void dp_exchange_destroy(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;
     struct dp_arena arena;
     end_attempt(x, false);
+    if (e->logging)
+        log_end(x);
     if (x->committed && x->couch.feed != DP_FEED_NONE)
         dp_counter_sub(&e->traffic->feeds_active, 1);
     dp_counter_sub(&e->traffic->requests_active, 1);
@@ -82,6 +158,7 @@ void dp_exchange_begin(struct dp_exchange *x)
     const struct dp_header *override = dp_head_find(h, DP_HEADER_X_HTTP_METHOD_OVERRIDE);
     uint64_t max = x->engine->config->max_body_bytes;
     dp_exchange_set_phase(x, DP_PHASE_ROUTE);
+    x->understood = true;
     x->couch = dp_couch_classify(h->method_text,
                                  override ? override->value : (struct dp_span){NULL, 0}, h->target);
     if (max > 0 && h->framing == DP_FRAMING_LENGTH && h->content_length > max)
@@ -118,7 +195,6 @@ static void begin_sending(struct dp_exchange *x, struct dp_upstream *up)
     x->response_begun = false;
     x->send_failed = false;
     x->interim = 0;
-    x->attempts.count++;
     dp_counter_add(&x->engine->traffic->endpoints[x->endpoint].in_flight, 1);
     dp_upstream_attach(up, x);
     dp_reader_begin(up->reader, &x->arena, &x->response, x->request.method);
@@ -136,6 +212,7 @@ static enum dp_outcome dial_outcome(enum dp_err err)
 static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err)
 {
     struct dp_exchange *x = DP_CONTAINER_OF(l, struct dp_exchange, lease);
+    leave_line(x);
     if (up)
         begin_sending(x, up);
     else if (err == DP_ELIMIT)
@@ -157,6 +234,7 @@ void dp_exchange_route(struct dp_exchange *x)
         return;
     }
     x->endpoint = r.endpoint;
+    x->attempts.count++;
     struct dp_pool *pool = &e->pools[r.endpoint];
     /* After a stale connection the others in the pool are suspect too: dial. */
     struct dp_upstream *up = x->stale_retry ? NULL : dp_pool_take(pool);
@@ -165,6 +243,8 @@ void dp_exchange_route(struct dp_exchange *x)
         return;
     }
     dp_exchange_set_phase(x, DP_PHASE_ACQUIRE);
+    if (e->logging)
+        x->queued_ns = dp_clock_mono_ns(e->clock);
     enum dp_err err = dp_pool_wait(pool, &x->lease);
     if (err)
         dp_exchange_refuse(x, err);
@@ -199,6 +279,7 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
            DP_KV_INT("attempt", x->attempts.count));
     end_attempt(x, false);
     if (x->committed) {
+        x->reason = err;
         dp_exchange_cut(x);
         return;
     }
@@ -234,6 +315,7 @@ void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
     struct dp_engine *e = x->engine;
     end_attempt(x, false);
     if (x->committed) {
+        x->reason = err;
         dp_exchange_cut(x);
         return;
     }
@@ -247,9 +329,13 @@ void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
     };
     struct dp_span answer = dp_forward_error(&x->arena, &f);
     if (!answer.p || dp_stream_write(c->stream, &answer, 1) != DP_OK) {
+        x->end = answer.p ? DP_END_CLIENT_GONE : DP_END_ABORTED;
         dp_conn_abort(c, true);
         return;
     }
+    x->end = DP_END_REFUSED;
+    x->reason = err;
+    x->sent_bytes = f.head_only ? 0 : dp_forward_error_bytes(err);
     dp_counter_add(&e->traffic->refused, 1);
     if (err == DP_ENOREGION)
         dp_counter_add(&e->traffic->no_region, 1);
@@ -270,6 +356,7 @@ void dp_exchange_finish(struct dp_exchange *x, bool up_clean)
     end_attempt(x, up_clean && !feed && x->request_complete && !x->send_failed &&
                        x->response.keep_alive);
     dp_exchange_set_phase(x, DP_PHASE_DONE);
+    x->end = DP_END_ANSWERED;
     dp_conn_exchange_done(x->conn, x->keep && x->request_complete);
 }
 
@@ -277,6 +364,8 @@ void dp_exchange_cut(struct dp_exchange *x)
 {
     struct dp_conn *c = x->conn;
     end_attempt(x, false);
+    if (x->end == DP_END_ABORTED)
+        x->end = DP_END_CUT;
     /* Without a length and without chunks only a reset tells the client that this was not all. Else
      * let what has come reach it: the missing length or last chunk says the rest. */
     if (x->out == DP_FRAMING_CLOSE) {
@@ -293,6 +382,7 @@ void dp_exchange_client_gone(struct dp_exchange *x)
 {
     if (x->up)
         dp_exchange_count(x, DP_OUTCOME_CLIENT_GONE);
+    x->end = DP_END_CLIENT_GONE;
     dp_conn_abort(x->conn, false);
 }
 
@@ -301,10 +391,12 @@ void dp_exchange_client_timeout(struct dp_exchange *x)
     bool slow_reader = x->committed && dp_stream_pending(x->conn->stream) > 0;
     if (x->up)
         dp_exchange_count(x, DP_OUTCOME_CLIENT_GONE);
-    if (slow_reader)
+    if (slow_reader) {
+        x->end = DP_END_CLIENT_SLOW;
         dp_conn_abort(x->conn, true);
-    else
+    } else {
         dp_exchange_refuse(x, DP_EBODYTIMEOUT);
+    }
 }
 
 void dp_exchange_up_timeout(struct dp_exchange *x)

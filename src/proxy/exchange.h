@@ -49,6 +49,7 @@ struct dp_exchange {
     /* the request */
     struct dp_head request;
     struct dp_couch_request couch;
+    bool understood;       /* the head is whole and sound */
     bool request_complete; /* its last body byte has been read */
     uint64_t body_bytes;   /* decoded, so far */
     struct dp_buf replay;  /* body kept for sending, and for sending again */
@@ -60,10 +61,10 @@ struct dp_exchange {
     struct dp_lease lease;
     struct dp_upstream *up;
     uint64_t sent_ns;     /* when the request began to go out */
-    bool wrote_any;       /* a region may have acted on what it was sent */
-    bool wrote_before;    /* wrote_any when this attempt began */
     uint64_t sent_turn;   /* of the engine's, when this attempt began */
     uint64_t sent_mark;   /* of the connection's bytes, when this attempt began */
+    bool wrote_any;       /* a region may have acted on what it was sent */
+    bool wrote_before;    /* wrote_any when this attempt began */
     bool conn_reused;     /* the attempt's connection had carried a request before */
     bool body_replayable; /* replay holds the whole body so far */
     bool send_failed; /* the region takes no more of the request: its answer or its end comes next
@@ -78,8 +79,17 @@ struct dp_exchange {
     bool up_paused;      /* reading from the region is stopped: the client is slow */
     bool keep;           /* the client connection may carry another request; told at commit */
     bool feed_ending;    /* to be ended at the next line boundary */
-    enum dp_framing out; /* towards the client */
     char tail[2];        /* last bytes of a feed's body: is it at a line's end? */
+    enum dp_framing out; /* towards the client */
+    uint64_t sent_bytes; /* of its body, to the client */
+
+    /* for the access log; times are 0 without one */
+    enum dp_end end;
+    enum dp_err reason;
+    uint64_t begun_ns;      /* the first byte of the head was read */
+    uint64_t queued_ns;     /* in line for a connection since; 0: not in line */
+    uint64_t queue_ns;      /* time in line, of the turns that are over */
+    uint64_t first_byte_ns; /* how long the region took; or DP_NO_TIME */
 };
 
 /* A request's first byte is there. NULL: out of memory. */

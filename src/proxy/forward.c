@@ -8,6 +8,8 @@
 
 /* Room for the fields added to a copied head, their variable parts not counted. */
 #define ADDED_BYTES 512
+/* Our own errors fit. */
+#define ERROR_BODY_BYTES 512
 
 static struct dp_span written(const struct dp_writer *w)
 {
@@ -126,13 +128,24 @@ struct dp_span dp_forward_interim_head(struct dp_arena *a, const struct dp_head 
     return written(&w);
 }
 
+static size_t error_body(enum dp_err err, char *buf, size_t cap)
+{
+    const struct dp_err_info *info = dp_err_info(err);
+    return dp_couch_error_body(buf, cap, dp_span_str(info->word), dp_span_str(info->reason));
+}
+
+size_t dp_forward_error_bytes(enum dp_err err)
+{
+    char body[ERROR_BODY_BYTES];
+    return error_body(err, body, sizeof(body));
+}
+
 struct dp_span dp_forward_error(struct dp_arena *a, const struct dp_forward_error *f)
 {
     const struct dp_err_info *info = dp_err_info(f->err);
-    char body[512];
+    char body[ERROR_BODY_BYTES];
     struct dp_writer w;
-    size_t body_bytes =
-        dp_couch_error_body(body, sizeof(body), dp_span_str(info->word), dp_span_str(info->reason));
+    size_t body_bytes = error_body(f->err, body, sizeof(body));
     if (!writer_in(a, body_bytes + ADDED_BYTES, &w))
         return (struct dp_span){NULL, 0};
     dp_write_status_line(&w, info->status, dp_reason_phrase(info->status));

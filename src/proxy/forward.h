@@ -44,5 +44,7 @@ struct dp_forward_error {
 };
 /* A whole answer in CouchDB's form. The error must have a status. */
 struct dp_span dp_forward_error(struct dp_arena *a, const struct dp_forward_error *f);
+/* The length of its body. */
+size_t dp_forward_error_bytes(enum dp_err err);
 
 #endif

@@ -251,6 +251,7 @@ void dp_relay_end_feed(struct dp_exchange *x, bool dead)
     }
     dp_counter_add(&x->engine->traffic->feeds_ended, 1);
     dp_exchange_count(x, DP_OUTCOME_ABANDONED);
+    x->end = DP_END_FEED_ENDED;
     if (x->out == DP_FRAMING_CHUNKED && at_boundary(x) &&
         dp_stream_write(x->conn->stream, &last_chunk, 1) != DP_OK)
         dp_conn_abort(x->conn, true);
@@ -271,6 +272,7 @@ static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p
         size_t bytes = 0;
         for (size_t i = 0; i < k; i++)
             bytes += spans[i].n;
+        x->sent_bytes += bytes;
         dp_counter_add(&x->engine->traffic->body_bytes_out, bytes);
         if (x->couch.feed != DP_FEED_NONE && k > 0)
             remember_tail(x, spans[k - 1]);
@@ -297,6 +299,7 @@ static void count_first_byte(struct dp_exchange *x)
     struct dp_traffic_endpoint *t = &x->engine->traffic->endpoints[x->endpoint];
     dp_counter_add(&t->first_byte[dp_latency_bucket(ns)], 1);
     dp_counter_add(&t->first_byte_ns, ns);
+    x->first_byte_ns = ns;
 }
 
 /* The final head is there: from here on there is no other attempt. */

@@ -252,6 +252,7 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
         .traffic = &w->traffic,
         .view = opt->view,
         .client_tls = w->listen_tls != NULL,
+        .access = opt->access,
         .dial = dial,
         .dial_ctx = w,
         .kick = opt->kick,

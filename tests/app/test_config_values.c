@@ -132,7 +132,10 @@ static void test_every_number_arrives(void **state)
         "\"drain_ms\":1009},"
         "\"limits\":{\"head_bytes\":2001,\"target_bytes\":2000,\"headers\":21,\"body_bytes\":"
         "5000000000,\"connections\":22,\"upstream\":24,\"upstream_idle\":23,\"waiting\":25,"
-        "\"replay_body_bytes\":26,\"buffer_bytes\":2097152}}");
+        "\"replay_body_bytes\":26,\"buffer_bytes\":2097152},"
+        "\"access_log\":{\"path\":\"a\",\"format\":\"combined\",\"sample_percent\":27,"
+        "\"flush_ms\":1010}}");
+    struct dp_access_config access;
     struct dp_control_config control;
     struct dp_proxy_config proxy;
     (void)state;
@@ -150,6 +153,11 @@ static void test_every_number_arrives(void **state)
     assert_int_equal(control.failback_hold_ms, 16);
     assert_int_equal(control.retry_after_s, 17);
     assert_string_equal(control.journal_path, "j");
+    dp_config_access(c, &access);
+    assert_string_equal(c->access_log_path, "a");
+    assert_int_equal(access.format, DP_ACCESS_COMBINED);
+    assert_int_equal(access.sample_percent, 27);
+    assert_int_equal(access.flush_ms, 1010);
     dp_config_proxy(c, &proxy);
     assert_int_equal(proxy.head_timeout_ms, 1001);
     assert_int_equal(proxy.idle_timeout_ms, 1002);

@@ -183,6 +183,7 @@ void rig_start(struct rig *r)
         .traffic = &r->traffic,
         .view = r->view,
         .client_tls = r->client_tls,
+        .access = r->access,
         .dial = dial,
         .dial_ctx = r,
         .kick = count_kick,

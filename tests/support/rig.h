@@ -38,8 +38,9 @@ struct rig {
     struct dp_traffic traffic;
     struct dp_view *view;
     unsigned kicks;
-    bool client_tls;        /* clients come by TLS; before rig_start */
-    enum dp_err dial_error; /* what the next dial returns at once */
+    struct dp_access_config access; /* before rig_start */
+    bool client_tls;                /* clients come by TLS; before rig_start */
+    enum dp_err dial_error;         /* what the next dial returns at once */
     struct rig_peer *clients[RIG_PEERS], *regions[RIG_PEERS];
     size_t n_clients, n_regions;
 };

@@ -70,6 +70,8 @@ DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, bool must,
 
 /* What the workers and the governor are given; both borrow strings of `c`. */
 void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out);
+/* All but the sink. */
+void dp_config_access(const struct dp_config *c, struct dp_access_config *out);
 /* TLS to a region, and from applications: false when it is plain. Both borrow strings of `c`. */
 bool dp_config_region_tls(const struct dp_config_region *r, struct dp_tls_client_config *out);
 bool dp_config_listen_tls(const struct dp_config *c, struct dp_tls_server_config *out);

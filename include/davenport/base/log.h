@@ -44,6 +44,9 @@ struct dp_kv {
 /* `,"key":value` for every field into buf (no NUL). Returns bytes written; a field that does not
  * fit is left out whole together with all behind it and *cut is set. */
 size_t dp_kv_write(char *buf, size_t cap, const struct dp_kv *kv, size_t n, bool *cut);
+/* The inside of a JSON string, as many whole characters of `s` as fit: returns bytes written, *used those of `s`
+ * that they stand for. Invalid UTF-8 becomes U+FFFD. */
+size_t dp_json_text(char *buf, size_t cap, struct dp_span s, size_t *used);
 /* `s` as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD. Returns bytes, 0 when it does
  * not fit. */
 size_t dp_json_string(char *buf, size_t cap, struct dp_span s);

@@ -5,6 +5,7 @@
 
 #include "davenport/base/attr.h"
 #include "davenport/base/err.h"
+#include "davenport/base/sink.h"
 #include "davenport/core/traffic.h"
 #include "davenport/core/view.h"
 #include "davenport/net/tls.h"
@@ -44,6 +45,16 @@ struct dp_proxy_config {
     const char *via; /* pseudonym in Via: "davenport" */
 };
 
+enum dp_access_format { DP_ACCESS_JSON, DP_ACCESS_COMBINED, DP_ACCESS_FORMAT_COUNT };
+
+/* The access log: a line a request. */
+struct dp_access_config {
+    struct dp_sink *sink; /* shared by all workers, outlives them; NULL: no access log */
+    enum dp_access_format format;
+    unsigned sample_percent; /* of what went well; all that did not is logged */
+    uint32_t flush_ms;       /* a line waits no longer than that, and a tick, for others */
+};
+
 struct dp_worker_options {
     const struct dp_proxy_config *config;
     int listen_fd;        /* bound (SO_REUSEPORT), not listening yet; the worker owns it */
@@ -51,7 +62,8 @@ struct dp_worker_options {
     /* TLS to each endpoint; NULL: plain. Read by dp_worker_new and not kept. */
     const struct dp_tls_client_config *endpoint_tls[DP_MAX_ENDPOINTS];
     const struct dp_tls_server_config *listen_tls; /* TLS from clients; NULL: plain */
-    uint32_t index;                                /* for the thread's name and logs */
+    struct dp_access_config access;
+    uint32_t index;          /* for the thread's name and logs */
     void (*kick)(void *ctx); /* called on the worker's thread at a first failure; must be
                                 thread-safe */
     void *kick_ctx;

@@ -1,0 +1,307 @@
+/* Lines of the access log, in JSON and in the combined format of Apache and nginx. */
+#include "proxy/access_log.h"
+
+#include "davenport/base/clock.h"
+#include "davenport/base/log.h"
+#include "davenport/http/writer.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const end_words[DP_END_COUNT] = {
+#define X(name, word) [DP_END_##name] = (word),
+    DP_END_TABLE(X)
+#undef X
+};
+
+/* ---- pieces ---- */
+
+#define LITERAL(w, text) dp_write_bytes((w), DP_SPAN(text))
+
+static void put_char(struct dp_writer *w, char c)
+{
+    dp_write_bytes(w, (struct dp_span){&c, 1});
+}
+
+/* n < 1000, always three digits. */
+static void put_thousandths(struct dp_writer *w, unsigned n)
+{
+    const char digits[] = {(char)('0' + n / 100), (char)('0' + n / 10 % 10), (char)('0' + n % 10)};
+    dp_write_bytes(w, (struct dp_span){digits, sizeof(digits)});
+}
+
+/* Milliseconds with three decimals. */
+static void put_ms(struct dp_writer *w, uint64_t ns)
+{
+    uint64_t us = ns / 1000;
+    dp_write_u64(w, us / 1000);
+    put_char(w, '.');
+    put_thousandths(w, (unsigned)(us % 1000));
+}
+
+/* The bytes of a line that `limit` leaves for one value. */
+static size_t room(const struct dp_writer *w, size_t limit)
+{
+    size_t left = w->cap - w->n;
+    return left < limit ? left : limit;
+}
+
+/* Escaped as Apache does: \" \\ and \xhh for what is not printable ASCII. False when it was cut at `limit`. */
+static bool put_escaped(struct dp_writer *w, struct dp_span s, size_t limit)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *p = w->p + w->n;
+    const size_t cap = room(w, limit);
+    size_t at = 0;
+    for (size_t i = 0; i < s.n; i++) {
+        unsigned char c = (unsigned char)s.p[i];
+        char out[4] = {(char)c};
+        size_t n = 1;
+        if (c == '"' || c == '\\') {
+            out[0] = '\\';
+            out[1] = (char)c;
+            n = 2;
+        } else if (c < 0x20 || c >= 0x7F) {
+            memcpy(out, (const char[]){'\\', 'x', hex[c >> 4], hex[c & 15]}, 4);
+            n = 4;
+        }
+        if (cap - at < n) {
+            w->n += at;
+            return false;
+        }
+        memcpy(p + at, out, n);
+        at += n;
+    }
+    w->n += at;
+    return true;
+}
+
+/* ---- time ---- */
+
+/* Month names and time zone of the common log format; not strftime, whose names follow the locale. */
+static void clf_time(const char *rfc3339, char out[32])
+{
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    unsigned month = (unsigned)(rfc3339[5] - '0') * 10 + (unsigned)(rfc3339[6] - '0');
+    if (month < 1 || month > 12)
+        month = 1;
+    (void)snprintf(out, 32, "[%.2s/%.3s/%.4s:%.8s +0000]", rfc3339 + 8, months + 3 * (month - 1),
+                   rfc3339, rfc3339 + 11);
+}
+
+static void refresh(struct dp_access_time *t, int64_t second)
+{
+    char text[DP_TIME_TEXT];
+    dp_time_text(second * 1000, text);
+    t->second = second;
+    (void)snprintf(t->text[DP_ACCESS_JSON], sizeof(t->text[0]), "%.19s", text);
+    clf_time(text, t->text[DP_ACCESS_COMBINED]);
+    for (unsigned i = 0; i < DP_ACCESS_FORMAT_COUNT; i++)
+        t->n[i] = strlen(t->text[i]);
+}
+
+static struct dp_span second_text(struct dp_access_time *t, enum dp_access_format f,
+                                  int64_t wall_ms)
+{
+    int64_t second = wall_ms / 1000;
+    if (t->second != second || t->n[f] == 0)
+        refresh(t, second);
+    return (struct dp_span){t->text[f], t->n[f]};
+}
+
+/* ---- JSON ---- */
+
+/* `key` is ,"name": */
+static void json_word(struct dp_writer *w, struct dp_span key, const char *word)
+{
+    dp_write_bytes(w, key);
+    if (!word) {
+        LITERAL(w, "null");
+        return;
+    }
+    put_char(w, '"');
+    dp_write_bytes(w, dp_span_str(word));
+    put_char(w, '"');
+}
+
+static void json_u64(struct dp_writer *w, struct dp_span key, uint64_t v)
+{
+    dp_write_bytes(w, key);
+    dp_write_u64(w, v);
+}
+
+/* What a client chose. `cut` follows it when not all of it is there. */
+static void json_text(struct dp_writer *w, struct dp_span key, struct dp_span s, size_t limit,
+                      struct dp_span cut)
+{
+    size_t used;
+    dp_write_bytes(w, key);
+    if (!s.p) {
+        LITERAL(w, "null");
+        return;
+    }
+    put_char(w, '"');
+    w->n += dp_json_text(w->p + w->n, room(w, limit), s, &used);
+    put_char(w, '"');
+    if (used < s.n)
+        dp_write_bytes(w, cut);
+}
+
+static void format_json(struct dp_writer *w, const struct dp_access_record *r,
+                        struct dp_access_time *time)
+{
+    LITERAL(w, "{\"time\":\"");
+    dp_write_bytes(w, second_text(time, DP_ACCESS_JSON, r->wall_ms));
+    put_char(w, '.');
+    put_thousandths(w, (unsigned)(r->wall_ms % 1000));
+    json_word(w, DP_SPAN("Z\",\"client\":"), r->client);
+    json_text(w, DP_SPAN(",\"method\":"), r->method, DP_ACCESS_AGENT_BYTES,
+              DP_SPAN(",\"method_cut\":true"));
+    json_word(w, DP_SPAN(",\"class\":"), r->klass);
+    json_text(w, DP_SPAN(",\"target\":"), r->target, DP_ACCESS_TARGET_BYTES,
+              DP_SPAN(",\"target_cut\":true"));
+    json_word(w, DP_SPAN(",\"http\":"), r->method.p ? (r->minor ? "1.1" : "1.0") : NULL);
+    json_u64(w, DP_SPAN(",\"status\":"), r->status);
+    json_u64(w, DP_SPAN(",\"bytes_in\":"), r->bytes_in);
+    json_u64(w, DP_SPAN(",\"bytes_out\":"), r->bytes_out);
+    LITERAL(w, ",\"total_ms\":");
+    put_ms(w, r->total_ns);
+    LITERAL(w, ",\"queue_ms\":");
+    put_ms(w, r->queue_ns);
+    LITERAL(w, ",\"first_byte_ms\":");
+    if (r->first_byte_ns == DP_NO_TIME)
+        LITERAL(w, "null");
+    else
+        put_ms(w, r->first_byte_ns);
+    json_word(w, DP_SPAN(",\"region\":"), r->region);
+    json_u64(w, DP_SPAN(",\"attempts\":"), r->attempts);
+    json_word(w, DP_SPAN(",\"end\":"), end_words[r->end]);
+    json_word(w, DP_SPAN(",\"reason\":"), r->reason ? dp_err_info(r->reason)->code : NULL);
+    json_text(w, DP_SPAN(",\"user_agent\":"), r->user_agent, DP_ACCESS_AGENT_BYTES,
+              DP_SPAN(",\"user_agent_cut\":true"));
+    LITERAL(w, "}\n");
+}
+
+/* ---- combined ---- */
+
+/* What a client chose; "..." stands for what is left out. */
+static void combined_text(struct dp_writer *w, struct dp_span s, size_t limit)
+{
+    if (!put_escaped(w, s, limit))
+        LITERAL(w, "...");
+}
+
+/* client - - [time] "request line" status bytes "referer" "agent". Who the user is stands in Authorization, and a
+ * Referer may hold another's secrets: neither is logged. */
+static void format_combined(struct dp_writer *w, const struct dp_access_record *r,
+                            struct dp_access_time *time)
+{
+    dp_write_bytes(w, dp_span_str(r->client));
+    LITERAL(w, " - - ");
+    dp_write_bytes(w, second_text(time, DP_ACCESS_COMBINED, r->wall_ms));
+    if (r->method.p) {
+        LITERAL(w, " \"");
+        combined_text(w, r->method, DP_ACCESS_AGENT_BYTES);
+        put_char(w, ' ');
+        if (r->target.p)
+            combined_text(w, r->target, DP_ACCESS_TARGET_BYTES);
+        else
+            put_char(w, '-');
+        dp_write_bytes(w, r->minor ? DP_SPAN(" HTTP/1.1\" ") : DP_SPAN(" HTTP/1.0\" "));
+    } else {
+        LITERAL(w, " \"-\" ");
+    }
+    put_thousandths(w, r->status);
+    put_char(w, ' ');
+    dp_write_u64(w, r->bytes_out);
+    LITERAL(w, " \"-\" \"");
+    if (r->user_agent.p)
+        combined_text(w, r->user_agent, DP_ACCESS_AGENT_BYTES);
+    else
+        put_char(w, '-');
+    LITERAL(w, "\"\n");
+}
+
+size_t dp_access_format(enum dp_access_format format, const struct dp_access_record *r,
+                        struct dp_access_time *time, char *out)
+{
+    struct dp_writer w;
+    dp_writer_init(&w, out, DP_ACCESS_LINE_BYTES);
+    switch (format) {
+    case DP_ACCESS_JSON:
+        format_json(&w, r, time);
+        break;
+    case DP_ACCESS_COMBINED:
+        format_combined(&w, r, time);
+        break;
+    case DP_ACCESS_FORMAT_COUNT:
+        break;
+    }
+    assert(!w.overflow); /* every value has its limit */
+    return w.n;
+}
+
+/* ---- the worker's buffer ---- */
+
+void dp_access_log_init(struct dp_access_log *log, const struct dp_access_config *config,
+                        struct dp_traffic *traffic)
+{
+    *log = (struct dp_access_log){.config = *config, .traffic = traffic};
+}
+
+static void hand_over(struct dp_access_log *log)
+{
+    if (log->chunk)
+        dp_sink_give(log->config.sink, log->chunk);
+    log->chunk = NULL;
+}
+
+void dp_access_log_fini(struct dp_access_log *log)
+{
+    hand_over(log);
+}
+
+void dp_access_log_tick(struct dp_access_log *log, uint64_t now_ns)
+{
+    log->starved = false;
+    if (now_ns < log->flush_at_ns)
+        return;
+    log->flush_at_ns = now_ns + log->config.flush_ms * DP_NS_PER_MS;
+    hand_over(log);
+}
+
+/* What went wrong is worth a line whatever share of the rest is logged. */
+static bool remarkable(const struct dp_access_record *r)
+{
+    return r->end != DP_END_ANSWERED || r->status >= 400 || r->attempts > 1;
+}
+
+/* An even share, without chance: of 100 lines in a row as many as sample_percent. */
+static bool sampled(struct dp_access_log *log)
+{
+    log->due_percent += log->config.sample_percent;
+    if (log->due_percent < 100)
+        return false;
+    log->due_percent -= 100;
+    return true;
+}
+
+void dp_access_log_add(struct dp_access_log *log, const struct dp_access_record *r)
+{
+    if (!remarkable(r) && !sampled(log))
+        return;
+    if (log->chunk && DP_SINK_CHUNK_BYTES - log->chunk->n < DP_ACCESS_LINE_BYTES)
+        hand_over(log);
+    if (!log->chunk && !log->starved)
+        log->chunk = dp_sink_take(log->config.sink);
+    if (!log->chunk) {
+        log->starved = true;
+        dp_counter_add(&log->traffic->access_log_dropped, 1);
+        return;
+    }
+    struct dp_sink_chunk *c = log->chunk;
+    c->n += dp_access_format(log->config.format, r, &log->time, c->p + c->n);
+    c->lines++;
+    dp_counter_add(&log->traffic->access_log_lines, 1);
+}
