@@ -85,6 +85,9 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_bool(region, "active", s->active);
     put_bool(region, "held_down", s->held_down);
     put_bool(region, "draining", s->draining);
+    put_bool(region, "slow", s->slow);
+    put_uint(region, "late_ms", s->late_ms);
+    put_uint(region, "late", s->late);
     put_time(region, "since", s->since_wall_ms);
     put_seconds(region, "for_s", s->since_wall_ms, r->now_wall_ms);
     put_text(region, "why", s->why);

@@ -101,6 +101,10 @@ static void state_metrics(const struct dp_report *r, struct dp_text *out)
                 "1 while a region that is well again waits for failback.", held_down)
     EACH_REGION("davenport_region_draining", "gauge",
                 "1 while a region is alive but asks for no requests.", draining)
+    EACH_REGION("davenport_region_slow", "gauge",
+                "1 while a region is far slower than it was and than others are.", slow)
+    EACH_REGION("davenport_region_late_total", "counter",
+                "Requests of one document or database whose answer did not begin in time.", late)
     EACH_REGION("davenport_region_attempts_in_flight", "gauge",
                 "Attempts sent to the region and not yet ended.", in_flight)
 #undef EACH_REGION

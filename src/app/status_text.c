@@ -111,12 +111,13 @@ static void fill(const json_t *region, struct line *line)
     const json_t *latency = json_object_get(region, "latency_ms");
     bool held = is_true(region, "held_down");
     bool draining = is_true(region, "draining");
+    bool slow = is_true(region, "slow");
     line->active = is_true(region, "active");
-    line->tint = tint_of(state, held || draining);
+    line->tint = tint_of(state, held || draining || slow);
     line->why = text_of(region, "why");
     cell(line->cells[COLUMN_REGION], "%.63s", text_of(region, "name"));
-    cell(line->cells[COLUMN_STATE], "%.32s%s%s", state, draining ? ", draining" : "",
-         held ? ", held" : "");
+    cell(line->cells[COLUMN_STATE], "%.32s%s%s%s", state, draining ? ", draining" : "",
+         slow ? ", slow" : "", held ? ", held" : "");
     duration_of(region, "for_s", line->cells[COLUMN_FOR], CELL);
     if (json_is_number(latency)) {
         cell(line->cells[COLUMN_LATENCY], "%.1f ms", json_number_value(latency));

@@ -104,6 +104,8 @@ static const char *fault_of(const struct dp_control_config *c)
         c->sample_ms == 0)
         return "probe_interval_ms, probe_fast_ms, probe_timeout_ms and sample_ms must be at least "
                "1";
+    if (c->failure_percent == 0 || c->failure_percent > 100)
+        return "failure_percent must be 1 to 100";
     if (c->probe_jitter_percent > 100)
         return "probe_jitter_percent must be at most 100";
     return NULL;
@@ -119,6 +121,19 @@ static void take_config(struct dp_governor *g, const struct dp_control_config *c
         .rise = c->rise,
         .traffic_failures = c->traffic_failures,
         .traffic_hold_ns = DP_TRAFFIC_HOLD_MS * DP_NS_PER_MS,
+        .window_ns = c->failure_window_ms * DP_NS_PER_MS,
+        .window_requests = c->failure_requests,
+        .window_percent = c->failure_percent,
+        .slow_hold_ns = DP_SLOW_HOLD_MS * DP_NS_PER_MS,
+        .slow_hold_max_ns = DP_SLOW_HOLD_MAX_MS * DP_NS_PER_MS,
+    };
+    g->pace_config = (struct dp_pace_config){
+        .window_ns = DP_PACE_WINDOW_MS * DP_NS_PER_MS,
+        .window_answers = DP_PACE_WINDOW_ANSWERS,
+        .windows = DP_PACE_WINDOWS,
+        .factor = DP_PACE_FACTOR,
+        .slow_ms = c->slow_ms,
+        .late_ms = c->late_ms,
     };
     g->failover_config = (struct dp_failover_config){
         .n_regions = c->n_regions,
@@ -136,6 +151,8 @@ static void init_endpoints(struct dp_governor *g)
         uint64_t seed = g->opt.seed + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
         dp_health_init(&e->health, &g->health_config, now, seed);
         e->addr = g->config->regions[i].addr;
+        dp_pace_init(&e->pace);
+        e->late_ms = dp_pace_late_ms(&e->pace, &g->pace_config);
         e->latency_ms = -1;
         e->since_wall_ms = dp_clock_wall_ms(g->clock);
         (void)snprintf(e->why, sizeof(e->why), "no probe has been answered yet");

@@ -5,11 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What is late is told anew when it moved by more than a fourth. */
+#define LATE_STEP 4
+
 static void regions_now(const struct dp_governor *g, struct dp_failover_region *out)
 {
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         const struct dp_health_state *h = &g->endpoints[i].health;
-        out[i] = (struct dp_failover_region){.health = h->health, .draining = h->draining};
+        out[i] = (struct dp_failover_region){
+            .health = h->health, .draining = h->draining, .slow = h->slow};
     }
 }
 
@@ -28,6 +32,7 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
                                                     .state = g->decision.routes[i],
                                                     .addr = g->endpoints[i].addr,
                                                     .pool_epoch = g->endpoints[i].pool_epoch,
+                                                    .late_ms = g->endpoints[i].late_ms,
                                                     .host = r->host};
     }
     return v;
@@ -54,15 +59,35 @@ static uint64_t next_epoch(const struct dp_governor *g)
     return (told > ours ? told : ours) + 1;
 }
 
-static void publish_if_changed(struct dp_governor *g)
+static void publish(struct dp_governor *g, uint64_t epoch)
 {
-    if (routes_same(g))
-        return;
     struct dp_view *old = g->view;
-    g->view = view_of(g, next_epoch(g));
+    g->view = view_of(g, epoch);
     if (g->started && g->opt.publish)
         g->opt.publish(g->opt.publish_ctx, g->view);
     dp_view_unref(old);
+}
+
+static void publish_if_changed(struct dp_governor *g)
+{
+    if (!routes_same(g))
+        publish(g, next_epoch(g));
+}
+
+void governor_tune(struct dp_governor *g)
+{
+    bool moved = false;
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        struct governor_endpoint *e = &g->endpoints[i];
+        uint32_t want = dp_pace_late_ms(&e->pace, &g->pace_config);
+        uint32_t gap = want > e->late_ms ? want - e->late_ms : e->late_ms - want;
+        if (gap > e->late_ms / LATE_STEP) {
+            e->late_ms = want;
+            moved = true;
+        }
+    }
+    if (moved) /* the same decision, so the same epoch */
+        publish(g, g->view->epoch);
 }
 
 void governor_first_view(struct dp_governor *g)

@@ -125,13 +125,15 @@ static const char *health_event(const struct dp_health_change *c)
             return "unknown";
         }
     }
+    if (c->slow_before != c->slow_after)
+        return c->slow_after ? "slow" : "slow_over";
     return c->draining_after ? "draining" : "drain_over";
 }
 
-/* "up", or "up, draining". */
-static const char *state_words(char buf[32], enum dp_health h, bool draining)
+/* "up", or "up, draining", or "up, slow". */
+static const char *state_words(char buf[32], enum dp_health h, bool draining, bool slow)
 {
-    say(buf, 32, "%s%s", dp_health_name(h), draining ? ", draining" : "");
+    say(buf, 32, "%s%s%s", dp_health_name(h), draining ? ", draining" : "", slow ? ", slow" : "");
     return buf;
 }
 
@@ -151,6 +153,11 @@ static void evidence_words(char *buf, size_t cap, const struct dp_health_change 
         [DP_HEALTH_SIGNAL_PROBES_PASSED] = {"probe passed", "probes in a row passed"},
         [DP_HEALTH_SIGNAL_REQUESTS_ANSWERED] = {"request answered, and none failed for a while",
                                                 "requests answered, and none failed for a while"},
+        [DP_HEALTH_SIGNAL_FAILURE_RATE] = {"recent request got no answer",
+                                           "of the last requests got no answer"},
+        [DP_HEALTH_SIGNAL_SLOW] = {"look found it slow", "looks in a row found it slow"},
+        [DP_HEALTH_SIGNAL_SLOW_OVER] = {"probe passed after the wait",
+                                        "probes passed after the wait"},
         [DP_HEALTH_SIGNAL_DRAIN_ASKED] = {"answer asks to drain it", "answers ask to drain it"},
         [DP_HEALTH_SIGNAL_DRAIN_OVER] = {"probe passed after the drain",
                                          "probes in a row passed after the drain"},
@@ -164,8 +171,15 @@ void governor_explain_health(struct dp_governor *g, const struct governor_cause 
     struct governor_endpoint *e = &g->endpoints[cause->endpoint];
     char words[96];
     evidence_words(words, sizeof(words), cause->change);
-    say(e->why, sizeof(e->why), "%s%s%s", words, e->last_probe.detail[0] ? "; last probe: " : "",
-        e->last_probe.detail);
+    if (cause->change->signal == DP_HEALTH_SIGNAL_SLOW)
+        say(e->why, sizeof(e->why),
+            "%s: half of its requests wait %" PRIu32
+            " ms or longer for a first byte; 95 of 100 had it "
+            "within %" PRIu32 " ms before",
+            words, cause->change->median_ms, cause->change->baseline_ms);
+    else
+        say(e->why, sizeof(e->why), "%s%s%s", words,
+            e->last_probe.detail[0] ? "; last probe: " : "", e->last_probe.detail);
     e->since_wall_ms = dp_clock_wall_ms(g->clock);
 }
 
@@ -179,19 +193,23 @@ void governor_record_health(struct dp_governor *g, const struct governor_cause *
         DP_KV_STR("signal", dp_health_signal_name(c->signal)),
         DP_KV_INT("count", c->count),
         DP_KV_INT("threshold", c->threshold),
+        DP_KV_INT("late_ms", e->late_ms),
+        DP_KV_INT("median_ms", c->median_ms),
+        DP_KV_INT("baseline_ms", c->baseline_ms),
         DP_KV_STR("probe", e->last_probe_wall_ms ? dp_probe_kind_name(c->probe) : "none"),
         DP_KV_INT("probe_status", e->last_probe.status),
         DP_KV_STR("probe_detail", e->last_probe.detail),
     };
     const struct dp_kv kv[] = {
         DP_KV_STR("region", region),
-        DP_KV_STR("before", state_words(before, c->before, c->draining_before)),
-        DP_KV_STR("after", state_words(after, c->after, c->draining_after)),
+        DP_KV_STR("before", state_words(before, c->before, c->draining_before, c->slow_before)),
+        DP_KV_STR("after", state_words(after, c->after, c->draining_after, c->slow_after)),
         DP_KV_STR("actor", "governor"),
         DP_KV_STR("reason", e->why),
         DP_KV_JSON("inputs", object(buf, sizeof(buf), inputs, DP_ARRAY_LEN(inputs))),
     };
-    bool bad = c->after == DP_HEALTH_DOWN || c->after == DP_HEALTH_SUSPECT || c->draining_after;
+    bool bad = c->after == DP_HEALTH_DOWN || c->after == DP_HEALTH_SUSPECT || c->draining_after ||
+               c->slow_after;
     dp_journal_write(g->journal, g->view->epoch, health_event(c), kv, DP_ARRAY_LEN(kv));
     dp_log(bad ? DP_LOG_WARN : DP_LOG_INFO, health_event(c), DP_KV_STR("region", region),
            DP_KV_STR("before", before), DP_KV_STR("after", after), DP_KV_STR("reason", e->why),
@@ -233,7 +251,10 @@ static void lost_words(const struct dp_governor *g, uint16_t region, char *buf, 
     }
     const struct governor_endpoint *e = &g->endpoints[region];
     say(buf, cap, "%s is %s: %s", name_of(g, region),
-        e->health.health == DP_HEALTH_DOWN ? "down" : "draining", e->why);
+        e->health.health == DP_HEALTH_DOWN ? "down"
+        : e->health.draining               ? "draining"
+                                           : "slow",
+        e->why);
 }
 
 void governor_explain_move(struct dp_governor *g, const struct dp_failover_decision *d,
@@ -277,11 +298,9 @@ static struct dp_span regions_json(const struct dp_governor *g,
         char one[256];
         const struct dp_health_state *h = &g->endpoints[i].health;
         const struct dp_kv kv[] = {
-            DP_KV_STR("name", name_of(g, i)),
-            DP_KV_STR("health", dp_health_name(h->health)),
-            DP_KV_BOOL("draining", h->draining),
-            DP_KV_BOOL("held", d->held[i]),
-            DP_KV_STR("route", routes[d->routes[i]]),
+            DP_KV_STR("name", name_of(g, i)),    DP_KV_STR("health", dp_health_name(h->health)),
+            DP_KV_BOOL("draining", h->draining), DP_KV_BOOL("slow", h->slow),
+            DP_KV_BOOL("held", d->held[i]),      DP_KV_STR("route", routes[d->routes[i]]),
         };
         struct dp_span s = object(one, sizeof(one), kv, DP_ARRAY_LEN(kv));
         if (cap - at < s.n + 2)

@@ -15,6 +15,9 @@ static void read_totals(const struct dp_governor *g, uint16_t endpoint, struct g
             t->outcomes[o] += dp_counter_get(&e->outcomes[o]);
         for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
             t->answers += dp_counter_get(&e->first_byte[b]);
+        for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
+            t->point_first_byte[b] += dp_counter_get(&e->point_first_byte[b]);
+        t->late += dp_counter_get(&e->late);
         t->first_byte_ns += dp_counter_get(&e->first_byte_ns);
         t->in_flight += dp_counter_get(&e->in_flight);
     }
@@ -46,8 +49,38 @@ static struct dp_health_traffic take_difference(struct governor_endpoint *e,
     struct dp_health_traffic t = {0};
     for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++)
         dp_health_traffic_add(&t, (enum dp_outcome)o, now->outcomes[o] - e->totals.outcomes[o]);
+    t.unanswered += (uint32_t)(now->late - e->totals.late);
     e->totals = *now;
     return t;
+}
+
+/* What the best other region that is well takes: its traffic's latency or, without traffic, its probes'. */
+static double best_peer_ms(const struct dp_governor *g, uint16_t endpoint)
+{
+    double best = -1;
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        const struct governor_endpoint *e = &g->endpoints[i];
+        if (i == endpoint || e->health.health != DP_HEALTH_UP || e->health.slow ||
+            e->health.draining || !e->last_probe_wall_ms)
+            continue;
+        double ms = (double)e->last_probe.total_ns / 1e6;
+        if (best < 0 || ms < best)
+            best = ms;
+    }
+    return best;
+}
+
+/* True when a window ended: `out` is the event to feed. */
+static bool feed_pace(struct dp_governor *g, uint16_t endpoint, const struct governor_totals *now,
+                      uint64_t now_ns, struct dp_health_event *out)
+{
+    struct governor_endpoint *e = &g->endpoints[endpoint];
+    uint32_t answers[DP_LATENCY_BUCKETS];
+    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
+        answers[b] = (uint32_t)(now->point_first_byte[b] - e->totals.point_first_byte[b]);
+    *out = (struct dp_health_event){.kind = DP_HEALTH_PACE};
+    dp_pace_step(&e->pace, &g->pace_config, answers, best_peer_ms(g, endpoint), now_ns, &out->pace);
+    return out->pace.whole;
 }
 
 void governor_sample(struct dp_governor *g, uint64_t now_ns)
@@ -58,7 +91,9 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
         struct governor_totals now;
         read_totals(g, i, &now);
         feed_latency(e, &now, now_ns);
-        struct dp_health_event event = {.kind = DP_HEALTH_TICK};
+        struct dp_health_event event, pace;
+        bool paced = feed_pace(g, i, &now, now_ns, &pace) && !doubtful;
+        event = (struct dp_health_event){.kind = DP_HEALTH_TICK};
         struct dp_health_traffic t = take_difference(e, &now);
         if (doubtful) { /* we slept, and so perhaps did the workers: their timeouts prove nothing */
             t.unanswered = 0;
@@ -69,5 +104,8 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
             event.traffic = t;
         }
         governor_step(g, i, &event, now_ns);
+        if (paced)
+            governor_step(g, i, &pace, now_ns);
     }
+    governor_tune(g);
 }

@@ -13,6 +13,7 @@
 #include "davenport/control/governor.h"
 #include "davenport/core/failover.h"
 #include "davenport/core/health.h"
+#include "davenport/core/pace.h"
 
 #include "control/journal.h"
 #include "control/lag.h"
@@ -23,6 +24,9 @@
 
 /* How long a probe cannot clear what traffic saw. */
 #define DP_TRAFFIC_HOLD_MS 5000
+/* How long a region that was slow is not believed to be quick again, at first and at most. */
+#define DP_SLOW_HOLD_MS     30000
+#define DP_SLOW_HOLD_MAX_MS 300000
 /* A loop later than this was asleep; for as long afterwards, traffic's bad news may be of our
  * making. */
 #define DP_STALL_LIMIT_NS DP_NS_PER_S
@@ -32,11 +36,14 @@
 struct governor_totals {
     uint64_t outcomes[DP_OUTCOME_COUNT];
     uint64_t answers, first_byte_ns;
+    uint64_t point_first_byte[DP_LATENCY_BUCKETS], late;
     uint64_t in_flight;
 };
 
 struct governor_endpoint {
     struct dp_health_state health;
+    struct dp_pace_state pace;
+    uint32_t late_ms;    /* as published */
     struct dp_addr addr; /* ip "": its name was never resolved */
     bool lookup_failed;  /* the last one; told once */
     uint32_t pool_epoch;
@@ -55,6 +62,7 @@ struct dp_governor {
     const struct dp_control_config *config;
     const struct dp_clock *clock;
     struct dp_health_config health_config;
+    struct dp_pace_config pace_config;
     struct dp_failover_config failover_config;
     struct dp_failover_state failover;
     struct dp_failover_decision decision; /* the last one */
@@ -103,6 +111,8 @@ void governor_first_view(struct dp_governor *g);
 /* Feed one event to one endpoint's health and follow up what comes of it. */
 void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_health_event *e,
                    uint64_t now_ns);
+/* Tell the workers what is late by now, where that moved. */
+void governor_tune(struct dp_governor *g);
 /* Let time pass for the failover rules. */
 void governor_settle(struct dp_governor *g, uint64_t now_ns);
 /* False: the target is lost and force is not set. */

@@ -23,6 +23,9 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_reg
     out->health = (enum dp_region_health)e->health.health;
     out->active = i == g->decision.after;
     out->held_down = g->decision.held[i];
+    out->slow = e->health.slow;
+    out->late_ms = e->late_ms;
+    out->late = e->totals.late;
     out->draining = e->health.draining;
     out->since_wall_ms = e->since_wall_ms;
     memcpy(out->why, e->why, sizeof(out->why));

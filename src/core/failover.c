@@ -26,7 +26,7 @@ static bool lost(const struct dp_failover_region *r)
 
 static bool well(const struct dp_failover_region *r)
 {
-    return r->health == DP_HEALTH_UP && !r->draining;
+    return r->health == DP_HEALTH_UP && !r->draining && !r->slow;
 }
 
 /* Time 0 is "not up" in up_since_ns, so a clock that begins at 0 is off by one nanosecond. */
@@ -45,7 +45,7 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
                     const struct dp_failover_region *regions, uint64_t now_ns)
 {
     for (uint16_t i = 0; i < c->n_regions; i++) {
-        if (lost(&regions[i]))
+        if (lost(&regions[i]) || (regions[i].slow && i != s->active))
             s->unsettled[i] = true;
         if (!well(&regions[i]))
             s->up_since_ns[i] = 0;
@@ -58,8 +58,8 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
         s->forced = false;
 }
 
-/* The best region but the active one: up and settled, else up, else not known to be lost; among
- * equals the most preferred. */
+/* The best region but the active one: up and settled, else up, else not known to be lost, a slow one
+ * last; among equals the most preferred. */
 static uint16_t best_other(const struct dp_failover_state *s, const struct dp_failover_config *c,
                            const struct dp_failover_region *regions)
 {
@@ -68,7 +68,7 @@ static uint16_t best_other(const struct dp_failover_state *s, const struct dp_fa
     for (uint16_t i = 0; i < c->n_regions; i++) {
         if (i == s->active || lost(&regions[i]))
             continue;
-        int rank = !well(&regions[i]) ? 1 : s->unsettled[i] ? 2 : 3;
+        int rank = regions[i].slow ? 1 : !well(&regions[i]) ? 2 : s->unsettled[i] ? 3 : 4;
         if (rank > best_rank) {
             best_rank = rank;
             best = i;
@@ -99,9 +99,20 @@ static void move_to(struct dp_failover_state *s, uint16_t to, enum dp_move move,
     s->forced = false;
 }
 
-static bool must_leave(const struct dp_failover_state *s, const struct dp_failover_region *regions)
+static bool must_leave(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                       const struct dp_failover_region *regions)
 {
-    return s->active == DP_NO_REGION || (lost(&regions[s->active]) && !s->forced);
+    if (s->active == DP_NO_REGION)
+        return true;
+    if (s->forced)
+        return false;
+    if (lost(&regions[s->active]))
+        return true;
+    /* An operator who pinned a region wants it, slow or not. */
+    if (!regions[s->active].slow || s->pinned)
+        return false;
+    uint16_t to = best_other(s, c, regions);
+    return to != DP_NO_REGION && well(&regions[to]) && !s->unsettled[to];
 }
 
 static void leave(struct dp_failover_state *s, const struct dp_failover_config *c,
@@ -151,7 +162,7 @@ void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_conf
     out->before = s->active;
     out->after = s->active;
     observe(s, c, regions, now_ns);
-    if (must_leave(s, regions)) {
+    if (must_leave(s, c, regions)) {
         leave(s, c, regions, out);
     } else if (c->automatic && !s->pinned) {
         uint16_t to = failback_target(s, c, true, now_ns);

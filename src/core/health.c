@@ -132,6 +132,22 @@ static bool errors_condemn(const struct dp_health_state *s, const struct dp_heal
                                         c->traffic_failures);
 }
 
+static bool share_condemns(const struct dp_health_state *s, const struct dp_health_config *c,
+                           uint64_t now_ns, struct dp_health_change *why)
+{
+    uint64_t good = 0, bad = 0;
+    (void)now_ns;
+    for (unsigned i = 0; i < DP_HEALTH_SLOTS; i++) {
+        good += s->slots[i].good;
+        bad += s->slots[i].bad;
+    }
+    uint64_t all = good + bad;
+    if (c->window_requests == 0 || all < c->window_requests)
+        return false;
+    return evidence(why, DP_HEALTH_SIGNAL_FAILURE_RATE, add(0, bad),
+                    add(0, (all * c->window_percent + 99) / 100));
+}
+
 static bool probe_suspects(const struct dp_health_state *s, const struct dp_health_config *c,
                            uint64_t now_ns, struct dp_health_change *why)
 {
@@ -197,6 +213,7 @@ static const struct {
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, probes_condemn},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, unanswered_condemn},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, errors_condemn},
+    {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, share_condemns},
     {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, probe_suspects},
     {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, unanswered_suspects},
     {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, errors_suspect},
@@ -233,6 +250,21 @@ static void take_probe(struct dp_health_state *s, enum dp_probe_kind kind,
     }
 }
 
+/* Slots that time has passed over are empty. */
+static void turn_window(struct dp_health_state *s, const struct dp_health_config *c,
+                        uint64_t now_ns)
+{
+    uint64_t width = c->window_ns / DP_HEALTH_SLOTS;
+    uint64_t slot = width ? now_ns / width : 0;
+    if (slot > s->slot + DP_HEALTH_SLOTS)
+        s->slot = slot - DP_HEALTH_SLOTS;
+    while (s->slot < slot) {
+        s->slot++;
+        s->slots[s->slot % DP_HEALTH_SLOTS].good = 0;
+        s->slots[s->slot % DP_HEALTH_SLOTS].bad = 0;
+    }
+}
+
 static void take_traffic(struct dp_health_state *s, const struct dp_health_config *c,
                          const struct dp_health_traffic *t, uint64_t now_ns)
 {
@@ -240,6 +272,10 @@ static void take_traffic(struct dp_health_state *s, const struct dp_health_confi
     /* What ends while DOWN began before the endpoint was left: late news, and no way back. */
     if (s->health == DP_HEALTH_DOWN)
         return;
+    turn_window(s, c, now_ns);
+    uint64_t slot = s->slot % DP_HEALTH_SLOTS;
+    s->slots[slot].good = add(s->slots[slot].good, t->good);
+    s->slots[slot].bad = add(s->slots[slot].bad, t->unanswered);
     if (t->good || (bad && now_ns > s->last_bad_ns + c->traffic_hold_ns)) {
         s->unanswered = 0;
         s->errors = 0;
@@ -283,14 +319,48 @@ static void enter(struct dp_health_state *s, enum dp_health to, uint64_t now_ns)
     if (to != DP_HEALTH_SUSPECT) { /* the row was judged and is spent */
         s->unanswered = 0;
         s->errors = 0;
+        memset(s->slots, 0, sizeof(s->slots));
     }
     s->health = to;
     s->since_ns = now_ns;
 }
 
+/* Slow by windows in a row; over when its hold is, and the last probe passed. While it lasts there may
+ * be no traffic to measure, so the first slow row after it doubles the hold. */
+static bool slow_changes(struct dp_health_state *s, const struct dp_health_config *c,
+                         uint64_t now_ns, struct dp_health_change *why)
+{
+    if (s->slow) {
+        return now_ns >= s->slow_until_ns && !s->probe_failing &&
+               evidence(why, DP_HEALTH_SIGNAL_SLOW_OVER, 1, 1);
+    }
+    if (!s->pace.slow || !evidence(why, DP_HEALTH_SIGNAL_SLOW, s->pace.slow_windows, 1))
+        return false;
+    bool soon = s->slow_hold_ns > 0 && now_ns < s->slow_until_ns + c->slow_hold_max_ns;
+    uint64_t hold = soon ? 2 * s->slow_hold_ns : c->slow_hold_ns;
+    s->slow_hold_ns = hold < c->slow_hold_max_ns ? hold : c->slow_hold_max_ns;
+    s->slow_until_ns = now_ns + s->slow_hold_ns;
+    why->median_ms = s->pace.median_ms;
+    why->baseline_ms = s->pace.baseline_ms;
+    return true;
+}
+
 static bool in_doubt(const struct dp_health_state *s)
 {
-    return s->health != DP_HEALTH_UP || s->draining;
+    return s->health != DP_HEALTH_UP || s->draining || s->slow;
+}
+
+/* A change of state tells its own reason; a flag tells its when it changes alone. */
+static struct dp_health_change tell(const struct dp_health_change *why,
+                                    const struct dp_health_change *flag)
+{
+    struct dp_health_change all = *flag;
+    if (why->after != why->before) {
+        all.signal = why->signal;
+        all.count = why->count;
+        all.threshold = why->threshold;
+    }
+    return all;
 }
 
 static void judge(struct dp_health_state *s, const struct dp_health_config *c, uint64_t now_ns,
@@ -300,6 +370,8 @@ static void judge(struct dp_health_state *s, const struct dp_health_config *c, u
                                    .after = s->health,
                                    .draining_before = s->draining,
                                    .draining_after = s->draining,
+                                   .slow_before = s->slow,
+                                   .slow_after = s->slow,
                                    .probe = s->last_probe};
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         if (!(rules[i].from & (1u << s->health)) || !rules[i].applies(s, c, now_ns, &why))
@@ -308,17 +380,21 @@ static void judge(struct dp_health_state *s, const struct dp_health_config *c, u
         why.after = s->health;
         break;
     }
-    struct dp_health_change drain = why;
-    if (drain_changes(s, c, &drain)) {
+    struct dp_health_change flag = why;
+    if (drain_changes(s, c, &flag)) {
         s->draining = !s->draining;
-        why.draining_after = s->draining;
-        if (why.after == why.before) {
-            why.signal = drain.signal;
-            why.count = drain.count;
-            why.threshold = drain.threshold;
-        }
+        flag.draining_after = s->draining;
+        why = tell(&why, &flag);
     }
-    out->changed = why.before != why.after || why.draining_before != why.draining_after;
+    flag = why;
+    if (slow_changes(s, c, now_ns, &flag)) {
+        s->slow = !s->slow;
+        s->pace.slow = false; /* judged and spent */
+        flag.slow_after = s->slow;
+        why = tell(&why, &flag);
+    }
+    out->changed = why.before != why.after || why.draining_before != why.draining_after ||
+                   why.slow_before != why.slow_after;
     out->change = why;
 }
 
@@ -334,7 +410,11 @@ void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
     case DP_HEALTH_TRAFFIC:
         take_traffic(s, c, &e->traffic, now_ns);
         break;
+    case DP_HEALTH_PACE:
+        s->pace = e->pace;
+        break;
     case DP_HEALTH_TICK:
+        turn_window(s, c, now_ns);
         break;
     }
     judge(s, c, now_ns, out);

@@ -194,6 +194,18 @@ static bool post_only_reads(const struct path *p)
            (ONE_OF(s[1], partition_reads) || (!p->partition && ONE_OF(s[1], database_reads)));
 }
 
+/* [db], [db, doc], [db, doc, attachment …], [db, _design|_local, x]: no index to build, nothing to
+ * gather. */
+static bool names_one_thing(const struct path *p)
+{
+    if (p->n == 0 || p->partition || (p->segments[0].p[0] == '_' && !in_database(p)))
+        return false;
+    if (p->n == 1 || p->segments[1].p[0] != '_')
+        return true;
+    return p->n == 3 && (dp_span_eq(p->segments[1], DP_SPAN("_design")) ||
+                         dp_span_eq(p->segments[1], DP_SPAN("_local")));
+}
+
 static enum dp_couch_class class_of(struct dp_span method, const struct path *p)
 {
     if (in_design(p) && ONE_OF(p->segments[3], design_functions))
@@ -228,6 +240,8 @@ struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span 
         r.klass = DP_COUCH_FEED;
     else if (!overridden)
         r.klass = class_of(method, &path);
+    r.point = !overridden && (r.klass == DP_COUCH_READ || r.klass == DP_COUCH_WRITE) &&
+              names_one_thing(&path);
     /* whether the region heeds an override is not ours to know: never sent twice */
     r.idempotent = !overridden && r.klass != DP_COUCH_POST;
     return r;

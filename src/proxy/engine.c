@@ -17,6 +17,8 @@
 #define LINGER_MS 2000
 /* How often the pools are looked at for connections to keep ready. */
 #define WARM_EVERY_MS 1000
+/* A tick so late means that the loop itself was. */
+#define OVERSLEPT_MS 500
 /* A full line moves when connections come free or dials fail, so give it a few dials' time. */
 #define LINE_FACTOR 3
 
@@ -72,6 +74,7 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
     dp_list_init(&e->handoffs);
     for (uint16_t i = 0; i < DP_MAX_ENDPOINTS; i++) {
         dp_pool_init(&e->pools[i], e, i);
+        dp_list_init(&e->awaited[i]);
         e->pools[i].epoch = opt->view->endpoints[i].pool_epoch;
     }
 }
@@ -155,8 +158,28 @@ static void keep_warm(struct dp_engine *e, uint64_t now_ns)
     }
 }
 
+/* Requests that wait too long for a first byte are evidence now, not only when they end. A loop that
+ * was late itself looks again at the next tick: answers may lie in the sockets. */
+static void count_late(struct dp_engine *e, uint64_t now_ns)
+{
+    const struct dp_view *v = e->view->view;
+    bool overslept = now_ns > e->late_looked_ns + OVERSLEPT_MS * DP_NS_PER_MS;
+    e->late_looked_ns = now_ns;
+    for (uint16_t i = 0; i < v->n_endpoints && !overslept; i++) {
+        uint64_t late_ns = v->endpoints[i].late_ms * DP_NS_PER_MS;
+        while (late_ns > 0 && !dp_list_empty(&e->awaited[i])) {
+            struct dp_exchange *x =
+                DP_CONTAINER_OF(e->awaited[i].next, struct dp_exchange, awaited);
+            if (x->sent_ns + late_ns > now_ns)
+                break;
+            dp_exchange_late(x);
+        }
+    }
+}
+
 void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
 {
+    count_late(e, now_ns);
     dp_timer_wheel_advance(&e->wheel, now_ns);
     keep_warm(e, now_ns);
     dp_access_log_tick(&e->access, now_ns);

@@ -52,8 +52,11 @@ struct dp_engine {
     struct dp_pinned_view *view; /* current */
     struct dp_pool pools[DP_MAX_ENDPOINTS];
     uint64_t turns; /* of the loop: what happens in one turn came with one look at the sockets */
-    uint64_t warm_at_ns;           /* when the pools are looked at next */
-    struct dp_list conns;          /* client connections (dp_conn.node) */
+    uint64_t warm_at_ns;                      /* when the pools are looked at next */
+    struct dp_list conns;                     /* client connections (dp_conn.node) */
+    struct dp_list awaited[DP_MAX_ENDPOINTS]; /* point requests without a first byte, oldest first
+                                                 (dp_exchange.awaited) */
+    uint64_t late_looked_ns;                  /* when they were last looked at */
     struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */
     uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
     bool draining;

@@ -48,6 +48,7 @@ struct dp_exchange *dp_exchange_new(struct dp_conn *c)
         x->begun_ns = dp_clock_mono_ns(c->engine->clock);
     dp_buf_init(&x->replay, &c->engine->chunks);
     dp_lease_init(&x->lease, lease_done);
+    dp_list_init(&x->awaited);
     dp_counter_add(&c->engine->traffic->requests, 1);
     dp_counter_add(&c->engine->traffic->requests_active, 1);
     return x;
@@ -67,6 +68,7 @@ static void end_attempt(struct dp_exchange *x, bool up_reusable)
     struct dp_upstream *up = x->up;
     dp_lease_cancel(&x->lease);
     leave_line(x);
+    dp_list_remove(&x->awaited);
     if (!up)
         return;
     x->up = NULL;
@@ -193,6 +195,7 @@ static void begin_sending(struct dp_exchange *x, struct dp_upstream *up)
     x->sent_turn = x->engine->turns;
     x->sent_mark = dp_stream_written(up->stream);
     x->response_begun = false;
+    x->late = false;
     x->send_failed = false;
     x->interim = 0;
     dp_counter_add(&x->engine->traffic->endpoints[x->endpoint].in_flight, 1);
@@ -348,7 +351,10 @@ void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
 
 void dp_exchange_finish(struct dp_exchange *x, bool up_clean)
 {
-    dp_exchange_count(x, dp_outcome_of_status(x->response.status));
+    enum dp_outcome outcome = dp_outcome_of_status(x->response.status);
+    if (x->late && dp_outcome_verdict(outcome) == DP_VERDICT_OK)
+        outcome = DP_OUTCOME_ANSWERED_LATE;
+    dp_exchange_count(x, outcome);
     if (x->attempts.failed_mask != 0)
         dp_counter_add(&x->engine->traffic->rescued, 1);
     /* CouchDB's eventsource sends eleven bytes behind its last chunk, maybe in a packet of their own. */
@@ -405,6 +411,16 @@ void dp_exchange_up_timeout(struct dp_exchange *x)
         dp_exchange_attempt_failed(x, DP_OUTCOME_TRUNCATED, DP_ETIMEOUT);
     else
         dp_exchange_attempt_failed(x, DP_OUTCOME_ANSWER_TIMEOUT, DP_ETIMEOUT);
+}
+
+void dp_exchange_late(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    dp_list_remove(&x->awaited);
+    x->late = true;
+    dp_counter_add(&e->traffic->endpoints[x->endpoint].late, 1);
+    if (e->kick)
+        e->kick(e->kick_ctx);
 }
 
 void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)

@@ -74,14 +74,16 @@ struct dp_exchange {
     /* the answer */
     struct dp_head response;
     bool committed;
-    bool response_begun; /* a byte of the answer has come */
-    uint8_t interim;     /* 1xx answers so far */
-    bool up_paused;      /* reading from the region is stopped: the client is slow */
-    bool keep;           /* the client connection may carry another request; told at commit */
-    bool feed_ending;    /* to be ended at the next line boundary */
-    char tail[2];        /* last bytes of a feed's body: is it at a line's end? */
-    enum dp_framing out; /* towards the client */
-    uint64_t sent_bytes; /* of its body, to the client */
+    struct dp_list awaited; /* engine->awaited, from request_sent until the first byte */
+    bool late;              /* the attempt was counted as late */
+    bool response_begun;    /* a byte of the answer has come */
+    uint8_t interim;        /* 1xx answers so far */
+    bool up_paused;         /* reading from the region is stopped: the client is slow */
+    bool keep;              /* the client connection may carry another request; told at commit */
+    bool feed_ending;       /* to be ended at the next line boundary */
+    char tail[2];           /* last bytes of a feed's body: is it at a line's end? */
+    enum dp_framing out;    /* towards the client */
+    uint64_t sent_bytes;    /* of its body, to the client */
 
     /* for the access log; times are 0 without one */
     enum dp_end end;
@@ -115,6 +117,8 @@ void dp_exchange_up_timeout(struct dp_exchange *x);
 /* The engine's calls. */
 void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view);
 void dp_exchange_drain(struct dp_exchange *x);
+/* No first byte of the answer for too long: evidence against the region, no end of the attempt. */
+void dp_exchange_late(struct dp_exchange *x);
 
 /* Between exchange.c (attempts) and relay.c (bytes). */
 void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase);

@@ -53,6 +53,8 @@ static void request_sent(struct dp_exchange *x)
 {
     dp_exchange_set_phase(x, DP_PHASE_AWAIT);
     x->sent_ns = dp_clock_mono_ns(x->engine->clock);
+    if (x->couch.point)
+        dp_list_push_back(&x->engine->awaited[x->endpoint], &x->awaited);
     dp_engine_wait(x->engine, &x->up->timer, silence(x, DP_WAIT_ANSWER));
 }
 
@@ -297,7 +299,10 @@ static void count_first_byte(struct dp_exchange *x)
         return; /* it came before the request was out: says nothing of how fast the region is */
     uint64_t ns = dp_clock_mono_ns(x->engine->clock) - x->sent_ns;
     struct dp_traffic_endpoint *t = &x->engine->traffic->endpoints[x->endpoint];
-    dp_counter_add(&t->first_byte[dp_latency_bucket(ns)], 1);
+    unsigned bucket = dp_latency_bucket(ns);
+    dp_counter_add(&t->first_byte[bucket], 1);
+    if (x->couch.point)
+        dp_counter_add(&t->point_first_byte[bucket], 1);
     dp_counter_add(&t->first_byte_ns, ns);
     x->first_byte_ns = ns;
 }
@@ -366,6 +371,7 @@ void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
         return;
     }
     x->response_begun = true;
+    dp_list_remove(&x->awaited);
     while (n > 0) {
         size_t used = 0;
         enum dp_read r = dp_reader_head(x->up->reader, p, n, &used);

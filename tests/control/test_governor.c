@@ -493,6 +493,65 @@ static void every_state_has_a_word(void **state)
     assert_string_equal(dp_region_health_name(DP_REGION_DOWN), "down");
 }
 
+/* Of 200 ms, and looked at. */
+static void answers(struct desk *d, size_t endpoint, uint64_t ms, uint64_t n)
+{
+    struct dp_traffic_endpoint *t = &d->workers[0]->endpoints[endpoint];
+    dp_counter_add(&t->outcomes[DP_OUTCOME_ANSWERED], n);
+    dp_counter_add(&t->point_first_byte[dp_latency_bucket(ms * MS)], n);
+    dp_governor_kick(d->governor);
+    desk_turn(d, 200);
+}
+
+/* The way of a gray region: its baseline sets what is late, late requests condemn it, probes pass. */
+static void a_region_that_stalls_is_left_though_its_probes_pass(void **state)
+{
+    struct desk *d = *state;
+    desk_start(d);
+    desk_await(d, "region_up:a", 1);
+    desk_await(d, "region_up:b", 1);
+    assert_int_equal(d->view->endpoints[0].late_ms, 5000);
+    uint64_t epoch = d->view->epoch;
+    for (int i = 0; i < 30; i++)
+        answers(d, 0, 5, 10);
+    assert_int_equal(d->view->endpoints[0].late_ms, 1000);
+    assert_int_equal(d->view->endpoints[1].late_ms, 5000);
+    assert_int_equal(d->view->epoch, epoch); /* no decision */
+    dp_counter_add(&d->workers[1]->endpoints[0].late, 5);
+    dp_governor_kick(d->governor);
+    desk_await(d, "failover:b", 1);
+    const struct dp_status *s = desk_status(d);
+    assert_non_null(strstr(s->why, "5 requests in a row got no answer"));
+    assert_int_equal(s->regions[0].late, 5);
+    assert_int_equal(s->regions[0].probe_failures_in_row, 0);
+}
+
+static void a_region_that_got_slow_is_left_for_one_that_is_well(void **state)
+{
+    struct desk *d = *state;
+    desk_start(d);
+    desk_await(d, "region_up:a", 1);
+    desk_await(d, "region_up:b", 1);
+    for (int i = 0; i < 60; i++)
+        answers(d, 0, 5, 10);
+    for (int i = 0; i < 60 && d->view->active == 0; i++)
+        answers(d, 0, 805, 10);
+    assert_int_equal(d->view->active, 1);
+    const struct dp_status *s = desk_status(d);
+    assert_true(s->regions[0].slow);
+    assert_int_equal(s->regions[0].health, DP_REGION_UP);
+    assert_non_null(strstr(s->why, "a is slow: "));
+    json_t *line = desk_line(d, "slow", "a");
+    assert_non_null(line);
+    assert_string_equal(desk_text(line, "after"), "up, slow");
+    const json_t *inputs = json_object_get(line, "inputs");
+    assert_int_equal(json_integer_value(json_object_get(inputs, "median_ms")), 500);
+    assert_int_equal(json_integer_value(json_object_get(inputs, "baseline_ms")), 5);
+    json_decref(line);
+    desk_await_long(d, "slow_over:a", 1);
+    assert_true(desk_status(d)->regions[0].held_down);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, desk_setup, desk_teardown)
@@ -518,6 +577,8 @@ int main(void)
         T(bad_configurations_are_refused),
         T(destroyed_before_it_began),
         T(destroyed_with_everything_under_way),
+        T(a_region_that_stalls_is_left_though_its_probes_pass),
+        T(a_region_that_got_slow_is_left_for_one_that_is_well),
         T(every_state_has_a_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

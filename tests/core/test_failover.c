@@ -15,7 +15,7 @@
 #define ROWS(a) (sizeof(a) / sizeof((a)[0]))
 #define NONE    DP_NO_REGION
 
-/* A region a letter: u up, s suspect, ? unknown, d down, m draining (up), M draining and down. The routes: o, d, b.
+/* A region a letter: u up, s suspect, ? unknown, d down, m draining (up), M draining and down, l slow (up). The routes: o, d, b.
  * A row with an order switches first. */
 struct row {
     uint64_t at_s;
@@ -45,6 +45,7 @@ static struct dp_failover_region region_of(char c)
         break;
     }
     r.draining = c == 'm' || c == 'M';
+    r.slow = c == 'l';
     return r;
 }
 
@@ -320,6 +321,57 @@ static void a_hold_of_0_returns_at_once(void **state)
     assert_int_equal(d.move, DP_MOVE_FAILBACK);
 }
 
+static void slow_is_left_for_what_is_well(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, "uu", 0, DP_MOVE_NONE, "oo", "..", NULL},
+        {300, "uu", 0, DP_MOVE_NONE, "oo", "..", NULL},
+        {301, "lu", 1, DP_MOVE_FAILOVER, "oo", "..", NULL},
+        {302, "lu", 1, DP_MOVE_NONE, "oo", "h.", NULL}, /* nobody else could help 1 */
+        {340, "uu", 1, DP_MOVE_NONE, "oo", "h.", NULL},
+        {639, "uu", 1, DP_MOVE_NONE, "oo", "h.", NULL},
+        {640, "uu", 0, DP_MOVE_FAILBACK, "oo", "..", NULL},
+    };
+    (void)run(true, rows, ROWS(rows));
+}
+
+static void slow_is_better_than_doubtful_or_behind(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, "ud", 0, DP_MOVE_NONE, "od", "..", NULL},
+        {1, "ld", 0, DP_MOVE_NONE, "od", "..", NULL},
+        {2, "lu", 0, DP_MOVE_NONE, "oo", ".h", NULL}, /* 1 may lack data */
+        {3, "ls", 0, DP_MOVE_NONE, "oo", ".h", NULL},
+        {4, "lm", 0, DP_MOVE_NONE, "ob", "..", NULL},
+        {5, "du", 1, DP_MOVE_FAILOVER, "do", "..", NULL}, /* down is down */
+    };
+    (void)run(true, rows, ROWS(rows));
+}
+
+static void all_slow_is_no_reason_to_move(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, "uuu", 0, DP_MOVE_NONE, "ooo", "...", NULL},
+        {1, "lll", 0, DP_MOVE_NONE, "ooo", ".hh", NULL},
+        {2, "dls", 2, DP_MOVE_FAILOVER, "doo", ".h.", NULL}, /* in doubt before slow */
+    };
+    (void)run(true, rows, ROWS(rows));
+}
+
+static void a_pinned_region_may_be_slow(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, "uu", 0, DP_MOVE_NONE, "oo", "..", "0"},
+        {1, "lu", 0, DP_MOVE_NONE, "oo", "..", NULL},
+        {2, "du", 1, DP_MOVE_FAILOVER, "do", "..", NULL},
+    };
+    (void)run(true, rows, ROWS(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +388,10 @@ int main(void)
         cmocka_unit_test(force_holds_against_the_evidence),
         cmocka_unit_test(one_region_alone),
         cmocka_unit_test(a_hold_of_0_returns_at_once),
+        cmocka_unit_test(slow_is_left_for_what_is_well),
+        cmocka_unit_test(slow_is_better_than_doubtful_or_behind),
+        cmocka_unit_test(all_slow_is_no_reason_to_move),
+        cmocka_unit_test(a_pinned_region_may_be_slow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -250,8 +250,8 @@ static void maybe_order(struct world *w)
     if (below(&w->random, 200) != 0)
         return;
     for (uint16_t i = 0; i < w->fc.n_regions; i++)
-        regions[i] =
-            (struct dp_failover_region){w->regions[i].health.health, w->regions[i].health.draining};
+        regions[i] = (struct dp_failover_region){.health = w->regions[i].health.health,
+                                                 .draining = w->regions[i].health.draining};
     uint16_t target = (uint16_t)below(&w->random, w->fc.n_regions);
     bool force = below(&w->random, 2) == 0;
     bool done = dp_failover_switch(&w->failover, &w->fc, regions, target, force, w->now_ns, &d);
@@ -278,8 +278,8 @@ static void one_event(struct world *w)
     if (out.changed)
         check_health(w, a, &out);
     for (uint16_t i = 0; i < w->fc.n_regions; i++)
-        regions[i] =
-            (struct dp_failover_region){w->regions[i].health.health, w->regions[i].health.draining};
+        regions[i] = (struct dp_failover_region){.health = w->regions[i].health.health,
+                                                 .draining = w->regions[i].health.draining};
     keep_holds(w);
     if (w->forced && !lost(&w->regions[w->failover.active]))
         w->forced = false;

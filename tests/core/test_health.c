@@ -20,6 +20,10 @@ static const struct dp_health_config config = {
     .rise = 2,
     .traffic_failures = 5,
     .traffic_hold_ns = 5000 * MS,
+    .window_ns = 5000 * MS,
+    .window_percent = 50, /* window_requests 0: rows alone, but in the tests of the window */
+    .slow_hold_ns = 30000 * MS,
+    .slow_hold_max_ns = 100000 * MS,
 };
 
 /* One line of a script. A probe takes no time unless `took_ms` says so. */
@@ -403,6 +407,121 @@ static void traffic_failures_0_condemns_nobody(void **state)
     run_with(&c, rows, ROWS(rows), &s);
 }
 
+static void run_windowed(const struct row *rows, size_t n)
+{
+    struct dp_health_state s;
+    struct dp_health_config c = config;
+    c.window_requests = 20;
+    run_with(&c, rows, n, &s);
+}
+
+/* Rows never grow, as something is always answered; the share tells. */
+static void half_of_a_window_condemns(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {1000, TRAFFIC(4, 3, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+        {1500, TRAFFIC(4, 4, 0), IS(SUSPECT)},
+        {2000, TRAFFIC(1, 3, 0), IS(SUSPECT)}, /* 9 good, 10 bad: one too few to say */
+        {2500, TRAFFIC(1, 0, 0), IS(DOWN), BY(FAILURE_RATE, 10)},
+    };
+    run_windowed(rows, ROWS(rows));
+}
+
+static void a_window_forgets(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {1000, TRAFFIC(5, 9, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+        {7000, TRAFFIC(6, 3, 0), IS(SUSPECT)},
+        {13000, TRAFFIC(16, 9, 0), IS(SUSPECT)},
+        {99000, TRAFFIC(5, 9, 0), IS(SUSPECT)},
+    };
+    run_windowed(rows, ROWS(rows));
+}
+
+static void errors_are_no_part_of_the_share(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {1000, TRAFFIC(5, 0, 500), IS(UP)},
+    };
+    run_windowed(rows, ROWS(rows));
+}
+
+static struct dp_health_actions pace(struct dp_health_state *s, const struct dp_pace_look *look,
+                                     uint64_t at_ms)
+{
+    struct dp_health_actions a;
+    const struct dp_health_event e = {.kind = DP_HEALTH_PACE, .pace = *look};
+    dp_health_step(s, &config, &e, at_ms * MS, &a);
+    return a;
+}
+
+static struct dp_health_actions probe(struct dp_health_state *s, enum dp_probe_kind k,
+                                      uint64_t at_ms)
+{
+    struct dp_health_actions a;
+    const struct dp_health_event e = {
+        .kind = DP_HEALTH_PROBE, .probe = k, .probe_started_ns = at_ms * MS};
+    dp_health_step(s, &config, &e, at_ms * MS, &a);
+    return a;
+}
+
+/* Slow is a word beside the state. Passing probes do not end it before its hold, which doubles. */
+static void slow_is_held_and_doubles(void **state)
+{
+    (void)state;
+    static const struct dp_pace_look slow = {
+        .whole = true, .slow = true, .median_ms = 500, .baseline_ms = 5, .slow_windows = 4};
+    static const struct dp_pace_look quick = {.whole = true, .median_ms = 2, .baseline_ms = 5};
+    static const uint32_t holds_ms[] = {30000, 60000, 100000, 100000};
+    struct dp_health_state s;
+    uint64_t at = 1000;
+    dp_health_init(&s, &config, 0, 1);
+    (void)probe(&s, DP_PROBE_OK, 0);
+    for (size_t i = 0; i < ROWS(holds_ms); i++) {
+        struct dp_health_actions a = pace(&s, &slow, at);
+        assert_true(a.changed && s.slow);
+        assert_int_equal(a.change.signal, DP_HEALTH_SIGNAL_SLOW);
+        assert_int_equal(a.change.count, 4);
+        assert_int_equal(a.change.median_ms, 500);
+        assert_int_equal(a.change.baseline_ms, 5);
+        assert_false(a.change.slow_before);
+        assert_true(a.change.slow_after);
+        assert_int_equal(s.health, DP_HEALTH_UP);
+        assert_true(s.probe_at_ns <= at * MS); /* doubt: probe now */
+        a = pace(&s, &quick, at + 1);
+        assert_false(a.changed);
+        a = probe(&s, DP_PROBE_OK, at + holds_ms[i] - 1);
+        assert_false(a.changed);
+        a = probe(&s, DP_PROBE_OK, at + holds_ms[i]);
+        assert_true(a.changed && !s.slow);
+        assert_int_equal(a.change.signal, DP_HEALTH_SIGNAL_SLOW_OVER);
+        at += holds_ms[i] + 5000;
+    }
+    at += 200000; /* well for long: the first hold again */
+    (void)pace(&s, &slow, at);
+    assert_int_equal(s.slow_until_ns, (at + 30000) * MS);
+}
+
+static void slow_is_not_over_while_probes_fail(void **state)
+{
+    (void)state;
+    static const struct dp_pace_look slow = {.whole = true, .slow = true, .slow_windows = 4};
+    struct dp_health_state s;
+    dp_health_init(&s, &config, 0, 1);
+    (void)probe(&s, DP_PROBE_OK, 0);
+    (void)pace(&s, &slow, 1000);
+    (void)probe(&s, DP_PROBE_DARK, 32000);
+    assert_true(s.slow);
+    struct dp_health_actions a = probe(&s, DP_PROBE_OK, 33000);
+    assert_true(a.changed && !s.slow);
+}
+
 static void a_fresh_start_after_down(void **state)
 {
     (void)state;
@@ -535,6 +654,11 @@ int main(void)
         cmocka_unit_test(good_traffic_ends_doubt_by_traffic),
         cmocka_unit_test(traffic_alone_never_makes_an_unknown_one_up),
         cmocka_unit_test(traffic_failures_0_condemns_nobody),
+        cmocka_unit_test(half_of_a_window_condemns),
+        cmocka_unit_test(a_window_forgets),
+        cmocka_unit_test(errors_are_no_part_of_the_share),
+        cmocka_unit_test(slow_is_held_and_doubles),
+        cmocka_unit_test(slow_is_not_over_while_probes_fail),
         cmocka_unit_test(a_fresh_start_after_down),
         cmocka_unit_test(probes_are_slow_in_peace_and_fast_in_doubt),
         cmocka_unit_test(doubt_by_traffic_asks_at_once),

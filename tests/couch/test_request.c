@@ -1,6 +1,7 @@
 /* What requests mean. Each row is a request as CouchDB's own routing takes it (chttpd splits the
  * raw path at "/", drops empty segments, decodes each, and dispatches on the first, second or
  * fourth). */
+#include "davenport/base/attr.h"
 #include "davenport/couch/request.h"
 
 #include <setjmp.h>
@@ -446,6 +447,48 @@ static void test_garbage(void **state)
     }
 }
 
+/* Whose first byte can be compared with others': one document, attachment or database. */
+static void what_is_a_point_request(void **state)
+{
+    static const struct {
+        const char *method, *target;
+        bool point;
+    } rows[] = {
+        {"GET", "/db", true},
+        {"HEAD", "/db/doc", true},
+        {"GET", "/db/doc?rev=1-a", true},
+        {"PUT", "/db/doc", true},
+        {"DELETE", "/db/doc?rev=1-a", true},
+        {"GET", "/db/a%2Fb", true},
+        {"GET", "/db/doc/att.bin", true},
+        {"GET", "/_users/org.couchdb.user%3Ax", true},
+        {"GET", "/db/_design/d", true},
+        {"GET", "/db/_local/c", true},
+        {"GET", "/", false},
+        {"GET", "/_up", false},
+        {"GET", "/_all_dbs", false},
+        {"POST", "/db", false},
+        {"POST", "/db/_find", false},
+        {"POST", "/db/_bulk_docs", false},
+        {"GET", "/db/_all_docs", false},
+        {"GET", "/db/%5Fall_docs", false},
+        {"GET", "/db/_changes", false},
+        {"GET", "/db/_changes?feed=continuous", false},
+        {"GET", "/db/_design/d/_view/v", false},
+        {"GET", "/db/_design/d/_info", false},
+        {"GET", "/db/_partition/p", false},
+        {"GET", "/db/_partition/p/_all_docs", false},
+        {"GET", "/_node/_local/_stats", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct dp_couch_request r = classify(rows[i].method, "", rows[i].target);
+        if (r.point != rows[i].point)
+            fail_msg("%s %s: %d", rows[i].method, rows[i].target, r.point);
+    }
+    assert_false(classify("POST", "GET", "/db/doc").point);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_slashes),
         cmocka_unit_test(test_method_override),
         cmocka_unit_test(test_garbage),
+        cmocka_unit_test(what_is_a_point_request),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

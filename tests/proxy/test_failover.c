@@ -403,6 +403,102 @@ static void a_feed_without_an_answer_yet_moves(void **state)
     rig_fini(&r);
 }
 
+/* Time as a loop that is well sees it. */
+static void let_pass(struct rig *r, uint32_t ms)
+{
+    for (; ms > 0; ms -= 100)
+        rig_wait(r, 100);
+}
+
+static struct rig_peer *late_rig(struct rig *r, const char *request)
+{
+    struct rig_peer *up;
+    rig_init(r, 2);
+    r->view->endpoints[0].late_ms = 1000;
+    rig_start(r);
+    (void)rig_request(r, request, &up);
+    return up;
+}
+
+static uint64_t late(const struct rig *r)
+{
+    return dp_counter_get(&r->traffic.endpoints[0].late);
+}
+
+/* Evidence while it waits, counted once; and the answer that comes all the same is no good word. */
+static void a_late_answer_is_evidence_before_it_comes(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up = late_rig(&r, get);
+    let_pass(&r, 900);
+    assert_int_equal(late(&r), 0);
+    let_pass(&r, 200);
+    assert_int_equal(late(&r), 1);
+    assert_int_equal(r.kicks, 1);
+    let_pass(&r, 1000);
+    assert_int_equal(late(&r), 1);
+    rig_send(up, ok);
+    assert_int_equal(outcome(&r, 0, DP_OUTCOME_ANSWERED_LATE), 1);
+    assert_int_equal(outcome(&r, 0, DP_OUTCOME_ANSWERED), 0);
+    assert_string_equal(r.clients[0]->got, ok);
+    rig_fini(&r);
+}
+
+static void late_requests_move_when_their_region_is_left(void **state)
+{
+    (void)state;
+    struct rig r;
+    (void)late_rig(&r, put);
+    let_pass(&r, 1100);
+    assert_int_equal(late(&r), 1);
+    rig_publish(&r, 0, DP_ROUTE_DOWN, 1);
+    struct rig_peer *second = rig_dialed(&r, 2);
+    rig_connect(second, DP_OK);
+    let_pass(&r, 1100);
+    assert_int_equal(late(&r), 1); /* it is the other region's matter now */
+    rig_send(second, ok);
+    assert_string_equal(r.clients[0]->got, ok);
+    assert_int_equal(outcome(&r, 1, DP_OUTCOME_ANSWERED), 1);
+    rig_fini(&r);
+}
+
+/* What may take its time, what was answered, and what our own sleep made late. */
+static void what_is_not_late(void **state)
+{
+    static const char *const slow_ones[] = {
+        "GET /db/_design/d/_view/v HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /db/_changes HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /db/_changes?feed=longpoll HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /_all_dbs HTTP/1.1\r\nHost: a\r\n\r\n",
+        find,
+        post,
+        "PUT /db/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhell", /* not out yet */
+    };
+    (void)state;
+    struct rig r;
+    for (size_t i = 0; i < DP_ARRAY_LEN(slow_ones); i++) {
+        (void)late_rig(&r, slow_ones[i]);
+        let_pass(&r, 3000);
+        assert_int_equal(late(&r), 0);
+        rig_fini(&r);
+    }
+    struct rig_peer *up = late_rig(&r, get);
+    rig_send(up, "H");
+    let_pass(&r, 3000);
+    assert_int_equal(late(&r), 0);
+    rig_fini(&r);
+
+    up = late_rig(&r, get);
+    r.now_ns += 5 * DP_NS_PER_S; /* in one leap: the loop slept, the answer may be in the socket */
+    dp_engine_tick(&r.engine, r.now_ns);
+    assert_int_equal(late(&r), 0);
+    rig_send(up, ok);
+    let_pass(&r, 100);
+    assert_int_equal(late(&r), 0);
+    rig_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +517,9 @@ int main(void)
         cmocka_unit_test(new_requests_follow_the_active_region),
         cmocka_unit_test(feeds_of_a_dead_region_end),
         cmocka_unit_test(a_feed_without_an_answer_yet_moves),
+        cmocka_unit_test(a_late_answer_is_evidence_before_it_comes),
+        cmocka_unit_test(late_requests_move_when_their_region_is_left),
+        cmocka_unit_test(what_is_not_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,8 @@ static void desk_publish(void *ctx, struct dp_view *view)
 {
     struct desk *d = ctx;
     if (d->view)
-        assert_true(view == d->view || view->epoch > d->view->epoch);
+        assert_true(view == d->view || view->epoch > d->view->epoch ||
+                    (view->epoch == d->view->epoch && view->active == d->view->active));
     dp_view_unref(d->view);
     d->view = dp_view_ref(view);
     d->published++;
@@ -47,6 +48,11 @@ int desk_setup(void **state)
                                            .fall = 3,
                                            .rise = 2,
                                            .traffic_failures = 5,
+                                           .late_ms = 1000,
+                                           .slow_ms = 250,
+                                           .failure_window_ms = 5000,
+                                           .failure_requests = 20,
+                                           .failure_percent = 50,
                                            .sample_ms = 2,
                                            .failback = DP_FAILBACK_HOLD_DOWN,
                                            .failback_hold_ms = 300000,

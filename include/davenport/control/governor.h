@@ -42,7 +42,12 @@ struct dp_control_config {
     /* traffic evidence */
     uint32_t traffic_failures; /* bad outcomes in a row (no good one between) that count as
                                   suspicion's end: down */
-    uint32_t sample_ms;        /* how often the workers' counters are read */
+    uint32_t
+        late_ms; /* no first byte for so long, or 4 times what is usual: unanswered; 0: never */
+    uint32_t slow_ms; /* a median below it is not slow; 0: nothing is */
+    uint32_t failure_window_ms, failure_requests, failure_percent; /* of the last window's requests;
+                                                                      0 requests: no such rule */
+    uint32_t sample_ms; /* how often the workers' counters are read */
     /* coming back */
     enum dp_failback failback;
     uint32_t failback_hold_ms; /* the preferred region must have been well for so long */
@@ -63,6 +68,9 @@ struct dp_region_status {
     struct dp_addr addr; /* where it is connected to; ip "": not known */
     enum dp_region_health health;
     bool active, held_down;
+    bool slow;             /* far slower than it was, and than others are */
+    uint32_t late_ms;      /* a first byte later than this counts as none; 0: none does */
+    uint64_t late;         /* requests that were late, over all workers */
     bool draining;         /* alive, and asks for no requests (maintenance) */
     int64_t since_wall_ms; /* of this state */
     char why[DP_WHY_TEXT]; /* what brought it into this state, for people */

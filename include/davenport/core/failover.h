@@ -5,6 +5,9 @@
  * drained, and then for the best of the others. Traffic returns by itself only to a more preferred region that
  * has been up without a break for `hold`; the least doubt begins the hold anew.
  *
+ * A region that is slow is left for one that is well, and for no other: slow is better than doubtful. It then
+ * counts as lost for its way back.
+ *
  * A region that was lost (down or draining) is unsettled until its hold is over: it may lack writes that were
  * acknowledged elsewhere. Meanwhile it is held: a last resort for what fails in the active region.
  *
@@ -31,6 +34,7 @@ struct dp_failover_config {
 struct dp_failover_region {
     enum dp_health health;
     bool draining;
+    bool slow; /* serves, but far slower than it did and than others do */
 };
 
 struct dp_failover_state {

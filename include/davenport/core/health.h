@@ -14,6 +14,12 @@
  * Any state but DOWN may go to DOWN at once; SUSPECT still takes traffic, but is probed fast.
  * Draining is a word of its own beside the state: the endpoint lives and asks not to be used.
  *
+ * So is slow: it serves, far slower than it did and than its peers do (core/pace.h). That is left
+ * only for a region that is well, and not believed to be over for `slow_hold`, twice as long each time.
+ *
+ * Besides rows of bad outcomes there is a window: a region that answers some and fails most is never
+ * caught by a row.
+ *
  * Two kinds of bad outcome are told apart. No answer (refused, reset, cut short) condemns by
  * itself. An answer that says 5xx may be the request's own doing (a broken view), and the same request
  * would fail anywhere: it condemns only where the probes fail too. A row of requests that got no
@@ -22,6 +28,7 @@
 #define DAVENPORT_CORE_HEALTH_H
 
 #include "davenport/core/outcome.h"
+#include "davenport/core/pace.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,19 +60,20 @@ bool dp_probe_kind_alive(enum dp_probe_kind k);
 /* Attempts of real requests that ended since the last sample. */
 struct dp_health_traffic {
     uint32_t good;
-    uint32_t unanswered; /* bad: refused, reset, cut short, not HTTP, too late */
+    uint32_t unanswered; /* bad: refused, reset, cut short, not HTTP, late or too late */
     uint32_t errors;     /* bad: 5xx */
 };                       /* in an order that nobody knows */
 /* Count `n` attempts that ended with `o`. */
 void dp_health_traffic_add(struct dp_health_traffic *t, enum dp_outcome o, uint64_t n);
 
-enum dp_health_event_kind { DP_HEALTH_PROBE, DP_HEALTH_TRAFFIC, DP_HEALTH_TICK };
+enum dp_health_event_kind { DP_HEALTH_PROBE, DP_HEALTH_TRAFFIC, DP_HEALTH_PACE, DP_HEALTH_TICK };
 
 struct dp_health_event {
     enum dp_health_event_kind kind;
     enum dp_probe_kind probe;         /* PROBE */
     uint64_t probe_started_ns;        /* PROBE: the next one is due an interval after this */
     struct dp_health_traffic traffic; /* TRAFFIC */
+    struct dp_pace_look pace;         /* PACE */
 };
 
 struct dp_health_config {
@@ -75,6 +83,12 @@ struct dp_health_config {
     uint32_t fall, rise;
     uint32_t traffic_failures; /* bad outcomes in a row, no good one between; 0: traffic condemns
                                   nobody */
+    /* Of the last window_ns, at least window_requests of which window_percent got no answer; 0 requests:
+     * no such rule. */
+    uint64_t window_ns;
+    uint32_t window_requests, window_percent;
+    uint64_t slow_hold_ns;     /* how long slow is not believed to be over, at first */
+    uint64_t slow_hold_max_ns; /* and at most */
     /* How long a probe cannot clear what traffic saw. Also: a pause longer than this ends a row. */
     uint64_t traffic_hold_ns;
 };
@@ -82,13 +96,16 @@ struct dp_health_config {
 /* What tipped the scale. */
 #define DP_HEALTH_SIGNAL_TABLE(X)                                                                  \
     X(NONE, "none")                                                                                \
-    X(PROBES_FAILED, "probes_failed")         /* in a row */                                       \
-    X(UNANSWERED, "requests_unanswered")      /* in a row */                                       \
-    X(ERRORS, "requests_failed_and_probe")    /* in a row, and the last probe failed too */        \
-    X(ERRORS_ONLY, "requests_failed")         /* in a row, but probes pass: suspicion only */      \
-    X(PROBES_PASSED, "probes_passed")         /* in a row */                                       \
-    X(REQUESTS_ANSWERED, "requests_answered") /* and nothing bad for traffic_hold */               \
-    X(DRAIN_ASKED, "drain_asked")             /* the endpoint said so itself */                    \
+    X(PROBES_FAILED, "probes_failed")            /* in a row */                                    \
+    X(UNANSWERED, "requests_unanswered")         /* in a row */                                    \
+    X(ERRORS, "requests_failed_and_probe")       /* in a row, and the last probe failed too */     \
+    X(ERRORS_ONLY, "requests_failed")            /* in a row, but probes pass: suspicion only */   \
+    X(PROBES_PASSED, "probes_passed")            /* in a row */                                    \
+    X(REQUESTS_ANSWERED, "requests_answered")    /* and nothing bad for traffic_hold */            \
+    X(FAILURE_RATE, "requests_unanswered_share") /* of the last window's */                        \
+    X(SLOW, "slow")                              /* windows in a row above baseline and peers */   \
+    X(SLOW_OVER, "slow_over")                    /* the hold is over, and probes pass */           \
+    X(DRAIN_ASKED, "drain_asked")                /* the endpoint said so itself */                 \
     X(DRAIN_OVER, "drain_over")
 
 enum dp_health_signal {
@@ -103,14 +120,26 @@ const char *dp_health_signal_name(enum dp_health_signal s);
 struct dp_health_change {
     enum dp_health before, after;
     bool draining_before, draining_after;
+    bool slow_before, slow_after;
     enum dp_health_signal signal;
     enum dp_probe_kind probe; /* the last probe's word */
     uint32_t count, threshold;
+    uint32_t median_ms, baseline_ms; /* SLOW: now, and before */
 };
+
+#define DP_HEALTH_SLOTS 10
 
 struct dp_health_state {
     enum dp_health health;
     bool draining;
+    bool slow;
+    uint64_t slow_until_ns;   /* not over before */
+    uint64_t slow_hold_ns;    /* the next one's length; 0: the first's */
+    struct dp_pace_look pace; /* the last one */
+    struct {                  /* the window, slot by slot, as a ring */
+        uint32_t good, bad;
+    } slots[DP_HEALTH_SLOTS];
+    uint64_t slot;           /* time of the newest, in slots */
     bool doubted_by_traffic; /* traffic took part in the doubt or the fall */
     bool probe_failing;      /* the last probe that said anything failed */
     enum dp_probe_kind last_probe;

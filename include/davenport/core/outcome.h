@@ -9,6 +9,7 @@
  * OK it serves, BAD it does not, NONE says nothing of its health. */
 #define DP_OUTCOME_TABLE(X)                                                                        \
     X(ANSWERED, "answered", OK)                /* a complete answer, any status but those below */ \
+    X(ANSWERED_LATE, "answered_late", NONE)    /* the same, but its lateness was counted before */ \
     X(SERVER_ERROR, "server_error", BAD)       /* 500, 502, 503, 504 */                            \
     X(THROTTLED, "throttled", NONE)            /* 429 */                                           \
     X(CREDENTIALS, "credentials", NONE)        /* 401, 403: a fault of keys, not of the region */  \

@@ -19,6 +19,9 @@ struct dp_traffic_endpoint {
     struct dp_counter in_flight;                      /* a gauge: attempts sent, not yet ended */
     struct dp_counter first_byte[DP_LATENCY_BUCKETS]; /* not cumulative over buckets */
     struct dp_counter first_byte_ns;                  /* sum over all of them */
+    /* Requests of one document or database, whose pace can be compared: see core/pace.h. */
+    struct dp_counter point_first_byte[DP_LATENCY_BUCKETS];
+    struct dp_counter late; /* of those: no first byte within the view's late_ms */
 };
 
 struct dp_traffic {

@@ -35,6 +35,7 @@ struct dp_view_endpoint {
     uint16_t region;
     enum dp_route_state state;
     struct dp_addr addr;
+    uint32_t late_ms;    /* a point request without a first byte for so long is late; 0: none is */
     uint32_t pool_epoch; /* raised when idle connections must not be used again */
     const char *host;    /* the Host header sent there: "name" or "name:port"; NUL ended */
 };
@@ -46,7 +47,8 @@ struct dp_view_region {
 
 struct dp_view {
     _Atomic uint32_t refs;
-    uint64_t epoch;  /* monotonic over restarts; in every journal line */
+    uint64_t
+        epoch; /* of the decision: monotonic over restarts; in every journal line. late_ms alone moves without it. */
     uint16_t active; /* region that takes the traffic, or DP_NO_REGION */
     uint16_t n_regions, n_endpoints;
     uint32_t retry_after_s; /* told to a client when no region is left */

@@ -19,6 +19,8 @@ enum dp_couch_feed { DP_FEED_NONE, DP_FEED_LONGPOLL, DP_FEED_CONTINUOUS, DP_FEED
 struct dp_couch_request {
     enum dp_couch_class klass;
     enum dp_couch_feed feed;
+    bool
+        point; /* of one document, attachment or database: answered at once by a region that is well */
     bool idempotent; /* sending it again changes nothing more (reads, PUT, DELETE) */
 };
 
