@@ -280,6 +280,7 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
             g->endpoints[d->after].why);
         break;
     case DP_MOVE_SWITCH:
+    case DP_MOVE_DRAIN:
     case DP_MOVE_NONE:
         say(g->why, sizeof(g->why), "%s chose it%s%s", cause->order->actor,
             cause->order->reason[0] ? ": " : "", cause->order->reason);

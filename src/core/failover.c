@@ -19,14 +19,16 @@ void dp_failover_init(struct dp_failover_state *s)
     memset(s, 0, sizeof(*s));
 }
 
-static bool lost(const struct dp_failover_region *r)
+static bool lost(const struct dp_failover_state *s, const struct dp_failover_region *regions,
+                 uint16_t i)
 {
-    return r->health == DP_HEALTH_DOWN || r->draining;
+    return regions[i].health == DP_HEALTH_DOWN || regions[i].draining || s->drained[i];
 }
 
-static bool well(const struct dp_failover_region *r)
+static bool well(const struct dp_failover_state *s, const struct dp_failover_region *regions,
+                 uint16_t i)
 {
-    return r->health == DP_HEALTH_UP && !r->draining && !r->slow;
+    return regions[i].health == DP_HEALTH_UP && !regions[i].slow && !lost(s, regions, i);
 }
 
 /* Time 0 is "not up" in up_since_ns, so a clock that begins at 0 is off by one nanosecond. */
@@ -45,16 +47,16 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
                     const struct dp_failover_region *regions, uint64_t now_ns)
 {
     for (uint16_t i = 0; i < c->n_regions; i++) {
-        if (lost(&regions[i]) || (regions[i].slow && i != s->active))
+        if (lost(s, regions, i) || (regions[i].slow && i != s->active))
             s->unsettled[i] = true;
-        if (!well(&regions[i]))
+        if (!well(s, regions, i))
             s->up_since_ns[i] = 0;
         else if (s->up_since_ns[i] == 0)
             s->up_since_ns[i] = mark(now_ns);
         if (hold_is_over(s, c, i, now_ns))
             s->unsettled[i] = false;
     }
-    if (s->forced && !lost(&regions[s->active]))
+    if (s->forced && !lost(s, regions, s->active))
         s->forced = false;
 }
 
@@ -66,9 +68,9 @@ static uint16_t best_other(const struct dp_failover_state *s, const struct dp_fa
     uint16_t best = DP_NO_REGION;
     int best_rank = 0;
     for (uint16_t i = 0; i < c->n_regions; i++) {
-        if (i == s->active || lost(&regions[i]))
+        if (i == s->active || lost(s, regions, i))
             continue;
-        int rank = regions[i].slow ? 1 : !well(&regions[i]) ? 2 : s->unsettled[i] ? 3 : 4;
+        int rank = regions[i].slow ? 1 : !well(s, regions, i) ? 2 : s->unsettled[i] ? 3 : 4;
         if (rank > best_rank) {
             best_rank = rank;
             best = i;
@@ -89,11 +91,20 @@ static uint16_t failback_target(const struct dp_failover_state *s,
     return DP_NO_REGION;
 }
 
-static void move_to(struct dp_failover_state *s, uint16_t to, enum dp_move move,
+uint64_t dp_failover_dwell_left(const struct dp_failover_state *s,
+                                const struct dp_failover_config *c, uint64_t now_ns)
+{
+    uint64_t over = s->moved_at_ns + c->dwell_ns;
+    return s->moved_at_ns && over > now_ns ? over - now_ns : 0;
+}
+
+static void move_to(struct dp_failover_state *s, uint16_t to, enum dp_move move, uint64_t now_ns,
                     struct dp_failover_decision *out)
 {
     out->move = move;
     out->after = to;
+    if (move != DP_MOVE_NONE)
+        s->moved_at_ns = mark(now_ns);
     s->active = to;
     s->pinned = false;
     s->forced = false;
@@ -104,25 +115,38 @@ static bool must_leave(const struct dp_failover_state *s, const struct dp_failov
 {
     if (s->active == DP_NO_REGION)
         return true;
-    if (s->forced)
+    if (s->drained[s->active])
+        return true;
+    if (s->forced || s->frozen)
         return false;
-    if (lost(&regions[s->active]))
+    if (lost(s, regions, s->active))
         return true;
     /* An operator who pinned a region wants it, slow or not. */
     if (!regions[s->active].slow || s->pinned)
         return false;
     uint16_t to = best_other(s, c, regions);
-    return to != DP_NO_REGION && well(&regions[to]) && !s->unsettled[to];
+    return to != DP_NO_REGION && well(s, regions, to) && !s->unsettled[to];
 }
 
 static void leave(struct dp_failover_state *s, const struct dp_failover_config *c,
-                  const struct dp_failover_region *regions, struct dp_failover_decision *out)
+                  const struct dp_failover_region *regions, uint64_t now_ns,
+                  struct dp_failover_decision *out)
 {
     uint16_t to = best_other(s, c, regions);
-    if (s->active != DP_NO_REGION)
-        move_to(s, to, to == DP_NO_REGION ? DP_MOVE_LOST : DP_MOVE_FAILOVER, out);
-    else if (to != DP_NO_REGION)
-        move_to(s, to, DP_MOVE_REGAINED, out);
+    enum dp_move move = DP_MOVE_FAILOVER;
+    if (s->active == DP_NO_REGION)
+        move = DP_MOVE_REGAINED;
+    else if (to == DP_NO_REGION)
+        move = DP_MOVE_LOST;
+    else if (s->drained[s->active])
+        move = DP_MOVE_DRAIN;
+    if (to != s->active)
+        move_to(s, to, move, now_ns, out);
+}
+
+static bool returns_by_itself(const struct dp_failover_state *s, const struct dp_failover_config *c)
+{
+    return c->automatic && !s->pinned && !s->frozen;
 }
 
 /* A region that is held may lack data, so a request that failed in the active region goes there
@@ -133,25 +157,32 @@ static void derive(const struct dp_failover_state *s, const struct dp_failover_c
 {
     bool settled_other = false;
     for (uint16_t i = 0; i < c->n_regions; i++) {
-        if (i != s->active && !lost(&regions[i]) && !s->unsettled[i])
+        if (i != s->active && !lost(s, regions, i) && !s->unsettled[i])
             settled_other = true;
     }
     for (uint16_t i = 0; i < c->n_regions; i++) {
-        out->held[i] = i != s->active && !lost(&regions[i]) && s->unsettled[i];
+        out->held[i] = i != s->active && !lost(s, regions, i) && s->unsettled[i];
         if (i == s->active)
             out->routes[i] = DP_ROUTE_OK;
         else if (regions[i].health == DP_HEALTH_DOWN)
             out->routes[i] = DP_ROUTE_DOWN;
-        else if (regions[i].draining || (out->held[i] && settled_other))
+        else if (lost(s, regions, i) || (out->held[i] && settled_other))
             out->routes[i] = DP_ROUTE_BARRED;
         else
             out->routes[i] = DP_ROUTE_OK;
     }
     out->waiting = DP_NO_REGION;
-    if (c->automatic && !s->pinned)
+    if (!returns_by_itself(s, c))
+        return;
+    uint64_t dwell_over = now_ns + dp_failover_dwell_left(s, c, now_ns);
+    out->waiting = failback_target(s, c, true, now_ns); /* for the dwell alone */
+    if (out->waiting == DP_NO_REGION)
         out->waiting = failback_target(s, c, false, now_ns);
-    if (out->waiting != DP_NO_REGION)
-        out->failback_at_ns = s->up_since_ns[out->waiting] + c->hold_ns;
+    if (out->waiting == DP_NO_REGION)
+        return;
+    out->failback_at_ns = s->up_since_ns[out->waiting] + c->hold_ns;
+    if (out->failback_at_ns < dwell_over)
+        out->failback_at_ns = dwell_over;
 }
 
 void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_config *c,
@@ -163,12 +194,12 @@ void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_conf
     out->after = s->active;
     observe(s, c, regions, now_ns);
     if (must_leave(s, c, regions)) {
-        leave(s, c, regions, out);
-    } else if (c->automatic && !s->pinned) {
+        leave(s, c, regions, now_ns, out);
+    } else if (returns_by_itself(s, c) && dp_failover_dwell_left(s, c, now_ns) == 0) {
         uint16_t to = failback_target(s, c, true, now_ns);
         if (to != DP_NO_REGION) {
             out->held_ns = now_ns - s->up_since_ns[to];
-            move_to(s, to, DP_MOVE_FAILBACK, out);
+            move_to(s, to, DP_MOVE_FAILBACK, now_ns, out);
         }
     }
     derive(s, c, regions, now_ns, out);
@@ -178,14 +209,14 @@ bool dp_failover_switch(struct dp_failover_state *s, const struct dp_failover_co
                         const struct dp_failover_region *regions, uint16_t target, bool force,
                         uint64_t now_ns, struct dp_failover_decision *out)
 {
-    if (lost(&regions[target]) && !force)
+    if (s->drained[target] || (lost(s, regions, target) && !force))
         return false;
     memset(out, 0, sizeof(*out));
     observe(s, c, regions, now_ns);
     out->before = s->active;
-    move_to(s, target, s->active == target ? DP_MOVE_NONE : DP_MOVE_SWITCH, out);
+    move_to(s, target, s->active == target ? DP_MOVE_NONE : DP_MOVE_SWITCH, now_ns, out);
     s->pinned = true;
-    s->forced = lost(&regions[target]);
+    s->forced = lost(s, regions, target);
     derive(s, c, regions, now_ns, out);
     return true;
 }

@@ -203,6 +203,7 @@ static void check_move(struct world *w, const struct dp_failover_decision *d)
         assert_false(lost(to));
         break;
     case DP_MOVE_SWITCH:
+    case DP_MOVE_DRAIN:
         fail_msg("no operator was here");
     }
     if (d->move != DP_MOVE_NONE) {

@@ -13,7 +13,15 @@
  *
  * An operator's choice is pinned: no failback undoes it. The pin ends with the next choice, or when
  * the pinned region is lost. A region that was forced while lost keeps the traffic until it has
- * been up and is lost anew, for the operator said that the evidence is wrong. */
+ * been up and is lost anew, for the operator said that the evidence is wrong.
+ *
+ * What operators leave standing (core/orders.h sets it) comes first. A drained region is lost to every rule until
+ * it is resumed, and no force helps. While frozen, traffic stays where it is, even in a region that
+ * goes dark; only orders move it. With no region active, the first to return takes the traffic all
+ * the same: there is none to keep in its place.
+ *
+ * Moves that nobody needs at once (switch, failback, draining the active region) keep `dwell` from
+ * the last move. Leaving a lost region never waits. */
 #ifndef DAVENPORT_CORE_FAILOVER_H
 #define DAVENPORT_CORE_FAILOVER_H
 
@@ -28,6 +36,7 @@ struct dp_failover_config {
     uint16_t n_regions; /* their order is the preference */
     bool automatic;     /* traffic returns by itself after the hold; else only by an operator */
     uint64_t hold_ns;
+    uint64_t dwell_ns; /* at least between a move and the next voluntary one */
 };
 
 /* What is known of a region now. */
@@ -38,9 +47,12 @@ struct dp_failover_region {
 };
 
 struct dp_failover_state {
-    uint16_t active; /* or DP_NO_REGION */
-    bool pinned;     /* by an operator */
-    bool forced;     /* pinned against the evidence, which has not come round yet */
+    uint16_t active;              /* or DP_NO_REGION */
+    bool pinned;                  /* by an operator */
+    bool forced;                  /* pinned against the evidence, which has not come round yet */
+    bool frozen;                  /* by an operator: nothing moves by itself */
+    bool drained[DP_MAX_REGIONS]; /* by an operator */
+    uint64_t moved_at_ns;         /* the last move; 0: none yet */
     bool unsettled[DP_MAX_REGIONS];
     uint64_t up_since_ns[DP_MAX_REGIONS]; /* of the unbroken time up and not draining; 0: not so now
                                            */
@@ -51,6 +63,7 @@ struct dp_failover_state {
     X(FAILOVER, "failover") /* the active region was lost, another takes over */                   \
     X(FAILBACK, "failback") /* a more preferred region has settled */                              \
     X(SWITCH, "switch")     /* an operator said so */                                              \
+    X(DRAIN, "drain")       /* an operator drained the active region, another takes over */        \
     X(LOST, "lost")         /* the active region was lost and there is no other */                 \
     X(REGAINED, "regained") /* the first region after there was none */
 
@@ -80,8 +93,12 @@ void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_conf
                       const struct dp_failover_region *regions, uint64_t now_ns,
                       struct dp_failover_decision *out);
 
+/* How long the next voluntary move has to wait, in ns. */
+uint64_t dp_failover_dwell_left(const struct dp_failover_state *s,
+                                const struct dp_failover_config *c, uint64_t now_ns);
+
 /* An operator moves the traffic to `target` (< n_regions). False, and nothing changes, when it is
- * lost and `force` is not set. Afterwards `out` is what dp_failover_step would say, with the move
+ * drained, or lost and `force` is not set. Afterwards `out` is what dp_failover_step would say, with the move
  * of the switch; NONE when the region was active before (it is pinned now all the same). */
 DP_MUST_USE bool dp_failover_switch(struct dp_failover_state *s, const struct dp_failover_config *c,
                                     const struct dp_failover_region *regions, uint16_t target,
