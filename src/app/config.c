@@ -193,7 +193,6 @@ static struct dp_region_config control_region(const struct dp_config_region *r)
         .host = r->host_header,
         .addr = r->addr,
         .lookup = dp_config_is_ip(r->host) ? NULL : r->host,
-        .tls = {r->ca_file, r->cert_file, r->key_file, r->pins},
         .username = r->username,
         .password = r->password,
     };

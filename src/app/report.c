@@ -43,6 +43,13 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
     }
 }
 
+void dp_report_add_certificate(struct dp_report *r, const char *region, int64_t not_after_s)
+{
+    if (not_after_s != 0 && r->n_certificates < DP_ARRAY_LEN(r->certificates)) {
+        r->certificates[r->n_certificates++] = (struct dp_report_certificate){region, not_after_s};
+    }
+}
+
 static uint64_t resident_bytes(void)
 {
     unsigned long total = 0;

@@ -27,6 +27,12 @@ struct dp_report_latency {
     uint64_t sum_ns;
 };
 
+/* When a certificate that this proxy shows ends. */
+struct dp_report_certificate {
+    const char *region; /* to whom it is shown; NULL: to clients */
+    int64_t not_after_s;
+};
+
 struct dp_report {
     const char *version;
     const char *listen, *admin; /* bound addresses; borrowed */
@@ -36,6 +42,9 @@ struct dp_report {
     bool draining;
     int64_t now_wall_ms, started_wall_ms;
     uint64_t hold_down_ms; /* as configured */
+    uint64_t reloads_done, reloads_refused;
+    struct dp_report_certificate certificates[DP_MAX_REGIONS + 1];
+    uint16_t n_certificates;
     /* the process */
     double cpu_s;
     uint64_t resident_bytes, open_fds, max_fds;
@@ -50,6 +59,8 @@ void dp_report_set_status(struct dp_report *r, const struct dp_status *status);
 /* Add one worker's counters to `r`. `view` tells which region an endpoint belongs to. */
 void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic,
                            const struct dp_view *view);
+/* not_after_s: seconds since 1970; 0: there is none. */
+void dp_report_add_certificate(struct dp_report *r, const char *region, int64_t not_after_s);
 /* Fill in what the kernel knows of this process. */
 void dp_report_add_process(struct dp_report *r);
 

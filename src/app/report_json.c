@@ -100,6 +100,7 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_uint(region, "probe_failures_in_row", s->probe_failures_in_row);
     put_time(region, "last_probe_at", s->last_probe_wall_ms);
     put_text(region, "last_probe", s->last_probe);
+    put_text(region, "last_probe_result", s->last_probe_result);
     put_uint(region, "last_probe_status", s->last_probe_status);
     put_ms(region, "probe_ms", s->probe_ms);
     return region;
@@ -112,6 +113,20 @@ static json_t *regions_json(const struct dp_report *r)
         (void)json_array_append_new(regions, region_json(r, &r->status.regions[i]));
     }
     return regions;
+}
+
+static json_t *certificates_json(const struct dp_report *r)
+{
+    json_t *certificates = json_array();
+    for (uint16_t i = 0; i < r->n_certificates; i++) {
+        const struct dp_report_certificate *c = &r->certificates[i];
+        json_t *one = json_object();
+        put_text(one, "to", c->region ? "region" : "clients");
+        put_text(one, "region", c->region);
+        put_time(one, "not_after", c->not_after_s * 1000);
+        (void)json_array_append_new(certificates, one);
+    }
+    return certificates;
 }
 
 static json_t *totals_json(const struct dp_report *r)
@@ -169,6 +184,9 @@ void dp_report_json(const struct dp_report *r, struct dp_text *out)
     put_program(root, r);
     put_routing(root, r);
     put(root, "regions", regions_json(r));
+    put(root, "certificates", certificates_json(r));
+    put_uint(root, "reloads_done", r->reloads_done);
+    put_uint(root, "reloads_refused", r->reloads_refused);
     put(root, "totals", totals_json(r));
     char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     if (text) {

@@ -66,6 +66,27 @@ static void program_metrics(const struct dp_report *r, struct dp_text *out)
                 "Moves of the traffic back to a more preferred region.", r->status.failbacks);
 }
 
+static void reload_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    static const char name[] = "davenport_certificate_not_after_seconds";
+    family(out, "davenport_reloads_total", "counter",
+           "Reloads (SIGHUP), carried out or refused because a file cannot be used.");
+    dp_text_addf(out,
+                 "davenport_reloads_total{result=\"done\"} %" PRIu64 "\n"
+                 "davenport_reloads_total{result=\"refused\"} %" PRIu64 "\n",
+                 r->reloads_done, r->reloads_refused);
+    if (r->n_certificates > 0) {
+        family(out, name, "gauge",
+               "End of a certificate that this proxy shows to clients or to a region, in seconds "
+               "since the epoch.");
+    }
+    for (uint16_t i = 0; i < r->n_certificates; i++) {
+        const struct dp_report_certificate *c = &r->certificates[i];
+        dp_text_addf(out, "%s{to=\"%s\",region=\"%s\"} %" PRId64 "\n", name,
+                     c->region ? "region" : "clients", c->region ? c->region : "", c->not_after_s);
+    }
+}
+
 static void worker_metrics(const struct dp_report *r, struct dp_text *out)
 {
 #define DP_COUNTER(field, name, help)                                                              \
@@ -105,6 +126,9 @@ static void state_metrics(const struct dp_report *r, struct dp_text *out)
                 "1 while a region is far slower than it was and than others are.", slow)
     EACH_REGION("davenport_region_late_total", "counter",
                 "Requests of one document or database whose answer did not begin in time.", late)
+    EACH_REGION("davenport_region_tls_fault", "gauge",
+                "1 while probes reach the region but no TLS with it that can be trusted.",
+                tls_fault)
     EACH_REGION("davenport_region_attempts_in_flight", "gauge",
                 "Attempts sent to the region and not yet ended.", in_flight)
 #undef EACH_REGION
@@ -183,6 +207,7 @@ static void first_byte_metrics(const struct dp_report *r, struct dp_text *out)
 void dp_report_metrics(const struct dp_report *r, struct dp_text *out)
 {
     program_metrics(r, out);
+    reload_metrics(r, out);
     worker_metrics(r, out);
     state_metrics(r, out);
     region_counters(&r->status, out);

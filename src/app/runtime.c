@@ -8,6 +8,7 @@
 #include "davenport/version.h"
 
 #include "app/admin.h"
+#include "app/tls_load.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -40,7 +41,10 @@ struct dp_runtime {
     struct dp_governor *governor;
     struct dp_admin *admin;
     struct dp_access_config access; /* its sink is ours */
-    int admin_fd;                   /* until the admin server owns it */
+    struct dp_tls_load *tls;        /* in force */
+    struct dp_tls_ticket_keys ticket_keys;
+    uint64_t reloads_done, reloads_refused;
+    int admin_fd; /* until the admin server owns it */
     bool admin_bound;
     uint32_t n_workers;
     int fds[WORKERS_MAX]; /* until the workers own them */
@@ -142,6 +146,15 @@ static void kick(void *ctx)
     dp_governor_kick(ctx);
 }
 
+static void report_certificates(const struct dp_runtime *r, struct dp_report *out)
+{
+    dp_report_add_certificate(out, NULL, dp_tls_load_listen_not_after(r->tls));
+    for (uint16_t i = 0; i < r->config->n_regions; i++) {
+        dp_report_add_certificate(out, r->config->regions[i].name,
+                                  dp_tls_load_region_not_after(r->tls, i));
+    }
+}
+
 static void report(void *ctx, struct dp_report *out)
 {
     struct dp_runtime *r = ctx;
@@ -155,6 +168,8 @@ static void report(void *ctx, struct dp_report *out)
         .now_wall_ms = dp_clock_wall_ms(&dp_clock_system),
         .started_wall_ms = r->started_wall_ms,
         .hold_down_ms = r->config->failback_hold_ms,
+        .reloads_done = r->reloads_done,
+        .reloads_refused = r->reloads_refused,
     };
     struct dp_status status;
     dp_governor_status(r->governor, &status);
@@ -162,6 +177,7 @@ static void report(void *ctx, struct dp_report *out)
     for (uint32_t i = 0; i < r->n_workers; i++) {
         dp_report_add_traffic(out, r->traffic[i], dp_governor_view(r->governor));
     }
+    report_certificates(r, out);
     if (r->access.sink) {
         out->totals[DP_TOTAL_access_log_dropped] += dp_sink_lost(r->access.sink);
     }
@@ -244,13 +260,78 @@ static void on_end_signal(uv_signal_t *handle, int signum)
     drain(r);
 }
 
+/* Reload --------------------------------------------------------------------------------------- */
+
+/* What a reload puts in the place of what is in force. It is prepared whole, which may fail and changes nothing; only
+ * then is it carried out, which can't. More than TLS files may be reloaded this way: each adds its part to both
+ * halves. */
+struct reload {
+    struct dp_tls_load *tls;
+    struct dp_tls_ticket_keys ticket_keys;
+};
+
+static enum dp_err prepare_reload(const struct dp_runtime *r, struct reload *next,
+                                  char why[DP_TLS_LOAD_WHY])
+{
+    next->ticket_keys = r->ticket_keys;
+    if (!dp_tls_ticket_keys_rotate(&next->ticket_keys)) {
+        (void)snprintf(why, DP_TLS_LOAD_WHY, "no random bytes for a new ticket key");
+        return DP_EIO;
+    }
+    return dp_tls_load_new(r->config, &next->ticket_keys, r->n_workers, &next->tls, why);
+}
+
+/* Workers first: the view that drops old connections to regions must find new trust in place. */
+static void carry_out_reload(struct dp_runtime *r, struct reload *next)
+{
+    const struct dp_fetch_tls *probes[DP_MAX_REGIONS];
+    bool changed[DP_MAX_REGIONS] = {false};
+    struct dp_text what = {0};
+    struct dp_tls_load *old = r->tls;
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        dp_worker_publish_tls(r->workers[i], dp_tls_load_take(next->tls, i));
+    }
+    dp_text_addf(&what, "TLS files changed:");
+    bool any = dp_tls_load_listen_differs(old, next->tls);
+    if (any) {
+        dp_text_addf(&what, " listen");
+    }
+    for (uint16_t i = 0; i < r->config->n_regions; i++) {
+        probes[i] = dp_tls_load_probe(next->tls, i);
+        changed[i] = dp_tls_load_region_differs(old, next->tls, i);
+        if (changed[i]) {
+            dp_text_addf(&what, " region %s", r->config->regions[i].name);
+        }
+        any = any || changed[i];
+    }
+    if (!any) {
+        dp_text_addf(&what, " none");
+    }
+    dp_governor_retrust(r->governor, probes, changed);
+    r->tls = next->tls;
+    r->ticket_keys = next->ticket_keys;
+    dp_tls_load_free(old);
+    r->reloads_done++;
+    dp_governor_note_reload(r->governor, true, dp_text_str(&what));
+    dp_text_fini(&what);
+}
+
 static void on_reload_signal(uv_signal_t *handle, int signum)
 {
-    (void)handle;
+    struct dp_runtime *r = handle->data;
+    struct reload next = {0};
+    char why[DP_TLS_LOAD_WHY];
     (void)signum;
-    dp_log(DP_LOG_WARN, "reload_unsupported",
-           DP_KV_STR("reason", "SIGHUP does nothing in this version: restart to apply a changed "
-                               "configuration"));
+    if (r->stage != STAGE_RUNNING) {
+        return; /* ending */
+    }
+    if (prepare_reload(r, &next, why) == DP_OK) {
+        carry_out_reload(r, &next);
+    } else {
+        r->reloads_refused++;
+        dp_governor_note_reload(r->governor, false, why);
+    }
+    explicit_bzero(&next, sizeof next);
 }
 
 static void on_rotate_signal(uv_signal_t *handle, int signum)
@@ -334,31 +415,34 @@ static enum dp_err open_access_log(struct dp_runtime *r)
     return err;
 }
 
+static enum dp_err load_tls(struct dp_runtime *r)
+{
+    char why[DP_TLS_LOAD_WHY] = "no random bytes for a ticket key";
+    enum dp_err err = DP_EIO;
+    if (dp_tls_ticket_keys_rotate(&r->ticket_keys)) {
+        err = dp_tls_load_new(r->config, &r->ticket_keys, r->n_workers, &r->tls, why);
+    }
+    if (err != DP_OK) {
+        failed("tls", why);
+        return err;
+    }
+    for (uint16_t i = 0; i < r->config->n_regions; i++) {
+        r->control.regions[i].tls = dp_tls_load_probe(r->tls, i);
+    }
+    return DP_OK;
+}
+
 static enum dp_err make_workers(struct dp_runtime *r)
 {
-    struct dp_tls_client_config regions[DP_MAX_REGIONS];
-    struct dp_tls_server_config listen;
-    unsigned char ticket_key[DP_TLS_TICKET_KEY_BYTES];
-    bool listen_tls = dp_config_listen_tls(r->config, &listen);
-    if (listen_tls && getrandom(ticket_key, sizeof ticket_key, 0) != (ssize_t)sizeof ticket_key) {
-        failed("listen.tls", "no random bytes from the system");
-        return DP_EIO;
-    }
-    listen.ticket_key = ticket_key;
     for (uint32_t i = 0; i < r->n_workers; i++) {
         struct dp_worker_options options = {.config = &r->proxy,
                                             .listen_fd = r->fds[i],
                                             .view = dp_governor_view(r->governor),
-                                            .listen_tls = listen_tls ? &listen : NULL,
+                                            .tls = dp_tls_load_take(r->tls, i),
                                             .access = r->access,
                                             .index = i,
                                             .kick = kick,
                                             .kick_ctx = r->governor};
-        for (uint16_t k = 0; k < r->config->n_regions; k++) {
-            if (dp_config_region_tls(&r->config->regions[k], &regions[k])) {
-                options.endpoint_tls[k] = &regions[k];
-            }
-        }
         enum dp_err err = dp_worker_new(&options, &r->workers[i]);
         if (err != DP_OK) {
             failed("worker", dp_err_info(err)->reason);
@@ -423,7 +507,7 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
 enum dp_err dp_runtime_start(const struct dp_config *config, struct dp_runtime **out)
 {
     static enum dp_err (*const steps[])(struct dp_runtime *) = {
-        listen_to_signals, bind_traffic, bind_admin, open_access_log,
+        listen_to_signals, bind_traffic, bind_admin, open_access_log, load_tls,
         make_governor,     make_workers, make_admin, start_threads,
     };
     struct dp_runtime *r = runtime_new(config);
@@ -485,6 +569,8 @@ void dp_runtime_destroy(struct dp_runtime *r)
         }
     }
     dp_sink_close(r->access.sink);
+    dp_tls_load_free(r->tls);
+    explicit_bzero(&r->ticket_keys, sizeof r->ticket_keys);
     if (r->admin_fd >= 0) {
         (void)close(r->admin_fd);
     }

@@ -329,18 +329,26 @@ static CURLcode set_transport(CURL *e, const struct dp_fetch_request *req)
     return rc;
 }
 
+/* curl copies it. */
+static CURLcode set_pem(CURL *e, CURLoption option, struct dp_span pem)
+{
+    CURLcode rc = CURLE_OK;
+    struct curl_blob blob = {
+        .data = (void *)(uintptr_t)pem.p, .len = pem.n, .flags = CURL_BLOB_COPY};
+    if (pem.p)
+        SET(option, &blob);
+    return rc;
+}
+
 static CURLcode set_tls(CURL *e, const struct dp_fetch_tls *tls)
 {
     CURLcode rc = CURLE_OK;
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2); /* or newer */
     if (!tls)
         return rc;
-    if (tls->ca_file)
-        SET(CURLOPT_CAINFO, tls->ca_file);
-    if (tls->cert_file)
-        SET(CURLOPT_SSLCERT, tls->cert_file);
-    if (tls->key_file)
-        SET(CURLOPT_SSLKEY, tls->key_file);
+    rc = rc ? rc : set_pem(e, CURLOPT_CAINFO_BLOB, tls->ca);
+    rc = rc ? rc : set_pem(e, CURLOPT_SSLCERT_BLOB, tls->cert);
+    rc = rc ? rc : set_pem(e, CURLOPT_SSLKEY_BLOB, tls->key);
     if (tls->pins)
         SET(CURLOPT_PINNEDPUBLICKEY, tls->pins);
     return rc;

@@ -166,7 +166,7 @@ static struct dp_prober *make_prober(struct dp_governor *g)
     for (uint16_t i = 0; i < c->n_regions; i++)
         targets[i] = (struct dp_probe_target){.url = c->regions[i].url,
                                               .path = c->probe_path,
-                                              .tls = &c->regions[i].tls,
+                                              .tls = c->regions[i].tls,
                                               .username = c->regions[i].username,
                                               .password = c->regions[i].password,
                                               .addr = c->regions[i].addr};
@@ -304,6 +304,19 @@ void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *c
 }
 
 /* Operators. */
+
+void dp_governor_retrust(struct dp_governor *g, const struct dp_fetch_tls *const *tls,
+                         const bool *changed)
+{
+    for (uint16_t i = 0; i < g->config->n_regions; i++)
+        dp_prober_trust(g->prober, i, tls[i]);
+    governor_renew_pools(g, changed);
+}
+
+void dp_governor_note_reload(struct dp_governor *g, bool done, const char *detail)
+{
+    governor_record_reload(g, done, detail);
+}
 
 enum dp_err dp_governor_switch(struct dp_governor *g, const char *region, bool force,
                                const char *actor, const char *reason, const char **why)

@@ -152,6 +152,13 @@ void governor_relocate(struct dp_governor *g, uint16_t endpoint, const char *ip)
     governor_record_address(g, endpoint, before);
 }
 
+void governor_renew_pools(struct dp_governor *g, const bool *endpoints)
+{
+    for (uint16_t i = 0; i < g->config->n_regions; i++)
+        g->endpoints[i].pool_epoch += endpoints[i];
+    publish_if_changed(g);
+}
+
 bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,
                    uint64_t now_ns)
 {

@@ -93,6 +93,19 @@ void governor_record_lookup(struct dp_governor *g, uint16_t endpoint, const char
            DP_KV_STR("address", kept));
 }
 
+void governor_record_reload(struct dp_governor *g, bool done, const char *detail)
+{
+    const char *event = done ? "reloaded" : "reload_refused";
+    const struct dp_kv kv[] = {
+        DP_KV_STR("actor", "operator"),
+        DP_KV_STR("reason", done ? "SIGHUP" : "SIGHUP; what was in force before stays in force"),
+        DP_KV_STR("detail", detail),
+    };
+    dp_journal_write(g->journal, g->view->epoch, event, kv, DP_ARRAY_LEN(kv));
+    dp_log(done ? DP_LOG_INFO : DP_LOG_ERROR, event, DP_KV_STR("detail", detail),
+           DP_KV_INT("epoch", g->view->epoch));
+}
+
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint)
 {
     const struct governor_endpoint *e = &g->endpoints[endpoint];

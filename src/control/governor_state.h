@@ -115,9 +115,11 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
 void governor_tune(struct dp_governor *g);
 /* Let time pass for the failover rules. */
 void governor_settle(struct dp_governor *g, uint64_t now_ns);
-/* False: the target is lost and force is not set. */
 /* An endpoint's name has other addresses now: move there, trust no old connection. */
 void governor_relocate(struct dp_governor *g, uint16_t endpoint, const char *ip);
+/* Idle connections of these endpoints are not to be used again. */
+void governor_renew_pools(struct dp_governor *g, const bool *endpoints);
+/* False: the target is lost and force is not set. */
 bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,
                    uint64_t now_ns);
 
@@ -129,6 +131,7 @@ void governor_record_stall(struct dp_governor *g);
 /* before: the address until now, "" when there was none. */
 void governor_record_address(struct dp_governor *g, uint16_t endpoint, const char *before);
 void governor_record_lookup(struct dp_governor *g, uint16_t endpoint, const char *why);
+void governor_record_reload(struct dp_governor *g, bool done, const char *detail);
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint);
 void governor_record_hold(struct dp_governor *g, uint16_t region);
 void governor_explain_health(struct dp_governor *g, const struct governor_cause *cause);

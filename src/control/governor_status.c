@@ -33,6 +33,10 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_reg
     out->probe_successes_in_row = e->health.probes_passed;
     out->last_probe_wall_ms = e->last_probe_wall_ms;
     out->last_probe_status = e->last_probe.status;
+    if (e->last_probe_wall_ms) {
+        out->last_probe_result = dp_probe_kind_name(e->last_probe.kind);
+        out->tls_fault = e->last_probe.kind == DP_PROBE_TLS;
+    }
     memcpy(out->last_probe, e->last_probe.detail, sizeof(e->last_probe.detail));
     out->probe_ms = e->last_probe_wall_ms ? (double)e->last_probe.total_ns / 1e6 : -1;
     out->latency_ms = e->latency_ms;

@@ -154,6 +154,11 @@ void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addr
     p->slots[endpoint].addr = *addr;
 }
 
+void dp_prober_trust(struct dp_prober *p, uint16_t endpoint, const struct dp_fetch_tls *tls)
+{
+    p->slots[endpoint].tls = tls;
+}
+
 /* Life. */
 
 static void slot_free(struct slot *s)

@@ -35,7 +35,7 @@ struct dp_probe_target {
     const char *url; /* scheme://host[:port][/prefix] */
     const char *path;
     const char *username, *password; /* NULL: none */
-    const struct dp_fetch_tls *tls;  /* NULL: defaults; not copied, outlives the prober */
+    const struct dp_fetch_tls *tls;  /* NULL: defaults; not copied: see dp_prober_trust */
     struct dp_addr addr;             /* connected to; ip "": resolved from the URL */
 };
 
@@ -55,6 +55,9 @@ DP_MUST_USE struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
 void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns);
 /* From the next probe on, connect there. */
 void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addr *addr);
+/* From the next probe on, trust and show what `tls` says (NULL: defaults), which outlives the prober or the next
+ * such call. */
+void dp_prober_trust(struct dp_prober *p, uint16_t endpoint, const struct dp_fetch_tls *tls);
 /* Cancels. `done` runs when the memory is gone. May be called from a result callback. */
 void dp_prober_destroy(struct dp_prober *p, void (*done)(void *ctx), void *ctx);
 

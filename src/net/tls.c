@@ -135,7 +135,7 @@ static void end(struct tls *t, enum dp_err err)
 
 static void fail_handshake(struct tls *t)
 {
-    t->ctx->stats.failed++;
+    t->ctx->stats->failed++;
     t->err = DP_ETLS;
     if (t->ctx->server) {
         end(t, DP_ETLS);
@@ -169,8 +169,8 @@ static void handshake_done(struct tls *t)
         fail_handshake(t);
         return;
     }
-    c->stats.handshakes++;
-    c->stats.resumed += (uint64_t)SSL_session_reused(t->ssl);
+    c->stats->handshakes++;
+    c->stats->resumed += (uint64_t)SSL_session_reused(t->ssl);
     t->state = OPEN;
     if (!c->server)
         t->base.events->on_connect(t->base.owner, DP_OK);
@@ -614,7 +614,7 @@ enum dp_err dp_tls_connect(struct dp_tls *tls, struct dp_stream *lower,
         return DP_ENOMEM;
     if (shake(t) == FAILED) {
         enum dp_err err = t->err ? t->err : DP_ENOMEM; /* nothing was received that could fail */
-        tls->stats.failed++;
+        tls->stats->failed++;
         discard(lower);
         tls_free(t);
         return err;

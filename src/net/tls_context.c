@@ -197,6 +197,7 @@ static struct dp_tls *tls_new(const SSL_METHOD *method)
     if (!tls)
         return NULL;
     atomic_init(&tls->refs, 1);
+    tls->stats = &tls->own_stats;
     tls->bio = dp_tls_bio_new();
     tls->ssl_ctx = SSL_CTX_new(method);
     if (!tls->bio || !tls->ssl_ctx ||
@@ -328,11 +329,9 @@ static enum dp_err server_init(struct dp_tls *tls, const struct dp_tls_server_co
         return err;
     if (SSL_CTX_set_cipher_list(tls->ssl_ctx, SERVER_CIPHERS) != 1)
         return no_memory(r);
-    /* Tickets only: no session is kept here. OpenSSL takes the key without changing it. */
+    /* Tickets only: no session is kept here. */
     (void)SSL_CTX_set_session_cache_mode(tls->ssl_ctx, SSL_SESS_CACHE_OFF);
-    if (c->ticket_key &&
-        SSL_CTX_set_tlsext_ticket_keys(tls->ssl_ctx, (void *)(uintptr_t)c->ticket_key,
-                                       DP_TLS_TICKET_KEY_BYTES) != 1)
+    if (!dp_tls_ticket_init(tls, c->ticket_keys))
         return no_memory(r);
     SSL_CTX_set_alpn_select_cb(tls->ssl_ctx, choose_alpn, NULL);
     return DP_OK;
@@ -385,6 +384,7 @@ void dp_tls_unref(struct dp_tls *tls)
     SSL_CTX_free(tls->ssl_ctx);
     BIO_meth_free(tls->bio);
     free(tls->server_name);
+    OPENSSL_cleanse(&tls->ticket_keys, sizeof(tls->ticket_keys));
     OPENSSL_cleanse(tls->plain, sizeof(tls->plain));
     OPENSSL_cleanse(tls->gather, sizeof(tls->gather));
     free(tls);
@@ -392,7 +392,24 @@ void dp_tls_unref(struct dp_tls *tls)
 
 struct dp_tls_stats dp_tls_stats(const struct dp_tls *tls)
 {
-    return tls->stats;
+    return *tls->stats;
+}
+
+void dp_tls_count_into(struct dp_tls *tls, struct dp_tls_stats *stats)
+{
+    tls->stats = stats;
+}
+
+int64_t dp_tls_not_after(const struct dp_tls *tls)
+{
+    const X509 *cert = SSL_CTX_get0_certificate(tls->ssl_ctx);
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    int days, seconds;
+    bool known =
+        cert && epoch && ASN1_TIME_diff(&days, &seconds, epoch, X509_get0_notAfter(cert)) == 1;
+    ASN1_TIME_free(epoch);
+    ERR_clear_error();
+    return known ? (int64_t)days * 86400 + seconds : 0;
 }
 
 const char *dp_tls_last_error(const struct dp_tls *tls)

@@ -31,7 +31,9 @@ struct dp_tls {
     size_t n_pins;
     SSL_SESSION *sessions[DP_TLS_SESSIONS]; /* the newest last */
     size_t n_sessions;
-    struct dp_tls_stats stats;
+    struct dp_tls_stats *stats; /* counted into: own_stats, or the owner's */
+    struct dp_tls_stats own_stats;
+    struct dp_tls_ticket_keys ticket_keys;
     char last_error[DP_TLS_TEXT_BYTES];
 
     /* Scratch of the call under way. Empty, or owned by one stream, whenever a callback runs. */
@@ -47,6 +49,9 @@ BIO_METHOD *dp_tls_bio_new(void);
 /* The newest session that may be resumed, with a reference for the caller; NULL when there is none.
  * Those of TLS 1.3 are given out once (RFC 8446, C.4). */
 SSL_SESSION *dp_tls_take_session(struct dp_tls *tls);
+
+/* Seal and open tickets with these keys (tls_ticket.c); NULL: with one of its own. False: OpenSSL won't. */
+bool dp_tls_ticket_init(struct dp_tls *tls, const struct dp_tls_ticket_keys *keys);
 
 /* Is the peer's key one of the pins? True without pins. */
 bool dp_tls_pins_match(const struct dp_tls *tls, const SSL *ssl);

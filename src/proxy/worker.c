@@ -1,6 +1,6 @@
 /* The worker: a thread and a libuv loop around one engine.
  *
- * What comes from outside lands in two atomics (the view slot, the drain flag) and an async signal
+ * What comes from outside lands in atomics (the slots of view and TLS, the drain flag) and an async signal
  * that may coalesce: the slot carries the data, the signal only wakes. Everything else is the
  * worker's own. */
 #include "davenport/proxy/worker.h"
@@ -27,8 +27,8 @@ struct dp_worker {
     struct dp_traffic traffic; /* read by others: apart from what this thread writes most */
     struct dp_engine engine;
     struct dp_net net;
-    struct dp_tls *endpoint_tls[DP_MAX_ENDPOINTS]; /* NULL: plain */
-    struct dp_tls *listen_tls;
+    struct dp_worker_tls *tls;
+    struct dp_tls_stats region_tls, client_tls; /* of all contexts there ever were */
     uv_loop_t loop;
     uv_tcp_t listener;
     uv_async_t wake;
@@ -38,7 +38,8 @@ struct dp_worker {
     uv_timer_t deadline; /* of a drain */
     uv_thread_t thread;
     _Atomic(struct dp_view *) slot; /* a view on its way here, one reference */
-    _Atomic int drain_wanted;       /* enum drain */
+    _Atomic(struct dp_worker_tls *) tls_slot;
+    _Atomic int drain_wanted; /* enum drain */
     _Atomic bool done;
     enum drain draining;
     bool started, closing;
@@ -57,7 +58,7 @@ static void on_connection(uv_stream_t *server, int status)
     if (dp_tcp_accept(&w->net, server, &dp_conn_events, NULL, &s) != DP_OK)
         return;
     dp_tcp_peer(s, peer, sizeof(peer));
-    if (w->listen_tls && dp_tls_accept(w->listen_tls, s, &dp_conn_events, NULL, &s) != DP_OK)
+    if (w->tls->listen && dp_tls_accept(w->tls->listen, s, &dp_conn_events, NULL, &s) != DP_OK)
         return;
     (void)dp_conn_new(&w->engine, s, peer);
 }
@@ -66,7 +67,7 @@ static enum dp_err dial(void *ctx, uint16_t endpoint, const struct dp_addr *addr
                         const struct dp_stream_events *events, void *owner, struct dp_stream **out)
 {
     struct dp_worker *w = ctx;
-    struct dp_tls *tls = w->endpoint_tls[endpoint];
+    struct dp_tls *tls = w->tls->endpoints[endpoint];
     if (tls)
         return dp_tls_dial(tls, &w->net, addr->ip, addr->port, events, owner, out);
     return dp_tcp_dial(&w->net, addr->ip, addr->port, events, owner, out);
@@ -113,23 +114,13 @@ static void raise_to(struct dp_counter *c, uint64_t total)
 
 static void count_tls(struct dp_worker *w)
 {
-    struct dp_tls_stats regions = {0}, clients = {0};
-    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++) {
-        if (!w->endpoint_tls[i])
-            continue;
-        struct dp_tls_stats s = dp_tls_stats(w->endpoint_tls[i]);
-        regions.handshakes += s.handshakes;
-        regions.resumed += s.resumed;
-        regions.failed += s.failed;
-    }
-    if (w->listen_tls)
-        clients = dp_tls_stats(w->listen_tls);
-    raise_to(&w->traffic.tls_region_handshakes, regions.handshakes);
-    raise_to(&w->traffic.tls_region_resumed, regions.resumed);
-    raise_to(&w->traffic.tls_region_failed, regions.failed);
-    raise_to(&w->traffic.tls_client_handshakes, clients.handshakes);
-    raise_to(&w->traffic.tls_client_resumed, clients.resumed);
-    raise_to(&w->traffic.tls_client_failed, clients.failed);
+    struct dp_traffic *t = &w->traffic;
+    raise_to(&t->tls_region_handshakes, w->region_tls.handshakes);
+    raise_to(&t->tls_region_resumed, w->region_tls.resumed);
+    raise_to(&t->tls_region_failed, w->region_tls.failed);
+    raise_to(&t->tls_client_handshakes, w->client_tls.handshakes);
+    raise_to(&t->tls_client_resumed, w->client_tls.resumed);
+    raise_to(&t->tls_client_failed, w->client_tls.failed);
 }
 
 static void on_tick(uv_timer_t *h)
@@ -159,9 +150,44 @@ static void begin_drain(struct dp_worker *w, enum drain how)
     w->draining = how;
 }
 
+struct dp_worker_tls *dp_worker_tls_new(void)
+{
+    struct dp_worker_tls *tls = calloc(1, sizeof(*tls));
+    if (!tls)
+        abort(); /* small and fixed */
+    return tls;
+}
+
+void dp_worker_tls_free(struct dp_worker_tls *tls)
+{
+    if (!tls)
+        return;
+    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++)
+        dp_tls_unref(tls->endpoints[i]);
+    dp_tls_unref(tls->listen);
+    free(tls);
+}
+
+/* Open connections hold on to the contexts that they began with. */
+static void adopt_tls(struct dp_worker *w, struct dp_worker_tls *tls)
+{
+    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++) {
+        if (tls->endpoints[i])
+            dp_tls_count_into(tls->endpoints[i], &w->region_tls);
+    }
+    if (tls->listen)
+        dp_tls_count_into(tls->listen, &w->client_tls);
+    dp_worker_tls_free(w->tls);
+    w->tls = tls;
+}
+
 static void on_wake(uv_async_t *h)
 {
     struct dp_worker *w = h->data;
+    /* First, for a view may order new connections because of it. */
+    struct dp_worker_tls *tls = atomic_exchange_explicit(&w->tls_slot, NULL, memory_order_acq_rel);
+    if (tls)
+        adopt_tls(w, tls);
     struct dp_view *v = atomic_exchange_explicit(&w->slot, NULL, memory_order_acq_rel);
     if (v)
         dp_engine_adopt_view(&w->engine, v);
@@ -201,49 +227,17 @@ static int init_handles(struct dp_worker *w)
     return 0;
 }
 
-static void unref_tls(struct dp_worker *w)
-{
-    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++)
-        dp_tls_unref(w->endpoint_tls[i]);
-    dp_tls_unref(w->listen_tls);
-}
-
-static enum dp_err tls_refused(const char *whose, const char *why, enum dp_err err)
-{
-    dp_log(DP_LOG_ERROR, "tls_config", DP_KV_STR("of", whose), DP_KV_STR("reason", why));
-    return err;
-}
-
-static enum dp_err make_tls(struct dp_worker *w, const struct dp_worker_options *opt)
-{
-    char why[DP_TLS_TEXT_BYTES];
-    for (uint16_t i = 0; i < opt->view->n_endpoints; i++) {
-        if (!opt->endpoint_tls[i])
-            continue;
-        enum dp_err err =
-            dp_tls_client_new(opt->endpoint_tls[i], &w->endpoint_tls[i], why, sizeof(why));
-        if (err)
-            return tls_refused(opt->view->endpoints[i].host, why, err);
-    }
-    if (!opt->listen_tls)
-        return DP_OK;
-    enum dp_err err = dp_tls_server_new(opt->listen_tls, &w->listen_tls, why, sizeof(why));
-    return err ? tls_refused("listen", why, err) : DP_OK;
-}
-
 enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker **out)
 {
     struct dp_worker *w = calloc(1, sizeof(*w));
     if (!w)
         abort(); /* small and fixed */
-    enum dp_err err = make_tls(w, opt);
-    if (!err && init_handles(w) != 0)
-        err = DP_EIO;
-    if (err) {
-        unref_tls(w);
+    if (init_handles(w) != 0) {
+        dp_worker_tls_free(opt->tls);
         free(w);
-        return err;
+        return DP_EIO;
     }
+    adopt_tls(w, opt->tls);
     w->index = opt->index;
     w->listen_fd = opt->listen_fd;
     const struct dp_engine_options eo = {
@@ -251,7 +245,7 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
         .clock = &dp_clock_system,
         .traffic = &w->traffic,
         .view = opt->view,
-        .client_tls = w->listen_tls != NULL,
+        .client_tls = w->tls->listen != NULL,
         .access = opt->access,
         .dial = dial,
         .dial_ctx = w,
@@ -290,6 +284,12 @@ void dp_worker_publish(struct dp_worker *w, struct dp_view *view)
     (void)uv_async_send(&w->wake);
 }
 
+void dp_worker_publish_tls(struct dp_worker *w, struct dp_worker_tls *tls)
+{
+    dp_worker_tls_free(atomic_exchange_explicit(&w->tls_slot, tls, memory_order_acq_rel));
+    (void)uv_async_send(&w->wake);
+}
+
 void dp_worker_drain(struct dp_worker *w)
 {
     int was = DRAIN_NO;
@@ -315,11 +315,12 @@ void dp_worker_destroy(struct dp_worker *w)
     if (w->listen_fd >= 0)
         (void)close(w->listen_fd);
     dp_view_unref(atomic_exchange(&w->slot, NULL));
+    dp_worker_tls_free(atomic_exchange(&w->tls_slot, NULL));
     dp_engine_fini(&w->engine);
     int r = uv_loop_close(&w->loop);
     assert(r == 0);
     (void)r;
-    unref_tls(w);
+    dp_worker_tls_free(w->tls);
     free(w);
 }
 

@@ -47,12 +47,13 @@ static void test_workers(void **state)
     (void)state;
     struct worker w[WORKERS];
     char why[DP_TLS_TEXT_BYTES];
-    unsigned char key[DP_TLS_TICKET_KEY_BYTES] = {1, 2, 3};
+    struct dp_tls_ticket_keys keys = {0};
+    assert_true(dp_tls_ticket_keys_rotate(&keys));
     const struct dp_tls_client_config c = {.server_name = "localhost",
                                            .ca_file = tls_certs_path("ca.crt")};
     const struct dp_tls_server_config s = {.cert_file = tls_certs_path("server.crt"),
                                            .key_file = tls_certs_path("server.key"),
-                                           .ticket_key = key};
+                                           .ticket_keys = &keys};
     memset(w, 0, sizeof(w));
     for (int i = 0; i < WORKERS; i++) {
         assert_int_equal(dp_tls_client_new(&c, &w[i].client, why, sizeof(why)), DP_OK);

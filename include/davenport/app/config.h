@@ -75,6 +75,7 @@ void dp_config_access(const struct dp_config *c, struct dp_access_config *out);
 /* TLS to a region, and from applications: false when it is plain. Both borrow strings of `c`. */
 bool dp_config_region_tls(const struct dp_config_region *r, struct dp_tls_client_config *out);
 bool dp_config_listen_tls(const struct dp_config *c, struct dp_tls_server_config *out);
+/* All but the TLS of probes. */
 void dp_config_control(const struct dp_config *c, struct dp_control_config *out);
 
 /* The built-in default: the demonstration's two local regions. conf/demo.json is the same text. */

@@ -15,11 +15,12 @@ typedef struct uv_loop_s uv_loop_t;
 struct dp_fetcher; /* a pool of handles over one loop */
 struct dp_fetch;   /* one request under way */
 
-/* Trust and identity for https. All NULL: the system's store, no certificate of our own. */
+/* Trust and identity for https. All NULL: the system's store, no certificate of our own. Texts of PEM files, not
+ * their names: so a file that changes is used when its change is told, not before. */
 struct dp_fetch_tls {
-    const char *ca_file;              /* PEM, instead of the system's store */
-    const char *cert_file, *key_file; /* PEM, for mutual TLS */
-    const char *pins; /* "sha256//BASE64[;sha256//BASE64…]": of the leaf's public key */
+    struct dp_span ca;        /* instead of the system's store */
+    struct dp_span cert, key; /* for mutual TLS; the key is a secret */
+    const char *pins;         /* "sha256//BASE64[;sha256//BASE64…]": of the leaf's public key */
 };
 
 struct dp_fetch_request {

@@ -22,9 +22,10 @@ struct dp_region_config {
     const char *name;
     const char *url;  /* scheme://host[:port][/prefix] without credentials: for probes and people */
     const char *host; /* Host header */
-    struct dp_addr addr;     /* ip "": not known yet */
-    const char *lookup;      /* name to look up again and again; NULL: addr is all there is */
-    struct dp_fetch_tls tls; /* for probes of an https url */
+    struct dp_addr addr; /* ip "": not known yet */
+    const char *lookup;  /* name to look up again and again; NULL: addr is all there is */
+    const struct dp_fetch_tls *tls;  /* for probes of an https url, until dp_governor_retrust; NULL:
+                                       defaults */
     const char *username, *password; /* for probes; NULL: none. The password is a secret. */
 };
 
@@ -75,8 +76,10 @@ struct dp_region_status {
     int64_t since_wall_ms; /* of this state */
     char why[DP_WHY_TEXT]; /* what brought it into this state, for people */
     uint32_t probe_failures_in_row, probe_successes_in_row;
-    int64_t last_probe_wall_ms; /* 0: none yet */
-    uint16_t last_probe_status; /* HTTP status; 0: no answer */
+    int64_t last_probe_wall_ms;    /* 0: none yet */
+    uint16_t last_probe_status;    /* HTTP status; 0: no answer */
+    const char *last_probe_result; /* its word ("ok", "dark", "tls_fault" …); NULL: none yet */
+    bool tls_fault; /* the last probe found the region, but no TLS with it that can be trusted */
     char last_probe[DP_WHY_TEXT];
     double probe_ms;   /* last probe's total time; <0: none */
     double latency_ms; /* EWMA of real first-byte times; <0: none yet */
@@ -131,6 +134,13 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out);
  * stays until the next switch or until that region goes down, also in hold-down mode. */
 DP_MUST_USE enum dp_err dp_governor_switch(struct dp_governor *g, const char *region, bool force,
                                            const char *actor, const char *reason, const char **why);
+
+/* A reload brought new TLS files for probes: tls[i] is region i's (NULL: defaults), and outlives the governor or the
+ * next such call. changed[i]: idle connections that trusted the old ones are not used again; publishes a view. */
+void dp_governor_retrust(struct dp_governor *g, const struct dp_fetch_tls *const *tls,
+                         const bool *changed);
+/* Put into journal and log that a reload was carried out, or refused because of `detail`. */
+void dp_governor_note_reload(struct dp_governor *g, bool done, const char *detail);
 
 /* The last journal lines, oldest first, each without its newline: at most `max` spans, valid until
  * the loop turns. */

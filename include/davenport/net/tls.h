@@ -31,6 +31,17 @@
 #define DP_TLS_MAX_PINS         4
 #define DP_TLS_TEXT_BYTES       256 /* room for any text that says why */
 #define DP_TLS_TICKET_KEY_BYTES 80
+#define DP_TLS_TICKET_KEYS      4
+
+/* What session tickets are sealed with. The first key seals, all of them open. The same for every worker, so that
+ * each resumes what another began. Secret. */
+struct dp_tls_ticket_keys {
+    unsigned n;
+    unsigned char key[DP_TLS_TICKET_KEYS][DP_TLS_TICKET_KEY_BYTES];
+};
+/* A new random key seals from now on; the oldest is forgotten when there are too many. Any thread that owns
+ * `keys`. False: no random bytes, nothing was changed. */
+DP_MUST_USE bool dp_tls_ticket_keys_rotate(struct dp_tls_ticket_keys *keys);
 
 /* Paths name PEM files. All is copied or read by the call that takes it. */
 struct dp_tls_client_config {
@@ -47,9 +58,7 @@ struct dp_tls_client_config {
 struct dp_tls_server_config {
     const char *cert_file, *key_file; /* the chain behind the certificate */
     const char *client_ca_file; /* clients need a certificate signed by one of these; or NULL */
-    const unsigned char *ticket_key; /* DP_TLS_TICKET_KEY_BYTES random bytes, the same for every
-                                          worker, so that each resumes what another began. Secret.
-                                          NULL: one of its own */
+    const struct dp_tls_ticket_keys *ticket_keys; /* NULL: one of its own */
 };
 
 struct dp_tls;
@@ -71,6 +80,10 @@ struct dp_tls_stats {
     uint64_t failed;     /* begun and not completed, for any reason but our own close */
 };
 struct dp_tls_stats dp_tls_stats(const struct dp_tls *tls);
+/* Count into `stats` from now on, which outlives every stream: contexts that follow each other count as one. */
+void dp_tls_count_into(struct dp_tls *tls, struct dp_tls_stats *stats);
+/* When our certificate ends, in seconds since 1970. 0: it shows none. Any thread. */
+int64_t dp_tls_not_after(const struct dp_tls *tls);
 /* Why the last handshake or stream failed ("certificate has expired"); "" when none did. In the
  * on_connect or on_end that told DP_ETLS it is about that stream. On the context's thread. */
 const char *dp_tls_last_error(const struct dp_tls *tls);

@@ -55,13 +55,20 @@ struct dp_access_config {
     uint32_t flush_ms;       /* a line waits no longer than that, and a tick, for others */
 };
 
+/* TLS of one worker: contexts of its own. Those of connections that are open live on until these end. */
+struct dp_worker_tls {
+    struct dp_tls *endpoints[DP_MAX_ENDPOINTS]; /* NULL: plain */
+    struct dp_tls *listen;                      /* from clients; NULL: plain */
+};
+/* All plain; aborts when out of memory. free: NULL is fine. Any thread. */
+struct dp_worker_tls *dp_worker_tls_new(void);
+void dp_worker_tls_free(struct dp_worker_tls *tls);
+
 struct dp_worker_options {
     const struct dp_proxy_config *config;
-    int listen_fd;        /* bound (SO_REUSEPORT), not listening yet; the worker owns it */
-    struct dp_view *view; /* first view; the worker takes its own reference */
-    /* TLS to each endpoint; NULL: plain. Read by dp_worker_new and not kept. */
-    const struct dp_tls_client_config *endpoint_tls[DP_MAX_ENDPOINTS];
-    const struct dp_tls_server_config *listen_tls; /* TLS from clients; NULL: plain */
+    int listen_fd;             /* bound (SO_REUSEPORT), not listening yet; the worker owns it */
+    struct dp_view *view;      /* first view; the worker takes its own reference */
+    struct dp_worker_tls *tls; /* the worker takes it over, also when it can't be made */
     struct dp_access_config access;
     uint32_t index;          /* for the thread's name and logs */
     void (*kick)(void *ctx); /* called on the worker's thread at a first failure; must be
@@ -71,12 +78,15 @@ struct dp_worker_options {
 
 struct dp_worker;
 
-/* Main thread. The traffic counters live until destroy. On failure the listening socket stays the caller's. DP_EINVAL: a TLS file can't be used, the log says which and why. */
+/* Main thread. The traffic counters live until destroy. On failure the listening socket stays the caller's. */
 DP_MUST_USE enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker **out);
 /* Start the thread. Bind every listener before the first start. */
 DP_MUST_USE enum dp_err dp_worker_start(struct dp_worker *w);
 /* Any thread. Latest wins. Takes a reference of its own. */
 void dp_worker_publish(struct dp_worker *w, struct dp_view *view);
+/* Any thread. As publish; takes `tls` over. New connections, both ways, use it. What is plain stays plain, what is
+ * TLS stays TLS. */
+void dp_worker_publish_tls(struct dp_worker *w, struct dp_worker_tls *tls);
 /* Any thread. Stop accepting, finish what is under way (feeds are ended), then end the thread;
  * whatever is left after drain_timeout_ms is closed. A second call closes at once. */
 void dp_worker_drain(struct dp_worker *w);

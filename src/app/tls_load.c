@@ -1,0 +1,202 @@
+/* Reading TLS files. The texts are kept: probes need them, and a reload is told by them what changed. */
+#include "app/tls_load.h"
+
+#include "app/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The largest bundle of authorities is some hundred KiB. */
+#define FILE_BYTES_MAX ((size_t)4 * 1024 * 1024)
+
+enum { CA, CERT, KEY, FILES };
+
+/* What one region, or the listener, has. */
+struct identity {
+    bool tls;
+    struct dp_text text[FILES];
+    struct dp_fetch_tls probe; /* regions */
+    int64_t not_after;
+};
+
+struct dp_tls_load {
+    struct identity listen, regions[DP_MAX_REGIONS];
+    uint32_t n_workers;
+    struct dp_worker_tls *workers[]; /* NULL once taken */
+};
+
+static enum dp_err read_files(struct identity *id, const char *const path[FILES], const char *whose,
+                              char why[DP_TLS_LOAD_WHY])
+{
+    for (unsigned i = 0; i < FILES; i++) {
+        char reason[DP_FILE_WHY];
+        if (!path[i]) {
+            continue;
+        }
+        enum dp_err err = dp_file_read(path[i], FILE_BYTES_MAX, &id->text[i], reason);
+        if (err != DP_OK) {
+            (void)snprintf(why, DP_TLS_LOAD_WHY, "%s: %s %s", whose, path[i], reason);
+            return err;
+        }
+    }
+    id->tls = true;
+    return DP_OK;
+}
+
+static struct dp_span text_or_none(struct identity *id, unsigned i, const char *path)
+{
+    return path ? dp_text_span(&id->text[i]) : (struct dp_span){NULL, 0};
+}
+
+static enum dp_err refused(const char *whose, const char *reason, enum dp_err err,
+                           char why[DP_TLS_LOAD_WHY])
+{
+    (void)snprintf(why, DP_TLS_LOAD_WHY, "%s: %s", whose, reason);
+    return err;
+}
+
+static enum dp_err load_region(struct dp_tls_load *l, uint16_t i, const struct dp_config_region *r,
+                               char why[DP_TLS_LOAD_WHY])
+{
+    struct identity *id = &l->regions[i];
+    struct dp_tls_client_config c;
+    char whose[96], reason[DP_TLS_TEXT_BYTES];
+    const char *const path[FILES] = {r->ca_file, r->cert_file, r->key_file};
+    if (!dp_config_region_tls(r, &c)) {
+        return DP_OK;
+    }
+    (void)snprintf(whose, sizeof whose, "region %s", r->name);
+    enum dp_err err = read_files(id, path, whose, why);
+    if (err != DP_OK) {
+        return err;
+    }
+    id->probe = (struct dp_fetch_tls){.ca = text_or_none(id, CA, r->ca_file),
+                                      .cert = text_or_none(id, CERT, r->cert_file),
+                                      .key = text_or_none(id, KEY, r->key_file),
+                                      .pins = r->pins};
+    for (uint32_t w = 0; w < l->n_workers; w++) {
+        struct dp_tls **tls = &l->workers[w]->endpoints[i];
+        err = dp_tls_client_new(&c, tls, reason, sizeof reason);
+        if (err != DP_OK) {
+            return refused(whose, reason, err, why);
+        }
+        id->not_after = dp_tls_not_after(*tls);
+    }
+    return DP_OK;
+}
+
+static enum dp_err load_listen(struct dp_tls_load *l, const struct dp_config *config,
+                               const struct dp_tls_ticket_keys *keys, char why[DP_TLS_LOAD_WHY])
+{
+    struct dp_tls_server_config c;
+    char reason[DP_TLS_TEXT_BYTES];
+    if (!dp_config_listen_tls(config, &c)) {
+        return DP_OK;
+    }
+    const char *const path[FILES] = {c.client_ca_file, c.cert_file, c.key_file};
+    c.ticket_keys = keys;
+    enum dp_err err = read_files(&l->listen, path, "listen", why);
+    for (uint32_t w = 0; w < l->n_workers && err == DP_OK; w++) {
+        struct dp_tls **tls = &l->workers[w]->listen;
+        err = dp_tls_server_new(&c, tls, reason, sizeof reason);
+        if (err != DP_OK) {
+            return refused("listen", reason, err, why);
+        }
+        l->listen.not_after = dp_tls_not_after(*tls);
+    }
+    return err;
+}
+
+enum dp_err dp_tls_load_new(const struct dp_config *config,
+                            const struct dp_tls_ticket_keys *ticket_keys, uint32_t n_workers,
+                            struct dp_tls_load **out, char why[DP_TLS_LOAD_WHY])
+{
+    struct dp_tls_load *l = calloc(1, sizeof *l + n_workers * sizeof(struct dp_worker_tls *));
+    if (!l) {
+        abort();
+    }
+    l->n_workers = n_workers;
+    for (uint32_t w = 0; w < n_workers; w++) {
+        l->workers[w] = dp_worker_tls_new();
+    }
+    enum dp_err err = load_listen(l, config, ticket_keys, why);
+    for (uint16_t i = 0; i < config->n_regions && err == DP_OK; i++) {
+        err = load_region(l, i, &config->regions[i], why);
+    }
+    if (err != DP_OK) {
+        dp_tls_load_free(l);
+        return err;
+    }
+    *out = l;
+    return DP_OK;
+}
+
+static void identity_fini(struct identity *id)
+{
+    struct dp_text *key = &id->text[KEY];
+    if (key->n) {
+        explicit_bzero(key->p, key->n);
+    }
+    for (unsigned i = 0; i < FILES; i++) {
+        dp_text_fini(&id->text[i]);
+    }
+}
+
+void dp_tls_load_free(struct dp_tls_load *l)
+{
+    if (!l) {
+        return;
+    }
+    for (uint32_t w = 0; w < l->n_workers; w++) {
+        dp_worker_tls_free(l->workers[w]);
+    }
+    identity_fini(&l->listen);
+    for (unsigned i = 0; i < DP_MAX_REGIONS; i++) {
+        identity_fini(&l->regions[i]);
+    }
+    free(l);
+}
+
+struct dp_worker_tls *dp_tls_load_take(struct dp_tls_load *l, uint32_t i)
+{
+    struct dp_worker_tls *tls = l->workers[i];
+    l->workers[i] = NULL;
+    return tls;
+}
+
+const struct dp_fetch_tls *dp_tls_load_probe(const struct dp_tls_load *l, uint16_t i)
+{
+    return l->regions[i].tls ? &l->regions[i].probe : NULL;
+}
+
+static bool differs(const struct identity *a, const struct identity *b)
+{
+    for (unsigned i = 0; i < FILES; i++) {
+        if (!dp_span_eq(dp_text_span(&a->text[i]), dp_text_span(&b->text[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool dp_tls_load_region_differs(const struct dp_tls_load *a, const struct dp_tls_load *b,
+                                uint16_t i)
+{
+    return differs(&a->regions[i], &b->regions[i]);
+}
+
+bool dp_tls_load_listen_differs(const struct dp_tls_load *a, const struct dp_tls_load *b)
+{
+    return differs(&a->listen, &b->listen);
+}
+
+int64_t dp_tls_load_listen_not_after(const struct dp_tls_load *l)
+{
+    return l->listen.not_after;
+}
+
+int64_t dp_tls_load_region_not_after(const struct dp_tls_load *l, uint16_t i)
+{
+    return l->regions[i].not_after;
+}

@@ -1,0 +1,40 @@
+/* The TLS files that the configuration names, read once and tried: contexts for every worker and texts for the probes,
+ * all of one reading. A reload is a second one. Main thread. */
+#ifndef DAVENPORT_SRC_APP_TLS_LOAD_H
+#define DAVENPORT_SRC_APP_TLS_LOAD_H
+
+#include "davenport/app/config.h"
+#include "davenport/base/attr.h"
+#include "davenport/base/err.h"
+#include "davenport/net/tls.h"
+#include "davenport/proxy/worker.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp_tls_load;
+
+#define DP_TLS_LOAD_WHY 512
+
+/* Read and try everything; nothing is changed by it. ticket_keys: of the listener, copied. On failure `why` names
+ * whose file it is, the file and the reason. Errors: DP_EINVAL, DP_EIO, DP_ENOMEM. */
+DP_MUST_USE enum dp_err dp_tls_load_new(const struct dp_config *config,
+                                        const struct dp_tls_ticket_keys *ticket_keys,
+                                        uint32_t n_workers, struct dp_tls_load **out,
+                                        char why[DP_TLS_LOAD_WHY]);
+/* The texts for probes must no longer be in use. NULL is fine. */
+void dp_tls_load_free(struct dp_tls_load *load);
+
+/* The contexts of worker i, once; the caller owns them. */
+struct dp_worker_tls *dp_tls_load_take(struct dp_tls_load *load, uint32_t i);
+/* For probes of region i; lives as long as `load`. NULL: its url is plain http. */
+const struct dp_fetch_tls *dp_tls_load_probe(const struct dp_tls_load *load, uint16_t i);
+/* Does another reading hold other files for region i; for the listener? */
+bool dp_tls_load_region_differs(const struct dp_tls_load *a, const struct dp_tls_load *b,
+                                uint16_t i);
+bool dp_tls_load_listen_differs(const struct dp_tls_load *a, const struct dp_tls_load *b);
+/* When the certificate shown to clients, or to region i, ends: seconds since 1970, 0 without one. */
+int64_t dp_tls_load_listen_not_after(const struct dp_tls_load *load);
+int64_t dp_tls_load_region_not_after(const struct dp_tls_load *load, uint16_t i);
+
+#endif
