@@ -80,20 +80,12 @@ static size_t json_char(const unsigned char *s, size_t n, char out[6], size_t *u
     return len;
 }
 
-/* How many bytes at the beginning stand for themselves. */
-static size_t plain_run(const char *p, size_t n)
-{
-    size_t i = 0;
-    while (i < n && p[i] >= 0x20 && p[i] < 0x7F && p[i] != '"' && p[i] != '\\')
-        i++;
-    return i;
-}
-
 size_t dp_json_text(char *buf, size_t cap, struct dp_span s, size_t *used)
 {
     size_t at = 0, i = 0;
     while (i < s.n) {
-        size_t run = plain_run(s.p + i, s.n - i < cap - at ? s.n - i : cap - at);
+        size_t left = s.n - i < cap - at ? s.n - i : cap - at;
+        size_t run = dp_span_plain((struct dp_span){s.p + i, left});
         if (run > 0) {
             memcpy(buf + at, s.p + i, run);
             at += run;

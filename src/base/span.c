@@ -62,3 +62,33 @@ bool dp_span_starts(struct dp_span s, struct dp_span prefix)
 {
     return s.n >= prefix.n && (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0);
 }
+
+/* Is a byte of v zero? */
+static bool has_zero(uint64_t v)
+{
+    return ((v - UINT64_C(0x0101010101010101)) & ~v & UINT64_C(0x8080808080808080)) != 0;
+}
+
+#define EIGHT(c) (UINT64_C(0x0101010101010101) * (c))
+
+static bool all_plain(uint64_t v)
+{
+    const uint64_t high = EIGHT(0x80);
+    bool beyond = ((v | (v - EIGHT(0x20))) & high) != 0; /* not ASCII, or below the blank */
+    return !beyond && !has_zero(v ^ EIGHT('"')) && !has_zero(v ^ EIGHT('\\')) &&
+           !has_zero(v ^ EIGHT(0x7F));
+}
+
+size_t dp_span_plain(struct dp_span s)
+{
+    size_t i = 0;
+    uint64_t v;
+    for (; i + sizeof(v) <= s.n; i += sizeof(v)) {
+        memcpy(&v, s.p + i, sizeof(v));
+        if (!all_plain(v))
+            break; /* in these eight, say the next lines where */
+    }
+    while (i < s.n && s.p[i] >= 0x20 && s.p[i] < 0x7F && s.p[i] != '"' && s.p[i] != '\\')
+        i++;
+    return i;
+}

@@ -47,33 +47,41 @@ static size_t room(const struct dp_writer *w, size_t limit)
     return left < limit ? left : limit;
 }
 
-/* Escaped as Apache does: \" \\ and \xhh for what is not printable ASCII. False when it was cut at `limit`. */
-static bool put_escaped(struct dp_writer *w, struct dp_span s, size_t limit)
+/* One byte as Apache shows it: \" \\ and \xhh for what is not printable ASCII. Returns its length. */
+static size_t escape(unsigned char c, char out[4])
 {
     static const char hex[] = "0123456789abcdef";
-    char *p = w->p + w->n;
-    const size_t cap = room(w, limit);
-    size_t at = 0;
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        char out[4] = {(char)c};
-        size_t n = 1;
-        if (c == '"' || c == '\\') {
-            out[0] = '\\';
-            out[1] = (char)c;
-            n = 2;
-        } else if (c < 0x20 || c >= 0x7F) {
-            memcpy(out, (const char[]){'\\', 'x', hex[c >> 4], hex[c & 15]}, 4);
-            n = 4;
-        }
-        if (cap - at < n) {
-            w->n += at;
-            return false;
-        }
-        memcpy(p + at, out, n);
-        at += n;
+    out[0] = '\\';
+    if (c == '"' || c == '\\') {
+        out[1] = (char)c;
+        return 2;
     }
-    w->n += at;
+    out[1] = 'x';
+    out[2] = hex[c >> 4];
+    out[3] = hex[c & 15];
+    return 4;
+}
+
+/* False when it was cut at `limit`. */
+static bool put_escaped(struct dp_writer *w, struct dp_span s, size_t limit)
+{
+    const size_t end = w->n + room(w, limit);
+    while (s.n > 0) {
+        size_t left = end - w->n;
+        size_t run = dp_span_plain((struct dp_span){s.p, s.n < left ? s.n : left});
+        char out[4];
+        dp_write_bytes(w, (struct dp_span){s.p, run});
+        s.p += run;
+        s.n -= run;
+        if (s.n == 0)
+            break;
+        size_t n = escape((unsigned char)*s.p, out);
+        if (end - w->n < n)
+            return false;
+        dp_write_bytes(w, (struct dp_span){out, n});
+        s.p++;
+        s.n--;
+    }
     return true;
 }
 

@@ -217,13 +217,33 @@ static void test_str(void **state)
     assert_int_equal(DP_SPAN("a\0b").n, 3);
 }
 
+/* Every byte at every place of texts up to three words long. */
+static void test_plain(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        bool plain = c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
+        for (size_t n = 1; n <= 24; n++) {
+            for (size_t at = 0; at < n; at++) {
+                char *text = malloc(n); /* exact size: the sanitizer sees a step too far */
+                assert_non_null(text);
+                memset(text, at % 2 ? '~' : ' ', n);
+                text[at] = (char)c;
+                assert_int_equal(dp_span_plain((struct dp_span){text, n}), plain ? n : at);
+                free(text);
+            }
+        }
+    }
+    assert_int_equal(dp_span_plain((struct dp_span){NULL, 0}), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_u64),           cmocka_unit_test(test_trim),
         cmocka_unit_test(test_cut),           cmocka_unit_test(test_equality),
         cmocka_unit_test(test_ieq_all_pairs), cmocka_unit_test(test_starts),
-        cmocka_unit_test(test_str),
+        cmocka_unit_test(test_str),           cmocka_unit_test(test_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

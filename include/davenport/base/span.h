@@ -43,6 +43,10 @@ struct dp_span dp_span_cut(struct dp_span *rest, char sep);
  * untouched. */
 bool dp_span_u64(struct dp_span s, uint64_t *out);
 
+/* How many bytes at the beginning are printable ASCII, quote and backslash not among them: what stands for itself
+ * in a JSON string and in the logs of others. */
+size_t dp_span_plain(struct dp_span s);
+
 bool dp_span_starts(struct dp_span s, struct dp_span prefix);
 
 #endif
