@@ -1,4 +1,6 @@
-// Regions that answer every probe and are of no use: what generic proxies never leave.
+// A region that answers every probe and is of no use: what generic proxies never leave. That one which only
+// became slow is left too is held on virtual time (tests/core/test_pace.c, tests/control/test_governor.c): here
+// the machine's own noise would decide.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -8,7 +10,6 @@ import { Load, nanoClient, seed } from '../support/load.mjs';
 import { withProxy } from '../support/proxy.mjs';
 import { clientUrl, everywhere } from '../support/region.mjs';
 import { useRegions } from '../support/suite.mjs';
-import { pause } from '../support/wait.mjs';
 
 const suite = useRegions(2, { replicated: true });
 let known;
@@ -22,10 +23,13 @@ async function behindGateway(proxy, gateway, t, body) {
     const scope = nano(url(proxy.origin)).use(suite.db);
     const load = new Load(nanoClient(scope), { known, prefix: `gray${loads}`, clients: 12 });
     await load.done(150); // the region's baseline
-    assert.equal(await proxy.active(), 'left');
-    await body(load);
-    await load.done(100);
-    await load.stop();
+    try {
+        assert.equal(await proxy.active(), 'left');
+        await body(load);
+        await load.done(100);
+    } finally {
+        await load.stop();
+    }
     t.diagnostic(load.summary());
     assert.deepEqual(load.failed, []);
 }
@@ -42,7 +46,7 @@ test('a region that answers its probes and stalls on all real work is left, and 
         await withProxy(() => both, {}, async (proxy) => {
             await behindGateway(proxy, gateway, t, async (load) => {
                 const { late_ms } = await proxy.region('left');
-                gateway.fault = 'stall';
+                gateway.stalled = true;
                 const since = Date.now();
                 await proxy.untilActive('right');
                 t.diagnostic(`left after ${Date.now() - since} ms, requests were late after ${late_ms} ms`);
@@ -51,35 +55,6 @@ test('a region that answers its probes and stalls on all real work is left, and 
                 assert.ok(left.late > 0);
                 const move = proxy.journalLines().find((line) => line.event === 'failover');
                 assert.match(move.reason, /got no answer/);
-            });
-        })(t);
-    } finally {
-        await gateway.close();
-    }
-});
-
-test('a region that is 800 ms slower than it was is left, and held until it is believed', async (t) => {
-    const both = await regions();
-    try {
-        await withProxy(() => both, {}, async (proxy) => {
-            await behindGateway(proxy, gateway, t, async (load) => {
-                gateway.fault = 800;
-                const since = Date.now();
-                await proxy.untilActive('right');
-                t.diagnostic(`left after ${Date.now() - since} ms`);
-                const left = await proxy.region('left');
-                assert.equal(left.slow, true);
-                assert.equal(left.health, 'up');
-                const lines = proxy.journalLines();
-                const slow = lines.find((line) => line.event === 'slow');
-                assert.ok(slow.inputs.median_ms > slow.inputs.baseline_ms * 4, JSON.stringify(slow));
-                const move = lines.find((line) => line.event === 'failover');
-                assert.match(move.reason, /left is slow: .* first byte/);
-                gateway.fault = null;
-                await load.done(50);
-                await pause(500); // probes pass, and change nothing
-                assert.equal((await proxy.region('left')).slow, true);
-                assert.equal(await proxy.active(), 'right');
             });
         })(t);
     } finally {

@@ -1,5 +1,5 @@
-// An HTTP gateway in front of a region, with the faults that a TCP relay can't make: it answers /_up and
-// stalls on all real work, or is slow.
+// An HTTP gateway in front of a region, with the fault that a TCP relay can't make: it answers the probes and
+// stalls on all real work.
 
 import http from 'node:http';
 
@@ -15,24 +15,17 @@ export class Gateway {
         this.region = region;
         this.name = region.name;
         this.probePath = region.probePath;
-        this.fault = null; // 'stall': all but the probe's path; a number: so many ms later, all of it
-        this.stalled = new Set();
+        this.stalled = false; // all but the probe's path
         this.agent = new http.Agent({ keepAlive: true });
         this.server = http.createServer((req, res) => this.serve(req, res));
         this.server.keepAliveTimeout = 0;
     }
 
     serve(req, res) {
-        if (this.fault === 'stall' && req.url !== this.probePath) {
-            this.stalled.add(res);
-            res.on('close', () => this.stalled.delete(res));
+        if (this.stalled && req.url !== this.probePath) {
             req.resume();
             return;
         }
-        setTimeout(() => this.pass(req, res), typeof this.fault === 'number' ? this.fault : 0);
-    }
-
-    pass(req, res) {
         const target = new URL(req.url, this.region.origin);
         const up = http.request(target, { method: req.method, headers: req.headers, agent: this.agent }, (answer) => {
             res.writeHead(answer.statusCode, answer.rawHeaders);
