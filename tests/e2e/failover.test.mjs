@@ -229,6 +229,7 @@ test('a region that refuses connections never saw the request: POST goes to the 
 test('a pooled connection that went stale fails no request, and is no evidence', (t) =>
     scripted(t, { workers: 1, probe: { interval_ms: 60_000 } }, async (proxy, left) => {
         left.on(/^(GET|POST) \/db/, [answer(200, { from: 'left' })]);
+        await healthy(proxy, 'left'); // its next probe is a minute away: none is among the connections cut below
         for (let i = 0; i < 30; i += 1) {
             const method = i % 2 ? 'POST' : 'GET';
             const got = await request(`${proxy.origin}/db/_find`, { method, json: method === 'POST' ? {} : undefined });
