@@ -1,5 +1,7 @@
 /* The rules: what a string must look like, and what must hold between keys. Reasons never quote a
  * value, for it may have come out of a secret. */
+#include "davenport/net/lookup.h"
+
 #include "app/config_table.h"
 
 #include <arpa/inet.h>
@@ -337,7 +339,7 @@ static void derive(struct dp_arena *arena, struct dp_config_region *r)
     r->https = url.https;
     r->host_header = p + strlen(scheme);
     r->host = host;
-    r->addr.port = url.port;
+    r->port = url.port;
     dp_text_fini(&base);
 }
 
@@ -433,12 +435,11 @@ static bool resolve_one(struct dp_config_region *r, const char **why)
     struct addrinfo *found = NULL;
     int code = getaddrinfo(r->host, NULL, &hints, &found);
     if (code == 0) {
-        code = getnameinfo(found->ai_addr, found->ai_addrlen, r->addr.ip, sizeof r->addr.ip, NULL,
-                           0, NI_NUMERICHOST);
+        dp_lookup_collect(found, r->port, &r->addrs);
         freeaddrinfo(found);
     }
-    *why = gai_strerror(code);
-    return code == 0;
+    *why = code ? gai_strerror(code) : "none that can be used";
+    return r->addrs.n > 0;
 }
 
 #define UNRESOLVED "region %.64s: the host %.128s has no address: %s"

@@ -32,6 +32,10 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
         const struct dp_traffic_endpoint *e = &traffic->endpoints[i];
         struct dp_region_status *region = &r->status.regions[view->endpoints[i].region];
         struct dp_report_latency *latency = &r->latency[view->endpoints[i].region];
+        uint64_t tag = dp_counter_get(&e->address);
+        for (uint16_t k = 0; k < region->addrs.n; k++) {
+            region->addrs_used |= (dp_addr_tag(&region->addrs.at[k]) == tag ? 1U : 0U) << k;
+        }
         for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
             region->outcomes[o] += dp_counter_get(&e->outcomes[o]);
         }

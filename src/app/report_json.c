@@ -76,11 +76,47 @@ static void put_outcomes(json_t *region, const struct dp_region_status *s)
     put(region, "outcomes", outcomes);
 }
 
+static json_t *addresses_json(const struct dp_region_status *s)
+{
+    json_t *addresses = json_array();
+    for (uint16_t i = 0; i < s->addrs.n; i++) {
+        json_t *one = json_object();
+        put_text(one, "ip", s->addrs.at[i].ip);
+        put_bool(one, "used", (s->addrs_used >> i) & 1);
+        (void)json_array_append_new(addresses, one);
+    }
+    return addresses;
+}
+
+/* null: nothing is looked up. */
+static json_t *lookup_json(const struct dp_report *r, const struct dp_lookup_status *l)
+{
+    if (!l->host) {
+        return NULL;
+    }
+    json_t *lookup = json_object();
+    put_text(lookup, "host", l->host);
+    put_bool(lookup, "failing", l->why[0] != '\0');
+    put_text(lookup, "why", l->why[0] ? l->why : NULL);
+    put_time(lookup, "last_at", l->last_wall_ms);
+    put_time(lookup, "good_at", l->good_wall_ms);
+    if (l->good_wall_ms) {
+        put_seconds(lookup, "good_age_s", l->good_wall_ms, r->now_wall_ms);
+    } else {
+        put(lookup, "good_age_s", NULL);
+    }
+    put_uint(lookup, "ok", l->ok);
+    put_uint(lookup, "failed", l->failed);
+    return lookup;
+}
+
 static json_t *region_json(const struct dp_report *r, const struct dp_region_status *s)
 {
     json_t *region = json_object();
     put_text(region, "name", s->name);
     put_text(region, "url", s->url);
+    put(region, "addresses", addresses_json(s));
+    put(region, "lookup", lookup_json(r, &s->lookup));
     put_text(region, "health", dp_region_health_name(s->health));
     put_bool(region, "active", s->active);
     put_bool(region, "held_down", s->held_down);

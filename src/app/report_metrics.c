@@ -180,6 +180,40 @@ static void region_durations(const struct dp_status *s, struct dp_text *out)
     }
 }
 
+/* Regions whose address is in the configuration have no lookups, and no rows. */
+static void lookup_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    static const char lookups[] = "davenport_region_lookups_total";
+    static const char failing[] = "davenport_region_lookup_failing";
+    static const char age[] = "davenport_region_lookup_age_seconds";
+    const struct dp_status *s = &r->status;
+    family(out, lookups, "counter", "Lookups of a region's name, by result.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        const struct dp_region_status *region = &s->regions[i];
+        if (region->lookup.host) {
+            dp_text_addf(out,
+                         "%s{region=\"%s\",result=\"ok\"} %" PRIu64 "\n"
+                         "%s{region=\"%s\",result=\"failed\"} %" PRIu64 "\n",
+                         lookups, region->name, region->lookup.ok, lookups, region->name,
+                         region->lookup.failed);
+        }
+    }
+    family(out, failing, "gauge",
+           "1 while a region's name does not resolve and its last addresses are used on.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        if (s->regions[i].lookup.host) {
+            region_uint(out, failing, &s->regions[i], s->regions[i].lookup.why[0] != '\0');
+        }
+    }
+    family(out, age, "gauge", "Time since a region's name was last resolved, in seconds.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        int64_t good = s->regions[i].lookup.good_wall_ms;
+        if (good && r->now_wall_ms >= good) {
+            region_seconds(out, age, &s->regions[i], (double)(r->now_wall_ms - good));
+        }
+    }
+}
+
 static void first_byte_metrics(const struct dp_report *r, struct dp_text *out)
 {
     static const unsigned bounds_ms[] = DP_LATENCY_BOUNDS_MS;
@@ -212,6 +246,7 @@ void dp_report_metrics(const struct dp_report *r, struct dp_text *out)
     state_metrics(r, out);
     region_counters(&r->status, out);
     region_durations(&r->status, out);
+    lookup_metrics(r, out);
     first_byte_metrics(r, out);
     process_metrics(r, out);
 }

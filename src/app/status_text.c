@@ -172,6 +172,31 @@ static void print_regions(const json_t *regions, struct dp_text *out)
     }
 }
 
+static void print_addresses(const json_t *region, struct dp_text *out)
+{
+    const json_t *addresses = json_object_get(region, "addresses");
+    const json_t *lookup = json_object_get(region, "lookup");
+    char age[CELL];
+    if (!json_is_object(lookup)) { /* its address is in the configuration */
+        return;
+    }
+    dp_text_addf(out, "Addresses of %s: ", text_of(region, "name"));
+    for (size_t i = 0; i < json_array_size(addresses); i++) {
+        const json_t *one = json_array_get(addresses, i);
+        dp_text_addf(out, "%s%s%s", i ? ", " : "", text_of(one, "ip"),
+                     is_true(one, "used") ? " (used)" : "");
+    }
+    duration_of(lookup, "good_age_s", age, sizeof age);
+    if (is_true(lookup, "failing")) {
+        dp_text_addf(out, "%s; " YELLOW "%s does not resolve" RESET " (%s), last did %s%s\n",
+                     json_array_size(addresses) ? "" : "none", text_of(lookup, "host"),
+                     text_of(lookup, "why"), age[0] == '-' ? "before the start, or never" : age,
+                     age[0] == '-' ? "" : " ago");
+    } else {
+        dp_text_addf(out, "; %s looked up %s ago\n", text_of(lookup, "host"), age);
+    }
+}
+
 static void print_failback(const json_t *status, struct dp_text *out)
 {
     char wait[CELL];
@@ -233,6 +258,10 @@ static void print_status(const json_t *status, struct dp_text *out)
                      text_of(status, "why"));
     }
     print_failback(status, out);
+    const json_t *regions = json_object_get(status, "regions");
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        print_addresses(json_array_get(regions, i), out);
+    }
 }
 
 void dp_status_text(const json_t *status, bool colour, struct dp_text *out)

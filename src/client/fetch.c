@@ -22,6 +22,8 @@
 #define MAX_IDLE_CONNECTIONS 32L
 /* curl takes a time to live in seconds; CouchDB closes idle connections after 300 s. */
 #define MAX_IDLE_SECONDS 60L
+/* What curl's cache of names tells apart, and some room. */
+#define MAX_NAME 200
 
 struct dp_fetcher {
     uv_loop_t *loop;
@@ -38,7 +40,7 @@ struct dp_fetch {
     struct dp_list node;
     struct dp_fetcher *fetcher;
     CURL *easy;
-    struct curl_slist *headers, *connect_to;
+    struct curl_slist *headers, *connect_to, *resolve;
     dp_fetch_done done;
     void *ctx;
     char *body;
@@ -194,6 +196,7 @@ static void fetch_free(struct dp_fetch *t)
         curl_easy_cleanup(t->easy);
     curl_slist_free_all(t->headers);
     curl_slist_free_all(t->connect_to);
+    curl_slist_free_all(t->resolve);
     free(t->body);
     free(t);
 }
@@ -320,6 +323,8 @@ static CURLcode set_transport(CURL *e, const struct dp_fetch_request *req)
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)req->connect_timeout_ms);
     SET(CURLOPT_TIMEOUT_MS, (long)req->timeout_ms);
+    if (req->race_delay_ms)
+        SET(CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, (long)req->race_delay_ms);
     SET(CURLOPT_MAXAGE_CONN, MAX_IDLE_SECONDS);
     SET(CURLOPT_USERAGENT, "davenport");
     if (req->fresh_connection) {
@@ -385,6 +390,8 @@ static CURLcode set_fetch(CURL *e, struct dp_fetch *t)
     SET(CURLOPT_HTTPHEADER, t->headers);
     if (t->connect_to)
         SET(CURLOPT_CONNECT_TO, t->connect_to);
+    if (t->resolve)
+        SET(CURLOPT_RESOLVE, t->resolve);
     return rc;
 }
 
@@ -395,6 +402,29 @@ static bool append(struct curl_slist **list, const char *line)
         return false;
     *list = longer;
     return true;
+}
+
+/* curl connects to one host. Several addresses are one of a made-up name: the addresses themselves, so that curl
+ * keeps connections to other addresses apart. The "+" lets it forget the name after a minute. */
+static bool connect_there(struct dp_fetch *t, const struct dp_fetch_request *req)
+{
+    char name[MAX_NAME + 1], line[2 * sizeof(name) + 512];
+    const char *ips = req->connect_ips;
+    unsigned port = req->connect_port;
+    bool one = strchr(ips, ',') == NULL;
+    bool v6 = one && strchr(ips, ':') != NULL;
+    (void)snprintf(name, sizeof(name), "%s", ips);
+    for (char *p = name; !one && *p; p++) {
+        if (*p == ':')
+            *p = '-';
+    }
+    int n = snprintf(line, sizeof(line), v6 ? "::[%s]:%u" : "::%s:%u", name, port);
+    if (n < 0 || (size_t)n >= sizeof(line) || !append(&t->connect_to, line))
+        return false;
+    if (one)
+        return true;
+    n = snprintf(line, sizeof(line), "+%s:%u:%s", name, port, ips);
+    return n > 0 && (size_t)n < sizeof(line) && append(&t->resolve, line);
 }
 
 static bool make_lists(struct dp_fetch *t, const struct dp_fetch_request *req)
@@ -409,14 +439,7 @@ static bool make_lists(struct dp_fetch *t, const struct dp_fetch_request *req)
         if (n < 0 || (size_t)n >= sizeof(line) || !append(&t->headers, line))
             return false;
     }
-    if (req->connect_ip) {
-        bool v6 = strchr(req->connect_ip, ':') != NULL;
-        int n = snprintf(line, sizeof(line), v6 ? "::[%s]:%u" : "::%s:%u", req->connect_ip,
-                         (unsigned)req->connect_port);
-        if (n < 0 || (size_t)n >= sizeof(line) || !append(&t->connect_to, line))
-            return false;
-    }
-    return true;
+    return !req->connect_ips || connect_there(t, req);
 }
 
 static bool url_is_http(const char *url)

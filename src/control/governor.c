@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Between two tries of a name that does not resolve. */
+/* Between two tries of a name that does not resolve, unless lookups are more frequent anyway. */
 #define LOOKUP_RETRY_MS 1000
 
 /* Every entry from the loop passes here first: a stall must be known before anything is judged by
@@ -73,18 +73,6 @@ static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result 
     const struct dp_health_event event = {
         .kind = DP_HEALTH_PROBE, .probe = r->kind, .probe_started_ns = r->started_ns};
     governor_step(g, endpoint, &event, now);
-}
-
-static void on_resolved(void *ctx, uint16_t endpoint, const struct dp_resolved *r)
-{
-    struct dp_governor *g = ctx;
-    struct governor_endpoint *e = &g->endpoints[endpoint];
-    const char *ip = dp_resolved_pick(r, e->addr.ip);
-    if (!ip && !e->lookup_failed)
-        governor_record_lookup(g, endpoint, r->why);
-    e->lookup_failed = !ip;
-    if (ip && strcmp(ip, e->addr.ip) != 0)
-        governor_relocate(g, endpoint, ip);
 }
 
 void dp_governor_kick(struct dp_governor *g)
@@ -150,7 +138,7 @@ static void init_endpoints(struct dp_governor *g)
         /* Any odd multiplier: the endpoints' chances are apart, and the same in every run. */
         uint64_t seed = g->opt.seed + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
         dp_health_init(&e->health, &g->health_config, now, seed);
-        e->addr = g->config->regions[i].addr;
+        e->addrs = g->config->regions[i].addrs;
         dp_pace_init(&e->pace);
         e->late_ms = dp_pace_late_ms(&e->pace, &g->pace_config);
         e->latency_ms = -1;
@@ -169,10 +157,11 @@ static struct dp_prober *make_prober(struct dp_governor *g)
                                               .tls = c->regions[i].tls,
                                               .username = c->regions[i].username,
                                               .password = c->regions[i].password,
-                                              .addr = c->regions[i].addr};
+                                              .addrs = c->regions[i].addrs};
     return dp_prober_new(&(struct dp_prober_options){.loop = g->opt.loop,
                                                      .clock = g->clock,
                                                      .timeout_ms = c->probe_timeout_ms,
+                                                     .race_delay_ms = c->race_delay_ms,
                                                      .result = on_probe,
                                                      .ctx = g},
                          targets, c->n_regions);
@@ -180,15 +169,18 @@ static struct dp_prober *make_prober(struct dp_governor *g)
 
 static struct dp_resolver *make_resolver(struct dp_governor *g)
 {
-    const char *hosts[DP_MAX_REGIONS];
-    const struct dp_resolver_options opt = {.loop = g->opt.loop,
-                                            .refresh_ms = g->config->dns_refresh_ms,
-                                            .retry_ms = LOOKUP_RETRY_MS,
-                                            .result = on_resolved,
-                                            .ctx = g};
+    struct dp_resolver_target targets[DP_MAX_REGIONS];
+    uint32_t refresh_ms = g->config->dns_refresh_ms;
+    const struct dp_resolver_options opt = {
+        .loop = g->opt.loop,
+        .refresh_ms = refresh_ms,
+        .retry_ms = refresh_ms < LOOKUP_RETRY_MS ? refresh_ms : LOOKUP_RETRY_MS,
+        .result = governor_resolved,
+        .ctx = g};
     for (uint16_t i = 0; i < g->config->n_regions; i++)
-        hosts[i] = g->config->regions[i].lookup;
-    return dp_resolver_new(&opt, hosts, g->config->n_regions);
+        targets[i] =
+            (struct dp_resolver_target){g->config->regions[i].lookup, g->config->regions[i].port};
+    return dp_resolver_new(&opt, targets, g->config->n_regions);
 }
 
 enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_governor **out,

@@ -30,7 +30,7 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
         v->regions[i] = (struct dp_view_region){r->name, g->decision.routes[i]};
         v->endpoints[i] = (struct dp_view_endpoint){.region = i,
                                                     .state = g->decision.routes[i],
-                                                    .addr = g->endpoints[i].addr,
+                                                    .addrs = g->endpoints[i].addrs,
                                                     .pool_epoch = g->endpoints[i].pool_epoch,
                                                     .late_ms = g->endpoints[i].late_ms,
                                                     .host = r->host};
@@ -45,7 +45,8 @@ static bool routes_same(const struct dp_governor *g)
         return false;
     for (uint16_t i = 0; i < v->n_regions; i++) {
         if (v->regions[i].state != g->decision.routes[i] ||
-            v->endpoints[i].pool_epoch != g->endpoints[i].pool_epoch)
+            v->endpoints[i].pool_epoch != g->endpoints[i].pool_epoch ||
+            !dp_addrs_same(&v->endpoints[i].addrs, &g->endpoints[i].addrs))
             return false;
     }
     return true;
@@ -68,7 +69,7 @@ static void publish(struct dp_governor *g, uint64_t epoch)
     dp_view_unref(old);
 }
 
-static void publish_if_changed(struct dp_governor *g)
+void governor_publish_if_changed(struct dp_governor *g)
 {
     if (!routes_same(g))
         publish(g, next_epoch(g));
@@ -115,7 +116,7 @@ static void carry_out(struct dp_governor *g, const struct dp_failover_decision *
     }
     if (d->move != DP_MOVE_NONE || cause->order)
         governor_explain_move(g, d, cause);
-    publish_if_changed(g);
+    governor_publish_if_changed(g);
     if (cause->change)
         governor_record_health(g, cause);
     if (d->move != DP_MOVE_NONE || cause->order)
@@ -140,23 +141,11 @@ void governor_settle(struct dp_governor *g, uint64_t now_ns)
     settle(g, &(struct governor_cause){0}, now_ns);
 }
 
-void governor_relocate(struct dp_governor *g, uint16_t endpoint, const char *ip)
-{
-    struct governor_endpoint *e = &g->endpoints[endpoint];
-    char before[DP_ADDR_TEXT];
-    memcpy(before, e->addr.ip, sizeof(before));
-    (void)snprintf(e->addr.ip, sizeof(e->addr.ip), "%s", ip);
-    e->pool_epoch++;
-    dp_prober_move(g->prober, endpoint, &e->addr);
-    publish_if_changed(g);
-    governor_record_address(g, endpoint, before);
-}
-
 void governor_renew_pools(struct dp_governor *g, const bool *endpoints)
 {
     for (uint16_t i = 0; i < g->config->n_regions; i++)
         g->endpoints[i].pool_epoch += endpoints[i];
-    publish_if_changed(g);
+    governor_publish_if_changed(g);
 }
 
 bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,

@@ -58,41 +58,6 @@ void governor_record_stall(struct dp_governor *g)
     dp_log(DP_LOG_WARN, "control_loop_stalled", DP_KV_INT("late_ms", ms));
 }
 
-void governor_record_address(struct dp_governor *g, uint16_t endpoint, const char *before)
-{
-    const char *name = g->config->regions[endpoint].name;
-    const char *after = g->endpoints[endpoint].addr.ip;
-    const struct dp_kv kv[] = {
-        DP_KV_STR("region", name),
-        DP_KV_STR("before", before),
-        DP_KV_STR("after", after),
-        DP_KV_STR("actor", "governor"),
-        DP_KV_STR("reason",
-                  "its name has this address now; connections to the old one are not used again"),
-        DP_KV_STR("host", g->config->regions[endpoint].lookup),
-    };
-    dp_journal_write(g->journal, g->view->epoch, "address", kv, DP_ARRAY_LEN(kv));
-    dp_log(DP_LOG_INFO, "address", DP_KV_STR("region", name), DP_KV_STR("before", before),
-           DP_KV_STR("after", after), DP_KV_INT("epoch", g->view->epoch));
-}
-
-void governor_record_lookup(struct dp_governor *g, uint16_t endpoint, const char *why)
-{
-    const char *name = g->config->regions[endpoint].name;
-    const char *kept = g->endpoints[endpoint].addr.ip;
-    const struct dp_kv kv[] = {
-        DP_KV_STR("region", name),
-        DP_KV_STR("actor", "governor"),
-        DP_KV_STR("reason", kept[0] ? "its name does not resolve; its last address is used on"
-                                    : "its name does not resolve and never did"),
-        DP_KV_STR("host", g->config->regions[endpoint].lookup),
-        DP_KV_STR("detail", why),
-    };
-    dp_journal_write(g->journal, g->view->epoch, "lookup_failed", kv, DP_ARRAY_LEN(kv));
-    dp_log(DP_LOG_WARN, "lookup_failed", DP_KV_STR("region", name), DP_KV_STR("detail", why),
-           DP_KV_STR("address", kept));
-}
-
 void governor_record_reload(struct dp_governor *g, bool done, const char *detail)
 {
     const char *event = done ? "reloaded" : "reload_refused";

@@ -90,6 +90,7 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
         struct governor_endpoint *e = &g->endpoints[i];
         struct governor_totals now;
         read_totals(g, i, &now);
+        governor_follow(g, i);
         feed_latency(e, &now, now_ns);
         struct dp_health_event event, pace;
         bool paced = feed_pace(g, i, &now, now_ns, &pace) && !doubtful;

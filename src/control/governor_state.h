@@ -40,12 +40,21 @@ struct governor_totals {
     uint64_t in_flight;
 };
 
+/* Of an endpoint's name; as dp_lookup_status. */
+struct governor_lookup {
+    uint64_t ok, failed;
+    int64_t last_wall_ms, good_wall_ms;
+    int64_t failing_since_ms; /* 0: the last one did not fail */
+    char why[DP_WHY_TEXT];
+};
+
 struct governor_endpoint {
     struct dp_health_state health;
     struct dp_pace_state pace;
-    uint32_t late_ms;    /* as published */
-    struct dp_addr addr; /* ip "": its name was never resolved */
-    bool lookup_failed;  /* the last one; told once */
+    uint32_t late_ms;      /* as published */
+    struct dp_addrs addrs; /* none: its name was never resolved */
+    struct governor_lookup lookup;
+    uint64_t followed; /* dp_addr_tag of the address that is probed first; 0: as addrs stand */
     uint32_t pool_epoch;
     struct governor_totals totals; /* as last sampled */
     double latency_ms;             /* EWMA; <0: none yet */
@@ -113,10 +122,10 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
                    uint64_t now_ns);
 /* Tell the workers what is late by now, where that moved. */
 void governor_tune(struct dp_governor *g);
+/* After a change that is no decision: the workers are told if it concerns them. */
+void governor_publish_if_changed(struct dp_governor *g);
 /* Let time pass for the failover rules. */
 void governor_settle(struct dp_governor *g, uint64_t now_ns);
-/* An endpoint's name has other addresses now: move there, trust no old connection. */
-void governor_relocate(struct dp_governor *g, uint16_t endpoint, const char *ip);
 /* Idle connections of these endpoints are not to be used again. */
 void governor_renew_pools(struct dp_governor *g, const bool *endpoints);
 /* False: the target is lost and force is not set. */
@@ -128,9 +137,6 @@ bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor
 
 void governor_record_plain(struct dp_governor *g, const char *event);
 void governor_record_stall(struct dp_governor *g);
-/* before: the address until now, "" when there was none. */
-void governor_record_address(struct dp_governor *g, uint16_t endpoint, const char *before);
-void governor_record_lookup(struct dp_governor *g, uint16_t endpoint, const char *why);
 void governor_record_reload(struct dp_governor *g, bool done, const char *detail);
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint);
 void governor_record_hold(struct dp_governor *g, uint16_t region);
@@ -140,6 +146,15 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
                            const struct governor_cause *cause);
 void governor_record_move(struct dp_governor *g, const struct dp_failover_decision *d,
                           const struct governor_cause *cause);
+
+/* governor_lookup.c */
+
+/* The resolver's result. `governor` is a struct dp_governor. */
+void governor_resolved(void *governor, uint16_t endpoint, const struct dp_addrs *addrs,
+                       const char *why);
+
+/* Probe the address that the workers' connections go to, if they found one. */
+void governor_follow(struct dp_governor *g, uint16_t endpoint);
 
 /* governor_sample.c */
 

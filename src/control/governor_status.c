@@ -19,7 +19,13 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_reg
     const struct governor_endpoint *e = &g->endpoints[i];
     out->name = g->config->regions[i].name;
     out->url = g->config->regions[i].url;
-    out->addr = g->endpoints[i].addr;
+    out->addrs = e->addrs;
+    out->lookup = (struct dp_lookup_status){.host = g->config->regions[i].lookup,
+                                            .ok = e->lookup.ok,
+                                            .failed = e->lookup.failed,
+                                            .last_wall_ms = e->lookup.last_wall_ms,
+                                            .good_wall_ms = e->lookup.good_wall_ms};
+    memcpy(out->lookup.why, e->lookup.why, sizeof(out->lookup.why));
     out->health = (enum dp_region_health)e->health.health;
     out->active = i == g->decision.after;
     out->held_down = g->decision.held[i];

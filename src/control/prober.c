@@ -28,7 +28,8 @@ struct slot {
     bool without_keys;         /* of the probe under way */
     char *url, *username, *password;
     const struct dp_fetch_tls *tls;
-    struct dp_addr addr;
+    char ips[DP_ADDRS_TEXT]; /* as dp_fetch_request wants them; "": none */
+    uint16_t port;
 };
 
 struct dp_prober {
@@ -115,8 +116,9 @@ static void start(struct slot *s)
         .timeout_ms = p->opt.timeout_ms,
         .max_body_bytes = MAX_ANSWER_BYTES,
         .fresh_connection = s->n_started % 2 == 1,
-        .connect_ip = s->addr.ip[0] ? s->addr.ip : NULL,
-        .connect_port = s->addr.port,
+        .connect_ips = s->ips[0] ? s->ips : NULL,
+        .connect_port = s->port,
+        .race_delay_ms = p->opt.race_delay_ms,
         .tls = s->tls,
     };
     if (dp_fetch_start(p->fetcher, &req, on_answer, s, &s->fetch) != DP_OK)
@@ -149,9 +151,20 @@ void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns)
         arm(s);
 }
 
-void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addr *addr)
+static void set_addrs(struct slot *s, const struct dp_addrs *a)
 {
-    p->slots[endpoint].addr = *addr;
+    size_t at = 0;
+    s->ips[0] = '\0';
+    s->port = a->n ? a->at[0].port : 0; /* all have the URL's */
+    for (uint16_t i = 0; i < a->n; i++) {
+        int n = snprintf(s->ips + at, sizeof(s->ips) - at, "%s%s", i ? "," : "", a->at[i].ip);
+        at += n > 0 ? (size_t)n : 0; /* room for all: see DP_ADDRS_TEXT */
+    }
+}
+
+void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addrs *addrs)
+{
+    set_addrs(&p->slots[endpoint], addrs);
 }
 
 void dp_prober_trust(struct dp_prober *p, uint16_t endpoint, const struct dp_fetch_tls *tls)
@@ -199,7 +212,7 @@ static bool slot_init(struct slot *s, struct dp_prober *p, uint16_t i,
 {
     s->prober = p;
     s->endpoint = i;
-    s->addr = t->addr;
+    set_addrs(s, &t->addrs);
     int n = (int)strlen(t->url);
     while (n > 0 && t->url[n - 1] == '/')
         n--;

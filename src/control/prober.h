@@ -36,13 +36,14 @@ struct dp_probe_target {
     const char *path;
     const char *username, *password; /* NULL: none */
     const struct dp_fetch_tls *tls;  /* NULL: defaults; not copied: see dp_prober_trust */
-    struct dp_addr addr;             /* connected to; ip "": resolved from the URL */
+    struct dp_addrs addrs;           /* connected to; none: resolved from the URL */
 };
 
 struct dp_prober_options {
     uv_loop_t *loop;
     const struct dp_clock *clock;
     uint32_t timeout_ms;
+    uint32_t race_delay_ms; /* see dp_fetch_request */
     void (*result)(void *ctx, uint16_t endpoint, const struct dp_probe_result *r);
     void *ctx;
 };
@@ -54,7 +55,7 @@ DP_MUST_USE struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
  * under way has ended, whichever is later. Replaces what was set before. */
 void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns);
 /* From the next probe on, connect there. */
-void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addr *addr);
+void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addrs *addrs);
 /* From the next probe on, trust and show what `tls` says (NULL: defaults), which outlives the prober or the next
  * such call. */
 void dp_prober_trust(struct dp_prober *p, uint16_t endpoint, const struct dp_fetch_tls *tls);

@@ -3,17 +3,16 @@
  *   start ──► looking up ──► waiting (refresh_ms, or retry_ms after a failure) ──► looking up ──► … */
 #include "control/resolver.h"
 
-#include "davenport/base/err.h"
+#include "davenport/net/lookup.h"
 
 #include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 struct slot {
     struct dp_resolver *resolver;
-    uint16_t endpoint;
+    uint16_t endpoint, port;
     char *host; /* NULL: nothing to do */
     uv_timer_t timer;
     uv_getaddrinfo_t request;
@@ -30,15 +29,6 @@ struct dp_resolver {
     struct slot slots[DP_MAX_ENDPOINTS];
 };
 
-const char *dp_resolved_pick(const struct dp_resolved *r, const char *present)
-{
-    for (uint16_t i = 0; i < r->n; i++) {
-        if (strcmp(r->ip[i], present) == 0)
-            return r->ip[i];
-    }
-    return r->n > 0 ? r->ip[0] : NULL;
-}
-
 static void let_go(struct dp_resolver *r)
 {
     if (--r->open > 0)
@@ -52,29 +42,22 @@ static void let_go(struct dp_resolver *r)
         done(ctx);
 }
 
-static void collect(const struct addrinfo *list, struct dp_resolved *out)
-{
-    for (const struct addrinfo *a = list; a && out->n < DP_RESOLVED_MAX; a = a->ai_next) {
-        if (getnameinfo(a->ai_addr, a->ai_addrlen, out->ip[out->n], DP_ADDR_TEXT, NULL, 0,
-                        NI_NUMERICHOST) == 0)
-            out->n++;
-    }
-}
-
 static void on_due(uv_timer_t *timer);
 
 static void on_result(uv_getaddrinfo_t *request, int status, struct addrinfo *list)
 {
     struct slot *s = request->data;
     struct dp_resolver *r = s->resolver;
-    struct dp_resolved out = {.why = status == 0 ? "no address" : uv_strerror(status)};
+    struct dp_addrs addrs = {0};
     s->under_way = false;
     if (status == 0)
-        collect(list, &out);
+        dp_lookup_collect(list, s->port, &addrs);
     uv_freeaddrinfo(list);
     if (!r->dead) {
-        (void)uv_timer_start(&s->timer, on_due, out.n > 0 ? r->opt.refresh_ms : r->opt.retry_ms, 0);
-        r->opt.result(r->opt.ctx, s->endpoint, &out);
+        const char *why = status == 0 ? "no address" : uv_strerror(status);
+        (void)uv_timer_start(&s->timer, on_due, addrs.n > 0 ? r->opt.refresh_ms : r->opt.retry_ms,
+                             0);
+        r->opt.result(r->opt.ctx, s->endpoint, &addrs, addrs.n > 0 ? NULL : why);
     }
     let_go(r);
 }
@@ -95,8 +78,8 @@ static void on_due(uv_timer_t *timer)
     r->open++;
 }
 
-struct dp_resolver *dp_resolver_new(const struct dp_resolver_options *opt, const char *const *hosts,
-                                    uint16_t n)
+struct dp_resolver *dp_resolver_new(const struct dp_resolver_options *opt,
+                                    const struct dp_resolver_target *targets, uint16_t n)
 {
     struct dp_resolver *r = calloc(1, sizeof(*r));
     if (!r)
@@ -104,9 +87,10 @@ struct dp_resolver *dp_resolver_new(const struct dp_resolver_options *opt, const
     r->opt = *opt;
     for (r->n = 0; r->n < n; r->n++) {
         struct slot *s = &r->slots[r->n];
-        *s = (struct slot){.resolver = r, .endpoint = r->n};
-        s->host = hosts[r->n] ? strdup(hosts[r->n]) : NULL;
-        if (hosts[r->n] && !s->host)
+        const struct dp_resolver_target *t = &targets[r->n];
+        *s = (struct slot){.resolver = r, .endpoint = r->n, .port = t->port};
+        s->host = t->host ? strdup(t->host) : NULL;
+        if (t->host && !s->host)
             goto fail;
     }
     for (uint16_t i = 0; i < n; i++) {

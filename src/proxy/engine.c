@@ -41,6 +41,7 @@ static void init_waits(struct dp_engine *e)
         [DP_WAIT_BODY] = c->body_timeout_ms,
         [DP_WAIT_LINGER] = LINGER_MS,
         [DP_WAIT_CONNECT] = c->connect_timeout_ms,
+        [DP_WAIT_RACE] = c->race_delay_ms,
         [DP_WAIT_ANSWER] = c->answer_timeout_ms,
         [DP_WAIT_STALL] = c->stall_timeout_ms,
         [DP_WAIT_FEED] = c->feed_timeout_ms,
@@ -73,9 +74,8 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
     dp_list_init(&e->conns);
     dp_list_init(&e->handoffs);
     for (uint16_t i = 0; i < DP_MAX_ENDPOINTS; i++) {
-        dp_pool_init(&e->pools[i], e, i);
+        dp_pool_init(&e->pools[i], e, i, &opt->view->endpoints[i]);
         dp_list_init(&e->awaited[i]);
-        e->pools[i].epoch = opt->view->endpoints[i].pool_epoch;
     }
 }
 
@@ -127,11 +127,7 @@ void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view)
     e->view = pinned_new(view);
     dp_engine_unpin(e, old);
     for (uint16_t i = 0; i < view->n_endpoints; i++) {
-        struct dp_pool *p = &e->pools[i];
-        if (p->epoch != view->endpoints[i].pool_epoch) {
-            p->epoch = view->endpoints[i].pool_epoch;
-            dp_pool_purge(p);
-        }
+        dp_pool_adopt(&e->pools[i], &view->endpoints[i]);
     }
     each_exchange(e, tell_view, view);
 }

@@ -21,7 +21,7 @@ struct dp_pinned_view {
     uint32_t pins;
 };
 
-/* How connections to regions are made; tests put a double here. As dp_tcp_dial. */
+/* How one connection to one address is begun; tests put a double here. As dp_tcp_dial. */
 typedef enum dp_err (*dp_dial_fn)(void *ctx, uint16_t endpoint, const struct dp_addr *addr,
                                   const struct dp_stream_events *events, void *owner,
                                   struct dp_stream **out);
@@ -33,6 +33,7 @@ enum dp_wait {
     DP_WAIT_BODY,    /* client: more of a body, or room for more of the answer */
     DP_WAIT_LINGER,  /* client: that it reads our last answer */
     DP_WAIT_CONNECT, /* region: the connection */
+    DP_WAIT_RACE,    /* region: the next address of a dial */
     DP_WAIT_ANSWER,  /* region: the first byte of the answer */
     DP_WAIT_STALL,   /* region: more of the answer, or room for more of the request */
     DP_WAIT_FEED,    /* region: the same on a feed */

@@ -14,11 +14,61 @@ static const struct dp_proxy_config *config_of(const struct dp_pool *p)
     return p->engine->config;
 }
 
-void dp_pool_init(struct dp_pool *p, struct dp_engine *e, uint16_t endpoint)
+void dp_pool_init(struct dp_pool *p, struct dp_engine *e, uint16_t endpoint,
+                  const struct dp_view_endpoint *view)
 {
-    *p = (struct dp_pool){.engine = e, .endpoint = endpoint};
+    *p = (struct dp_pool){.engine = e, .endpoint = endpoint, .epoch = view->pool_epoch};
+    dp_addr_book_init(&p->book, &view->addrs);
     dp_list_init(&p->idle);
     dp_list_init(&p->waiters);
+}
+
+static bool outdated(const struct dp_pool *p, struct dp_upstream *up)
+{
+    if (up->epoch != p->epoch)
+        return true;
+    if (up->moves == p->moves)
+        return false;
+    up->moves = p->moves;
+    return !dp_addrs_has(&p->book.addrs, &up->addr);
+}
+
+/* Tell where new connections go, for people. */
+static void show_address(const struct dp_pool *p)
+{
+    const struct dp_addr_book *b = &p->book;
+    dp_counter_set(&p->engine->traffic->endpoints[p->endpoint].address,
+                   b->good == DP_NO_ADDR ? 0 : dp_addr_tag(&b->addrs.at[b->good]));
+}
+
+void dp_pool_adopt(struct dp_pool *p, const struct dp_view_endpoint *view)
+{
+    bool failed = p->epoch != view->pool_epoch;
+    bool moved = dp_addr_book_adopt(&p->book, &view->addrs);
+    p->epoch = view->pool_epoch;
+    if (!failed && !moved)
+        return;
+    p->moves += moved;
+    show_address(p);
+    for (struct dp_list *n = p->idle.next, *next; n != &p->idle; n = next) {
+        struct dp_upstream *up = DP_CONTAINER_OF(n, struct dp_upstream, node);
+        next = n->next;
+        if (outdated(p, up))
+            dp_upstream_close(up);
+    }
+}
+
+void dp_pool_address_worked(struct dp_pool *p, const struct dp_addr *a)
+{
+    dp_addr_book_worked(&p->book, a);
+    show_address(p);
+}
+
+void dp_pool_address_failed(struct dp_pool *p, const struct dp_addr *a)
+{
+    dp_addr_book_failed(&p->book, a, p->engine->wheel.now_ns);
+    dp_counter_add(&p->engine->traffic->address_failures, 1);
+    show_address(p);
 }
 
 static void idle_remove(struct dp_pool *p, struct dp_upstream *up)
@@ -138,7 +188,7 @@ static void place(struct dp_pool *p, struct dp_upstream *up)
         hand_over(l, up, DP_OK);
         return;
     }
-    if (p->n_idle >= config_of(p)->pool_max_idle || p->engine->draining || up->epoch != p->epoch) {
+    if (p->n_idle >= config_of(p)->pool_max_idle || p->engine->draining || outdated(p, up)) {
         dp_upstream_close(up);
         return;
     }
@@ -167,7 +217,7 @@ void dp_pool_put(struct dp_pool *p, struct dp_upstream *up)
 {
     if (up->state == DP_UP_CLOSED)
         return;
-    if (up->epoch != p->epoch)
+    if (outdated(p, up))
         dp_upstream_close(up);
     else
         place(p, up);

@@ -10,7 +10,10 @@
 
 #include "davenport/base/err.h"
 #include "davenport/base/list.h"
+#include "davenport/core/view.h"
 #include "davenport/net/timer.h"
+
+#include "proxy/race.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,7 +24,9 @@ struct dp_upstream;
 struct dp_pool {
     struct dp_engine *engine;
     uint16_t endpoint;
-    uint32_t epoch;         /* idle connections from before it are not used */
+    uint32_t epoch; /* connections from before it are not used again */
+    uint32_t moves; /* how often the addresses changed */
+    struct dp_addr_book book;
     struct dp_list idle;    /* dp_upstream.node, most recently used first */
     struct dp_list waiters; /* dp_lease.node, first come first served */
     uint32_t n_idle, n_dialing, n_open, n_waiters;
@@ -39,7 +44,11 @@ struct dp_lease {
     void (*done)(struct dp_lease *lease, struct dp_upstream *up, enum dp_err err);
 };
 
-void dp_pool_init(struct dp_pool *p, struct dp_engine *e, uint16_t endpoint);
+void dp_pool_init(struct dp_pool *p, struct dp_engine *e, uint16_t endpoint,
+                  const struct dp_view_endpoint *view);
+/* A new view: connections that must not be used again are closed, now or when they come back: all of them after a
+ * new epoch, those to addresses that are no longer the endpoint's after a move. */
+void dp_pool_adopt(struct dp_pool *p, const struct dp_view_endpoint *view);
 
 /* An idle connection, or NULL. */
 struct dp_upstream *dp_pool_take(struct dp_pool *p);
@@ -56,6 +65,9 @@ void dp_pool_dialed(struct dp_pool *p, struct dp_upstream *up);
 void dp_pool_dial_failed(struct dp_pool *p, enum dp_err err);
 void dp_pool_put(struct dp_pool *p, struct dp_upstream *up);
 void dp_pool_gone(struct dp_pool *p);
+/* From dial.c: how an address did. */
+void dp_pool_address_worked(struct dp_pool *p, const struct dp_addr *a);
+void dp_pool_address_failed(struct dp_pool *p, const struct dp_addr *a);
 
 /* Close all idle connections: the endpoint failed, moved, or we are stopping. */
 void dp_pool_purge(struct dp_pool *p);

@@ -14,6 +14,7 @@
 
 #include "davenport/base/attr.h"
 
+#include "proxy/dial.h"
 #include "proxy/exchange.h"
 
 #include <assert.h>
@@ -22,21 +23,6 @@
 static struct dp_upstream *up_of(void *owner)
 {
     return owner;
-}
-
-static void on_connect(void *owner, enum dp_err err)
-{
-    struct dp_upstream *up = up_of(owner);
-    dp_timer_disarm(&up->timer);
-    if (err) {
-        struct dp_pool *p = up->pool;
-        dp_pool_dial_failed(p, err);
-        dp_upstream_close(up);
-        return;
-    }
-    up->state = DP_UP_HANDED;
-    dp_stream_read_start(up->stream);
-    dp_pool_dialed(up->pool, up);
 }
 
 static void on_read(void *owner, const char *p, size_t n)
@@ -75,18 +61,40 @@ static void on_close(void *owner)
 }
 
 static const struct dp_stream_events events = {
-    .on_connect = on_connect,
     .on_read = on_read,
     .on_end = on_end,
     .on_drain = on_drain,
     .on_close = on_close,
 };
 
+static void on_dialed(void *owner, enum dp_err err, struct dp_stream *s, const struct dp_addr *addr)
+{
+    struct dp_upstream *up = up_of(owner);
+    up->dial = NULL;
+    dp_timer_disarm(&up->timer);
+    if (err) {
+        dp_pool_dial_failed(up->pool, err);
+        dp_upstream_close(up);
+        return;
+    }
+    s->events = &events;
+    s->owner = up;
+    up->stream = s;
+    up->addr = *addr;
+    up->state = DP_UP_HANDED;
+    dp_stream_read_start(s);
+    dp_pool_dialed(up->pool, up);
+}
+
+static const struct dp_dial_events dial_events = {.done = on_dialed, .gone = on_close};
+
 static void timeout(struct dp_timer *t)
 {
     struct dp_upstream *up = DP_CONTAINER_OF(t, struct dp_upstream, timer);
     switch (up->state) {
     case DP_UP_DIALING:
+        dp_dial_cancel(up->dial, true);
+        up->dial = NULL;
         dp_pool_dial_failed(up->pool, DP_ETIMEOUT);
         dp_upstream_close(up);
         return;
@@ -106,20 +114,18 @@ enum dp_err dp_upstream_dial(struct dp_pool *pool)
     struct dp_engine *e = pool->engine;
     const struct dp_proxy_config *c = e->config;
     const struct dp_reader_limits limits = {c->max_head_bytes, c->max_target_bytes, c->max_headers};
-    const struct dp_view_endpoint *ep = &e->view->view->endpoints[pool->endpoint];
     struct dp_upstream *up = calloc(1, sizeof(*up));
     if (!up)
         return DP_ENOMEM;
     up->engine = e;
     up->pool = pool;
     up->epoch = pool->epoch;
+    up->moves = pool->moves;
     up->state = DP_UP_DIALING;
     dp_list_init(&up->node);
     dp_timer_init(&up->timer, timeout);
     up->reader = dp_reader_new(DP_READ_RESPONSES, &limits);
-    enum dp_err err =
-        up->reader ? e->dial(e->dial_ctx, pool->endpoint, &ep->addr, &events, up, &up->stream)
-                   : DP_ENOMEM;
+    enum dp_err err = up->reader ? dp_dial_start(pool, &dial_events, up, &up->dial) : DP_ENOMEM;
     if (err) {
         dp_reader_destroy(up->reader);
         free(up);
@@ -173,6 +179,10 @@ void dp_upstream_close(struct dp_upstream *up)
     dp_list_remove(&up->node);
     dp_timer_disarm(&up->timer);
     dp_counter_sub(&up->engine->traffic->upstream_connections_open, 1);
-    dp_stream_close(up->stream, false);
+    if (up->dial)
+        dp_dial_cancel(up->dial, false);
+    up->dial = NULL;
+    if (up->stream)
+        dp_stream_close(up->stream, false);
     dp_pool_gone(p);
 }

@@ -2,6 +2,7 @@
 #ifndef DAVENPORT_PROXY_UPSTREAM_H
 #define DAVENPORT_PROXY_UPSTREAM_H
 
+#include "davenport/base/addr.h"
 #include "davenport/base/err.h"
 #include "davenport/base/list.h"
 #include "davenport/http/reader.h"
@@ -17,7 +18,9 @@ enum dp_upstream_state { DP_UP_DIALING, DP_UP_IDLE, DP_UP_HANDED, DP_UP_LEASED, 
 struct dp_upstream {
     struct dp_engine *engine;
     struct dp_pool *pool;
-    struct dp_stream *stream;
+    struct dp_dial *dial;     /* DIALING */
+    struct dp_stream *stream; /* from then on; NULL: it never was connected */
+    struct dp_addr addr;      /* whom it is connected to */
     struct dp_reader *reader;
     struct dp_list node; /* idle list */
     struct dp_timer timer;
@@ -25,6 +28,7 @@ struct dp_upstream {
     struct dp_lease *lease;       /* HANDED, on its way to this lease */
     enum dp_upstream_state state;
     uint32_t epoch; /* of the pool when it was dialed */
+    uint32_t moves; /* of the pool when its address was last looked at */
     bool used;      /* has carried a request before */
 };
 

@@ -132,6 +132,106 @@ static void test_json(void **state)
     json_decref(status);
 }
 
+/* The second region's address comes from a name, whose last lookup failed. */
+static struct dp_report named_sample(void)
+{
+    struct dp_report r = sample();
+    struct dp_region_status *b = &r.status.regions[1];
+    assert_true(dp_addrs_add(&b->addrs, "2001:db8::1", 443));
+    assert_true(dp_addrs_add(&b->addrs, "192.0.2.1", 443));
+    b->addrs_used = 2;
+    b->lookup = (struct dp_lookup_status){
+        .host = "b", .ok = 12, .failed = 3, .last_wall_ms = NOW - S, .good_wall_ms = NOW - 90 * S};
+    set_text(b->lookup.why, "temporary failure");
+    return r;
+}
+
+static void test_addresses(void **state)
+{
+    struct dp_report r = named_sample();
+    struct dp_text text = {0};
+    json_t *status = status_of(&r);
+    const json_t *regions = json_object_get(status, "regions");
+    json_t *expected = json_loads(
+        "{\"addresses\":[{\"ip\":\"2001:db8::1\",\"used\":false},"
+        "{\"ip\":\"192.0.2.1\",\"used\":true}],"
+        "\"lookup\":{\"host\":\"b\",\"failing\":true,\"why\":\"temporary failure\","
+        "\"last_at\":\"2026-11-22T20:59:59.000Z\",\"good_at\":\"2026-11-22T20:58:30.000Z\","
+        "\"good_age_s\":90.0,\"ok\":12,\"failed\":3}}",
+        0, NULL);
+    (void)state;
+    assert_non_null(expected);
+    const char *key;
+    json_t *value;
+    json_object_foreach (expected, key, value)
+        assert_true(json_equal(value, json_object_get(json_array_get(regions, 1), key)));
+    assert_true(json_is_null(json_object_get(json_array_get(regions, 0), "lookup")));
+    json_decref(expected);
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "\nAddresses of us-south: 2001:db8::1, 192.0.2.1 (used); b does not "
+                           "resolve (temporary failure), last did 1 min 30 s ago\n"));
+    assert_null(strstr(dp_text_str(&text), "Addresses of eu-de"));
+    json_decref(status);
+    r.status.regions[1].lookup.why[0] = '\0';
+    status = status_of(&r);
+    dp_text_clear(&text);
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text), "192.0.2.1 (used); b looked up 1 min 30 s ago\n"));
+    json_decref(status);
+    r.status.regions[1].addrs.n = 0;
+    r.status.regions[1].lookup.good_wall_ms = 0;
+    set_text(r.status.regions[1].lookup.why, "unknown node or service");
+    status = status_of(&r);
+    dp_text_clear(&text);
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "\nAddresses of us-south: none; b does not resolve (unknown node or "
+                           "service), last did before the start, or never\n"));
+    json_decref(status);
+    dp_text_fini(&text);
+}
+
+/* Which of a region's addresses the workers use is found by the tags that they count. */
+static void test_addresses_in_use(void **state)
+{
+    struct dp_report r = named_sample();
+    struct dp_traffic *traffic = calloc(1, sizeof *traffic);
+    struct dp_view *view = dp_view_new();
+    (void)state;
+    assert_non_null(traffic);
+    view->n_regions = view->n_endpoints = 2;
+    view->endpoints[1].region = 1;
+    r.status.regions[1].addrs_used = 0;
+    dp_report_add_traffic(&r, traffic, view);
+    assert_int_equal(r.status.regions[1].addrs_used, 0);
+    dp_counter_set(&traffic->endpoints[1].address, dp_addr_tag(&r.status.regions[1].addrs.at[1]));
+    dp_report_add_traffic(&r, traffic, view);
+    assert_int_equal(r.status.regions[1].addrs_used, 2);
+    dp_counter_set(&traffic->endpoints[1].address, dp_addr_tag(&r.status.regions[1].addrs.at[0]));
+    dp_report_add_traffic(&r, traffic, view); /* another worker */
+    assert_int_equal(r.status.regions[1].addrs_used, 3);
+    dp_view_unref(view);
+    free(traffic);
+}
+
+static void test_lookup_metrics(void **state)
+{
+    struct dp_report r = named_sample();
+    struct dp_text text = {0};
+    (void)state;
+    dp_report_metrics(&r, &text);
+    static const char *const expected[] = {
+        "counter\ndavenport_region_lookups_total{region=\"us-south\",result=\"ok\"} 12\n"
+        "davenport_region_lookups_total{region=\"us-south\",result=\"failed\"} 3\n#",
+        "gauge\ndavenport_region_lookup_failing{region=\"us-south\"} 1\n#",
+        "gauge\ndavenport_region_lookup_age_seconds{region=\"us-south\"} 90\n#",
+    };
+    for (size_t i = 0; i < DP_ARRAY_LEN(expected); i++)
+        assert_non_null(strstr(dp_text_str(&text), expected[i]));
+    dp_text_fini(&text);
+}
+
 /* A sentence that was cut inside a character. */
 static void test_json_of_a_cut_sentence(void **state)
 {
@@ -401,6 +501,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_json),
+        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_addresses_in_use),
+        cmocka_unit_test(test_lookup_metrics),
         cmocka_unit_test(test_json_of_a_cut_sentence),
         cmocka_unit_test(test_ready),
         cmocka_unit_test(test_table),

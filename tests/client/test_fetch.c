@@ -204,10 +204,33 @@ static void an_address_in_place_of_the_name(void **state)
     struct bench *b = *state;
     struct dp_fetch_request req = get(b);
     req.url = "http://region.invalid:5984/_up";
-    req.connect_ip = "127.0.0.1";
+    req.connect_ips = "127.0.0.1";
     req.connect_port = b->server.port;
     assert_int_equal(run(b, &req)->status, 200);
     assert_non_null(strstr(b->server.head, "Host: region.invalid:5984\r\n"));
+}
+
+/* The server listens at 127.0.0.1 only; what else is tried refuses. */
+static void several_addresses_in_place_of_the_name(void **state)
+{
+    static const char *const lists[] = {"127.0.0.2,127.0.0.1", "::1,127.0.0.1",
+                                        "127.0.0.3,::1,127.0.0.2,127.0.0.1",
+                                        "2001:db8:1111:2222:3333:4444:5555:6666,127.0.0.1"};
+    struct bench *b = *state;
+    struct dp_fetch_request req = get(b);
+    req.url = "http://region.invalid:5984/_up";
+    req.connect_port = b->server.port;
+    req.race_delay_ms = 50;
+    for (unsigned i = 0; i < DP_ARRAY_LEN(lists); i++) {
+        req.connect_ips = lists[i];
+        assert_int_equal(run(b, &req)->status, 200);
+        assert_non_null(strstr(b->server.head, "Host: region.invalid:5984\r\n"));
+        assert_int_equal(b->server.accepted, i + 1); /* other addresses: another connection */
+        assert_true(run(b, &req)->reused);
+        assert_int_equal(b->server.accepted, i + 1);
+    }
+    req.connect_ips = "127.0.0.2,127.0.0.3";
+    assert_int_equal(run(b, &req)->err, DP_ECONNECT);
 }
 
 static void refused(void **state)
@@ -425,6 +448,7 @@ int main(void)
         T(method_body_and_credentials),
         T(the_environment_names_no_proxy),
         T(an_address_in_place_of_the_name),
+        T(several_addresses_in_place_of_the_name),
         T(refused),
         T(timed_out),
         T(broken_answers),

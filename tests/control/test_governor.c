@@ -1,5 +1,6 @@
 /* The governor end to end: real probes of scripted regions, counters, views, the journal. */
 #include "support/desk.h"
+#include "support/names.h"
 
 static void the_first_view_is_there_before_anything_is_known(void **state)
 {
@@ -17,7 +18,7 @@ static void the_first_view_is_there_before_anything_is_known(void **state)
         assert_int_equal(v->regions[i].state, DP_ROUTE_OK);
         assert_int_equal(v->endpoints[i].region, i);
         assert_int_equal(v->endpoints[i].state, DP_ROUTE_OK);
-        assert_int_equal(v->endpoints[i].addr.port, d->servers[i].port);
+        assert_int_equal(v->endpoints[i].addrs.at[0].port, d->servers[i].port);
         assert_string_equal(v->endpoints[i].host, "region.example:5984");
     }
     const struct dp_status *s = desk_status(d);
@@ -49,46 +50,108 @@ static void all_well(void **state)
     assert_int_equal(d->published, 1);
 }
 
+/* A region of this name; its servers' ports are the test's. */
+static void name_region(struct desk *d, const char *names)
+{
+    d->config.regions[0].lookup = "couch.example";
+    d->config.dns_refresh_ms = 1;
+    names_set(names);
+}
+
+static const struct dp_addrs *view_addrs(struct desk *d)
+{
+    return &dp_governor_view(d->governor)->endpoints[0].addrs;
+}
+
 /* A region whose name did not resolve at the start is reached as soon as it does. */
-static void a_new_address_makes_a_view_with_a_new_epoch(void **state)
+static void new_addresses_make_a_view_with_a_new_epoch(void **state)
 {
     struct desk *d = *state;
-    d->config.regions[0].addr.ip[0] = '\0';
-    d->config.regions[0].lookup = "localhost";
-    d->config.dns_refresh_ms = 50;
+    char text[DP_ADDRS_TEXT];
+    d->config.regions[0].addrs.n = 0;
+    name_region(d, "couch.example ::1 127.0.0.1\n");
     desk_start(d);
     desk_await(d, "address:a", 1);
-    const char *ip = d->view->endpoints[0].addr.ip;
-    assert_true(strcmp(ip, "127.0.0.1") == 0 || strcmp(ip, "::1") == 0);
-    assert_int_equal(d->view->endpoints[0].addr.port, d->servers[0].port);
-    assert_int_equal(d->view->endpoints[0].pool_epoch, 1);
-    assert_int_equal(d->view->endpoints[1].pool_epoch, 0);
+    assert_string_equal(dp_addrs_text(view_addrs(d), text), "::1, 127.0.0.1");
+    assert_int_equal(d->view->epoch, 2);
+    assert_int_equal(view_addrs(d)->at[1].port, d->servers[0].port);
     json_t *line = desk_line(d, "address", "a");
     assert_non_null(line);
     assert_string_equal(desk_text(line, "before"), "");
-    assert_string_equal(desk_text(line, "after"), ip);
+    assert_string_equal(desk_text(line, "after"), "::1, 127.0.0.1");
     json_decref(line);
-    assert_string_equal(desk_status(d)->regions[0].addr.ip, ip);
-    uint64_t epoch = d->view->epoch;
-    desk_await(d, "region_up:b", 1);
-    assert_int_equal(desk_count(d, "address:a"), 1); /* looked up on, and the same */
-    assert_true(d->view->epoch >= epoch);
+    /* the probe finds the address that answers: the server listens at 127.0.0.1 only */
+    desk_await(d, "region_up:a", 1);
+    const struct dp_status *s = desk_status(d);
+    assert_int_equal(s->regions[0].addrs.n, 2);
+    assert_string_equal(s->regions[0].lookup.host, "couch.example");
+    assert_true(s->regions[0].lookup.ok >= 1 && s->regions[0].lookup.failed == 0);
+    assert_true(s->regions[0].lookup.good_wall_ms > 0);
+    assert_null(s->regions[1].lookup.host);
+    names_clear();
 }
 
-static void a_name_that_no_longer_resolves_keeps_its_address(void **state)
+static bool looked_up_again(void *ctx)
+{
+    struct desk *d = ctx;
+    const struct dp_lookup_status *l = &desk_status(d)->regions[0].lookup;
+    return l->ok + l->failed >= d->want_count;
+}
+
+/* Until `more` lookups after now have ended: the last of them at least was begun after now. */
+static void await_lookups(struct desk *d, unsigned more)
+{
+    const struct dp_lookup_status *l = &desk_status(d)->regions[0].lookup;
+    d->want_count = (unsigned)(l->ok + l->failed) + more;
+    assert_true(script_run_until(&d->loop, looked_up_again, d));
+}
+
+static void another_order_is_no_news_and_another_set_is(void **state)
 {
     struct desk *d = *state;
-    d->config.regions[0].lookup = "nowhere.invalid";
-    d->config.dns_refresh_ms = 50;
+    char text[DP_ADDRS_TEXT];
+    name_region(d, "couch.example 127.0.0.1 10.0.0.1\n");
+    desk_start(d);
+    desk_await(d, "address:a", 1);
+    uint64_t epoch = d->view->epoch;
+    uint32_t pool_epoch = d->view->endpoints[0].pool_epoch;
+    names_set("couch.example 10.0.0.1 127.0.0.1\n");
+    await_lookups(d, 2);
+    assert_int_equal(d->view->epoch, epoch);
+    assert_string_equal(dp_addrs_text(view_addrs(d), text), "127.0.0.1, 10.0.0.1");
+    names_set("couch.example 10.0.0.1 127.0.0.1 10.0.0.2\n");
+    desk_await(d, "address:a", 2);
+    assert_int_equal(d->view->epoch, epoch + 1);
+    assert_string_equal(dp_addrs_text(view_addrs(d), text), "10.0.0.1, 127.0.0.1, 10.0.0.2");
+    assert_int_equal(d->view->endpoints[0].pool_epoch,
+                     pool_epoch); /* the pools know what to drop */
+    names_clear();
+}
+
+static void a_failing_resolver_keeps_the_addresses_and_says_so(void **state)
+{
+    struct desk *d = *state;
+    name_region(d, "couch.example !\n");
     desk_start(d);
     desk_await(d, "lookup_failed:a", 1);
     desk_await(d, "region_up:a", 1);
-    assert_string_equal(dp_governor_view(d->governor)->endpoints[0].addr.ip, "127.0.0.1");
+    assert_string_equal(view_addrs(d)->at[0].ip, "127.0.0.1");
     assert_int_equal(desk_status(d)->epoch, 1);
+    assert_string_equal(d->status.regions[0].lookup.why, "temporary failure");
+    assert_true(d->status.regions[0].lookup.failed >= 1);
+    assert_int_equal(d->status.regions[0].lookup.good_wall_ms, 0);
     json_t *line = desk_line(d, "lookup_failed", "a");
     assert_non_null(line);
-    assert_non_null(strstr(desk_text(line, "reason"), "last address is used on"));
+    assert_non_null(strstr(desk_text(line, "reason"), "last addresses are used on"));
+    assert_string_equal(desk_text(line, "detail"), "temporary failure");
+    assert_string_equal(desk_text(line, "host"), "couch.example");
     json_decref(line);
+    names_set("couch.example 127.0.0.1\n");
+    desk_await(d, "lookup_recovered:a", 1);
+    assert_int_equal(desk_count(d, "lookup_failed:a"), 1); /* told once */
+    assert_string_equal(desk_status(d)->regions[0].lookup.why, "");
+    assert_int_equal(desk_status(d)->epoch, 1); /* the same address as before */
+    names_clear();
 }
 
 static void let_pass(struct desk *d, uint64_t s)
@@ -558,8 +621,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(the_first_view_is_there_before_anything_is_known),
         T(all_well),
-        T(a_new_address_makes_a_view_with_a_new_epoch),
-        T(a_name_that_no_longer_resolves_keeps_its_address),
+        T(new_addresses_make_a_view_with_a_new_epoch),
+        T(a_failing_resolver_keeps_the_addresses_and_says_so),
+        T(another_order_is_no_news_and_another_set_is),
         T(dark_active_is_left_and_regained_after_the_hold),
         T(the_journal_tells_cause_and_effect),
         T(the_epoch_goes_on_over_restarts),

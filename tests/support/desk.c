@@ -64,7 +64,8 @@ int desk_setup(void **state)
             .name = names[i],
             .host = "region.example:5984",
             .url = script_server_url(&d->servers[i], d->urls[i], sizeof(d->urls[i])),
-            .addr = {.ip = "127.0.0.1", .port = d->servers[i].port}};
+            .port = d->servers[i].port,
+            .addrs = {1, {{.ip = "127.0.0.1", .port = d->servers[i].port}}}};
     }
     for (size_t i = 0; i < 2; i++) {
         d->workers[i] = calloc(1, sizeof(*d->workers[i]));

@@ -50,8 +50,10 @@ export function configuration(regions, over = {}) {
 }
 
 export class Proxy {
-    static async start(regions, over = {}) {
+    // env: more of the environment than the test's own.
+    static async start(regions, over = {}, env = {}) {
         const proxy = new Proxy(configuration(regions, over));
+        proxy.env = env;
         await proxy.run();
         return proxy;
     }
@@ -68,6 +70,7 @@ export class Proxy {
     async run() {
         this.child = new Child(BINARY, ['serve', '-c', this.configPath, '--port-file', this.portFile], {
             cwd: this.folder,
+            env: { ...process.env, ...this.env },
             output: join(this.folder, 'output.txt'),
         });
         const ports = await until('the proxy to say its ports', () => {
@@ -156,9 +159,9 @@ export class Proxy {
 
 // A test with a proxy of its own in front of `regions()`: body(proxy, t). The proxy is stopped and checked
 // whatever the test did; when the test fails, what the proxy said is shown.
-export function withProxy(regions, over, body) {
+export function withProxy(regions, over, body, env) {
     return async (t) => {
-        const proxy = await Proxy.start(typeof regions === 'function' ? regions() : regions, over);
+        const proxy = await Proxy.start(typeof regions === 'function' ? regions() : regions, over, env);
         try {
             await body(proxy, t);
         } catch (error) {

@@ -149,6 +149,7 @@ void rig_init(struct rig *r, unsigned n)
         .max_target_bytes = 4096,
         .max_headers = 64,
         .connect_timeout_ms = 1000,
+        .race_delay_ms = 250,
         .answer_timeout_ms = 20000,
         .stall_timeout_ms = 15000,
         .feed_timeout_ms = 90000,
@@ -171,7 +172,9 @@ void rig_init(struct rig *r, unsigned n)
         r->view->regions[i].name = names[i];
         r->view->endpoints[i].region = i;
         r->view->endpoints[i].host = hosts[i];
-        (void)snprintf(r->view->endpoints[i].addr.ip, DP_ADDR_TEXT, "10.0.0.%u", i);
+        char ip[DP_ADDR_TEXT];
+        (void)snprintf(ip, sizeof(ip), "10.0.0.%u", i);
+        assert_true(dp_addrs_add(&r->view->endpoints[i].addrs, ip, 80));
     }
 }
 

@@ -46,10 +46,11 @@ export function patternHash(bytes) {
 }
 
 export class ScriptedRegion {
-    static async start(name = 'scripted') {
+    static async start(name = 'scripted', { host = '127.0.0.1', port } = {}) {
         const region = new ScriptedRegion(name);
-        region.port = await pickPort();
-        region.origin = `http://127.0.0.1:${region.port}`;
+        region.host = host;
+        region.port = port ?? (await pickPort());
+        region.origin = `http://${host}:${region.port}`;
         region.direct = region.origin;
         await region.revive();
         return region;
@@ -89,7 +90,7 @@ export class ScriptedRegion {
         const server = net.createServer((socket) => this.serve(socket));
         await new Promise((resolve, reject) => {
             server.once('error', reject);
-            server.listen(this.port, '127.0.0.1', resolve);
+            server.listen(this.port, this.host, resolve);
         });
         this.server = server;
     }

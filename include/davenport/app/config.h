@@ -32,7 +32,8 @@ struct dp_config_region {
     const char *host_header; /* "host", or "host:port" when the port is not the scheme's */
     const char *host; /* to look up, and whom the certificate must be for: without brackets */
     const char *pin[DP_TLS_MAX_PINS]; /* of `pins`, apart; NULL behind the last */
-    struct dp_addr addr;              /* port by validation, ip by dp_config_resolve */
+    uint16_t port;
+    struct dp_addrs addrs; /* by dp_config_resolve */
 };
 
 /* One field a row: numbers and choices (index into the words) as uint64_t, strings NUL ended or
@@ -63,7 +64,7 @@ DP_MUST_USE enum dp_err dp_config_parse(const struct dp_config_source *source,
                                         struct dp_problems *problems, struct dp_config **out);
 void dp_config_destroy(struct dp_config *c); /* NULL is fine */
 
-/* Look every region's host up (blocks) and keep its first address. A region that has none is a
+/* Look every region's host up (blocks) and keep its addresses. A region that has none is a
  * problem if it `must` have one, else a warning: the governor goes on trying. */
 DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, bool must,
                                           struct dp_problems *problems);

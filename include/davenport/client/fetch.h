@@ -32,10 +32,12 @@ struct dp_fetch_request {
     uint32_t connect_timeout_ms, timeout_ms;
     uint32_t max_body_bytes; /* of the answer; past it DP_EBODYSIZE */
     bool fresh_connection;   /* a connection of its own, closed afterwards */
-    /* Connect here whatever the URL's host resolves to (the name stays in Host and in TLS). NULL:
-     * resolve. */
-    const char *connect_ip; /* numeric, v4 or v6 */
+    /* Connect here whatever the URL's host resolves to (the name stays in Host and in TLS). NULL: resolve.
+     * Several, with a comma between: as libcurl does it, family by family, the next one before the first timed
+     * out. A kept connection is used again for the same list only. */
+    const char *connect_ips; /* numeric, v4 or v6 */
     uint16_t connect_port;
+    uint32_t race_delay_ms;         /* before the other family is tried too; 0: libcurl's own */
     const struct dp_fetch_tls *tls; /* NULL: as if all were NULL */
 };
 

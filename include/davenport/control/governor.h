@@ -22,8 +22,9 @@ struct dp_region_config {
     const char *name;
     const char *url;  /* scheme://host[:port][/prefix] without credentials: for probes and people */
     const char *host; /* Host header */
-    struct dp_addr addr; /* ip "": not known yet */
-    const char *lookup;  /* name to look up again and again; NULL: addr is all there is */
+    struct dp_addrs addrs; /* none: not known yet */
+    const char *lookup;    /* name to look up again and again; NULL: addrs is all there is */
+    uint16_t port;         /* of addresses that are looked up */
     const struct dp_fetch_tls *tls;  /* for probes of an https url, until dp_governor_retrust; NULL:
                                        defaults */
     const char *username, *password; /* for probes; NULL: none. The password is a secret. */
@@ -53,6 +54,7 @@ struct dp_control_config {
     enum dp_failback failback;
     uint32_t failback_hold_ms; /* the preferred region must have been well for so long */
     uint32_t dns_refresh_ms;   /* between two lookups of a region's name */
+    uint32_t race_delay_ms;    /* of probes, see dp_fetch_request */
     /* clients */
     uint32_t retry_after_s;
     const char *journal_path; /* NULL: memory only */
@@ -64,9 +66,20 @@ struct dp_control_config {
 enum dp_region_health { DP_REGION_UNKNOWN, DP_REGION_UP, DP_REGION_SUSPECT, DP_REGION_DOWN };
 const char *dp_region_health_name(enum dp_region_health h); /* "unknown", "up", "suspect", "down" */
 
+/* Of a region's name. Wall times in ms, 0: never. */
+struct dp_lookup_status {
+    const char *host;      /* NULL: its address is in the configuration, nothing is looked up */
+    uint64_t ok, failed;   /* lookups */
+    int64_t last_wall_ms;  /* the last one ended */
+    int64_t good_wall_ms;  /* the last one that gave addresses */
+    char why[DP_WHY_TEXT]; /* why the last one failed; "": it did not */
+};
+
 struct dp_region_status {
     const char *name, *url;
-    struct dp_addr addr; /* where it is connected to; ip "": not known */
+    struct dp_addrs addrs; /* where it is dialed; none: not known */
+    unsigned addrs_used;   /* bits of addrs: where the workers' new connections go */
+    struct dp_lookup_status lookup;
     enum dp_region_health health;
     bool active, held_down;
     bool slow;             /* far slower than it was, and than others are */

@@ -15,6 +15,7 @@
 #define DP_LATENCY_BUCKETS 14
 
 struct dp_traffic_endpoint {
+    struct dp_counter address; /* dp_addr_tag of the one that new connections go to; 0: none yet */
     struct dp_counter outcomes[DP_OUTCOME_COUNT];
     struct dp_counter in_flight;                      /* a gauge: attempts sent, not yet ended */
     struct dp_counter first_byte[DP_LATENCY_BUCKETS]; /* not cumulative over buckets */

@@ -4,6 +4,7 @@
 #ifndef DAVENPORT_CORE_VIEW_H
 #define DAVENPORT_CORE_VIEW_H
 
+#include "davenport/base/addr.h"
 #include "davenport/base/attr.h"
 
 #include <stdatomic.h>
@@ -23,18 +24,10 @@ enum dp_route_state {
                      */
 };
 
-#define DP_ADDR_TEXT 64
-
-/* An endpoint's address, resolved by the control plane: workers never look names up. */
-struct dp_addr {
-    char ip[DP_ADDR_TEXT]; /* numeric, NUL ended */
-    uint16_t port;
-};
-
 struct dp_view_endpoint {
     uint16_t region;
     enum dp_route_state state;
-    struct dp_addr addr;
+    struct dp_addrs addrs; /* looked up by the control plane: workers never look names up */
     uint32_t late_ms;    /* a point request without a first byte for so long is late; 0: none is */
     uint32_t pool_epoch; /* raised when idle connections must not be used again */
     const char *host;    /* the Host header sent there: "name" or "name:port"; NUL ended */

@@ -26,7 +26,10 @@ struct dp_proxy_config {
     uint64_t max_body_bytes;   /* 413; 0: no limit */
     uint32_t max_connections;  /* a worker; past it new ones are answered 503 and closed */
     /* regions */
-    uint32_t connect_timeout_ms;
+    uint32_t connect_timeout_ms; /* for all addresses of an endpoint together */
+    uint32_t
+        race_delay_ms; /* before its next address is dialed beside those under way; 0: not before
+                                    they failed */
     uint32_t answer_timeout_ms; /* from the whole request sent to the first answer byte; feeds are
                                    exempt */
     uint32_t stall_timeout_ms;  /* no byte of an answer's body; feeds: feed_timeout_ms */
