@@ -254,6 +254,12 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .max_buffer_chunks = (uint32_t)(c->buffer_bytes / DP_CHUNK_BYTES),
         .drain_timeout_ms = (uint32_t)c->drain_timeout_ms,
         .via = c->via,
+        .via_answers = c->via_answers != 0,
+        .max_via = (uint32_t)c->max_via,
+        .request_id = (enum dp_id_policy)c->request_id,
+        .traceparent = (enum dp_id_policy)c->traceparent,
+        .forwarded = (enum dp_forwarded_policy)c->forwarded,
+        .x_forwarded = (enum dp_forwarded_policy)c->x_forwarded,
     };
 }
 
@@ -268,6 +274,11 @@ void dp_config_access(const struct dp_config *c, struct dp_access_config *out)
 
 _Static_assert(DP_ACCESS_JSON == 0 && DP_ACCESS_COMBINED == 1,
                "the words of access_log.format stand in the order of enum dp_access_format");
+_Static_assert(DP_ID_MAKE == 0 && DP_ID_PASS == 1 && DP_ID_REMOVE == 2,
+               "the words of headers.request_id stand in the order of enum dp_id_policy");
+_Static_assert(DP_FORWARDED_PASS == 0 && DP_FORWARDED_ADD == 1 && DP_FORWARDED_REPLACE == 2 &&
+                   DP_FORWARDED_REMOVE == 3,
+               "the words of headers.forwarded stand in the order of enum dp_forwarded_policy");
 _Static_assert(DP_FAILBACK_MANUAL == 0 && DP_FAILBACK_HOLD_DOWN == 1,
                "the words of failback.mode stand in the order of enum dp_failback");
 _Static_assert(DP_LOG_DEBUG == 0 && DP_LOG_INFO == 1 && DP_LOG_WARN == 2 && DP_LOG_ERROR == 3,

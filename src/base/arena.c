@@ -2,6 +2,7 @@
  * block has a fixed size so that it can be recycled; later ones double, or fit what asks. */
 #include "davenport/base/arena.h"
 
+#include <assert.h>
 #include <stdalign.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -78,11 +79,16 @@ static struct dp_arena_block *block_new(struct dp_arena *a, size_t need)
     return b;
 }
 
+static size_t aligned(size_t n)
+{
+    return (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+}
+
 void *dp_arena_alloc(struct dp_arena *a, size_t n)
 {
     if (n > SIZE_MAX / 4)
         return NULL;
-    size_t need = (n + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    size_t need = aligned(n);
     struct dp_arena_block *b = a->last;
     if (!b || b->cap - b->used < need) {
         b = block_new(a, need);
@@ -100,6 +106,13 @@ void *dp_arena_alloc(struct dp_arena *a, size_t n)
     void *p = b->data + b->used;
     b->used += need;
     return p;
+}
+
+void dp_arena_trim(struct dp_arena *a, const void *p, size_t n, size_t used)
+{
+    struct dp_arena_block *b = a->last;
+    assert(used <= n && (const char *)p + aligned(n) == b->data + b->used);
+    b->used -= aligned(n) - aligned(used);
 }
 
 struct dp_span dp_arena_copy(struct dp_arena *a, struct dp_span s)

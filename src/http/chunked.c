@@ -2,8 +2,8 @@
  *
  * Why not llhttp's: its body callback cannot pause where our span list is full, and it takes more
  * than the grammar has. Here a size is 1 to 16 hex digits and nothing else, every line ends in CR
- * LF, no byte of an extension or a trailer is a control character. Extensions and trailers are
- * dropped once checked.
+ * LF, no byte of an extension or a trailer is a control character. Extensions are dropped once
+ * checked; trailers are checked here and kept by reader.c.
  *
  *          ';'                        left > 0
  *   SIZE ------> EXTENSION --+     +-----------> DATA -> DATA_CR -> DATA_LF -> SIZE

@@ -13,13 +13,15 @@
  * each beginning where a line begins. Then strict.c judges what the fields say together.
  *
  * Words: "text" is the head's bytes gathered so far, in the arena; empty while the whole head may
- * still come in one piece. Invariant: text_n > 0 only in START_LINE, FIELDS and later. One thread.
+ * still come in one piece. While a body is read it is the trailer section's. Invariant: text_n > 0
+ * only in START_LINE, FIELDS and later. One thread.
  */
 #include "davenport/http/reader.h"
 
 #include "http/chars.h"
 #include "http/chunked.h"
 #include "http/strict.h"
+#include "http/trailer.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -348,8 +350,21 @@ static enum dp_read take_fields(struct dp_reader *r, struct piece *in)
         return fail(r, err);
     r->left = r->head->content_length;
     dp_chunked_init(&r->chunked, r->limits.head_bytes);
+    r->text_n = r->text_cap = 0; /* the head has it now */
     r->phase = PHASE_BODY;
     return DP_READ_DONE;
+}
+
+/* A request line that is refused, too long or never finished may still be known to begin one of HEAD, whose answer
+ * has no body. */
+static void note_head_method(struct dp_reader *r, const struct piece *in)
+{
+    const struct dp_span word = DP_SPAN("HEAD ");
+    const size_t here = in->end - in->kept;
+    if (r->side == DP_READ_REQUESTS && r->text_n + here >= word.n &&
+        gather(r, in->p + in->kept, r->text_n < word.n ? word.n - r->text_n : 0) &&
+        memcmp(r->text, word.p, word.n) == 0)
+        r->head->method = DP_METHOD_HEAD;
 }
 
 /* The head's limit is reached before its end. */
@@ -372,8 +387,10 @@ enum dp_read dp_reader_head(struct dp_reader *r, const char *p, size_t n, size_t
         return DP_READ_FAILED;
     if (n - in.kept > r->limits.head_bytes - r->text_n)
         in.end = in.kept + (r->limits.head_bytes - r->text_n);
-    if (r->phase == PHASE_START_LINE && !take_start_line(r, &in))
+    if (r->phase == PHASE_START_LINE && !take_start_line(r, &in)) {
+        note_head_method(r, &in);
         return DP_READ_FAILED;
+    }
     if (r->phase == PHASE_FIELDS) {
         const enum dp_read read = take_fields(r, &in);
         if (read == DP_READ_DONE)
@@ -384,6 +401,9 @@ enum dp_read dp_reader_head(struct dp_reader *r, const char *p, size_t n, size_t
     if (r->phase != PHASE_EMPTY) {
         if (!gather(r, p + in.kept, in.at - in.kept))
             return fail(r, DP_ENOMEM);
+        in.kept = in.at;
+        if (r->phase == PHASE_START_LINE)
+            note_head_method(r, &in);
         if (r->text_n == r->limits.head_bytes)
             return fail(r, limit_error(r));
     }
@@ -411,10 +431,30 @@ static enum dp_read read_length(struct dp_reader *r, const char *p, size_t n, si
     return r->left == 0 ? DP_READ_DONE : DP_READ_MORE;
 }
 
+/* A piece of the trailer section. Most are empty: a line end alone is not worth keeping. */
+static enum dp_err take_trailers(struct dp_reader *r, const char *p, size_t n)
+{
+    if (r->text_n == 0 && (*p == '\r' || *p == '\n'))
+        return DP_OK;
+    if (!gather(r, p, n))
+        return DP_ENOMEM;
+    if (r->chunked.state != DP_CHUNKED_DONE)
+        return DP_OK;
+    return dp_trailers_take(r->head, (struct dp_span){r->text, r->text_n}, r->limits.headers,
+                            r->arena);
+}
+
 static enum dp_read read_chunked(struct dp_reader *r, const char *p, size_t n, size_t *consumed,
                                  struct dp_span *spans, size_t max, size_t *n_spans)
 {
-    const enum dp_err err = dp_chunked_read(&r->chunked, p, n, consumed, spans, max, n_spans);
+    const size_t before = r->chunked.trailer_bytes;
+    enum dp_err err = dp_chunked_read(&r->chunked, p, n, consumed, spans, max, n_spans);
+    if (err != DP_OK)
+        return fail(r, err);
+    /* The section is the last of a body, so what came of it now ends where reading did. */
+    const size_t section = r->chunked.trailer_bytes - before;
+    if (section > 0)
+        err = take_trailers(r, p + *consumed - section, section);
     if (err != DP_OK)
         return fail(r, err);
     return r->chunked.state == DP_CHUNKED_DONE ? DP_READ_DONE : DP_READ_MORE;

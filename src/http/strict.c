@@ -119,11 +119,20 @@ struct decisive {
     unsigned hosts, lengths, codings, expects, connections;
 };
 
-static struct decisive find_decisive(const struct dp_head *h)
+/* Also notes which fields there are. */
+static struct decisive find_decisive(struct dp_head *h)
 {
+    const uint64_t decide = DP_HEADER_BIT(DP_HEADER_HOST) | DP_HEADER_BIT(DP_HEADER_EXPECT) |
+                            DP_HEADER_BIT(DP_HEADER_CONTENT_LENGTH) |
+                            DP_HEADER_BIT(DP_HEADER_TRANSFER_ENCODING) |
+                            DP_HEADER_BIT(DP_HEADER_CONNECTION);
     struct decisive d = {0};
+    uint64_t present = 0;
     for (uint32_t i = 0; i < h->n_headers; i++) {
         const struct dp_header *f = &h->headers[i];
+        present |= DP_HEADER_BIT(f->id);
+        if ((decide & DP_HEADER_BIT(f->id)) == 0)
+            continue;
         if (f->id == DP_HEADER_HOST) {
             d.host = f;
             d.hosts++;
@@ -140,6 +149,7 @@ static struct decisive find_decisive(const struct dp_head *h)
             d.connections++;
         }
     }
+    h->present = present;
     return d;
 }
 
@@ -297,6 +307,20 @@ static enum dp_err check_target(struct dp_head *h, const struct decisive *d, str
     return scheme_n > 0 ? repair_absolute(h, scheme_n, arena) : DP_EBADREQUEST;
 }
 
+/* TE (RFC 9110 10.1.4) is a list of codings, which nobody here makes, and the word "trailers". That Connection names TE
+ * is not insisted on: many clients forget. */
+static bool takes_trailers(const struct dp_head *h)
+{
+    for (uint32_t i = 0; i < h->n_headers; i++) {
+        struct dp_span rest = h->headers[i].value;
+        while (h->headers[i].id == DP_HEADER_TE && rest.p) {
+            if (dp_span_ieq(dp_span_trim(dp_span_cut(&rest, ',')), DP_SPAN("trailers")))
+                return true;
+        }
+    }
+    return false;
+}
+
 enum dp_err dp_strict_request(struct dp_head *h, struct dp_arena *arena)
 {
     const struct decisive d = find_decisive(h);
@@ -314,6 +338,7 @@ enum dp_err dp_strict_request(struct dp_head *h, struct dp_arena *arena)
         h->expect_continue = h->minor > 0;
         h->headers[d.expect - h->headers].named_by_connection |= h->minor == 0;
     }
+    h->te_trailers = h->minor > 0 && dp_head_has(h, DP_HEADER_TE) && takes_trailers(h);
     if (d.codings > 0)
         h->framing = DP_FRAMING_CHUNKED;
     else

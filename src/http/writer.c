@@ -85,13 +85,26 @@ static struct dp_span canonical_line(const struct dp_header *h, struct dp_span r
     return (struct dp_span){h->name.p, end - name_at};
 }
 
-void dp_write_end_to_end(struct dp_writer *w, const struct dp_head *h)
+/* All fields that have a flag. */
+static const uint64_t ends_here = 0
+#define HOP                        DP_HEADER_FLAG_HOP
+#define FRAME                      DP_HEADER_FLAG_FRAME
+#define OWN                        DP_HEADER_FLAG_OWN
+#define DP_HEADER(id, name, flags) | ((flags) != 0 ? DP_HEADER_BIT(DP_HEADER_##id) : 0)
+#include "davenport/http/header.def"
+#undef DP_HEADER
+#undef HOP
+#undef FRAME
+#undef OWN
+    ;
+
+void dp_write_end_to_end(struct dp_writer *w, const struct dp_head *h, uint64_t without)
 {
-    const unsigned ends_here = DP_HEADER_FLAG_HOP | DP_HEADER_FLAG_FRAME | DP_HEADER_FLAG_OWN;
+    without |= ends_here;
     struct dp_span run = {NULL, 0}; /* neighbouring lines not yet written */
     for (uint32_t i = 0; i < h->n_headers; i++) {
         const struct dp_header *field = &h->headers[i];
-        if (field->named_by_connection || (dp_header_flags(field->id) & ends_here) != 0)
+        if (field->named_by_connection || (DP_HEADER_BIT(field->id) & without) != 0)
             continue;
         const struct dp_span line = canonical_line(field, h->raw);
         if (line.n > 0 && run.n > 0 && line.p == run.p + run.n) {
@@ -140,6 +153,7 @@ struct dp_span dp_reason_phrase(uint16_t status)
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
         {505, "HTTP Version Not Supported"},
+        {508, "Loop Detected"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         if (rows[i].status == status)

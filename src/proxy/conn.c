@@ -274,11 +274,9 @@ static void turn_away(struct dp_conn *c)
 {
     struct dp_arena a;
     dp_arena_init(&a, &c->engine->arenas);
-    struct dp_forward_error f = {.err = DP_ELIMIT,
-                                 .retry_after_s = 1,
-                                 .wall_ms = dp_clock_wall_ms(c->engine->clock),
-                                 .client_minor = 1};
-    struct dp_span answer = dp_forward_error(&a, &f);
+    struct dp_forward_own f = {
+        .err = DP_ELIMIT, .retry_after_s = 1, .date = dp_engine_date(c->engine), .client_minor = 1};
+    struct dp_span answer = dp_forward_own(&a, &f);
     dp_counter_add(&c->engine->traffic->refused, 1);
     if (answer.p && dp_stream_write(c->stream, &answer, 1) == DP_OK)
         linger(c);

@@ -61,6 +61,7 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
         .traffic = opt->traffic,
         .view = pinned_new(dp_view_ref(opt->view)),
         .client_tls = opt->client_tls,
+        .random = opt->random,
         .logging = opt->access.sink != NULL,
         .dial = opt->dial,
         .dial_ctx = opt->dial_ctx,
@@ -87,6 +88,16 @@ void dp_engine_fini(struct dp_engine *e)
     e->view = NULL;
     dp_arena_cache_fini(&e->arenas);
     dp_chunk_pool_fini(&e->chunks);
+}
+
+struct dp_span dp_engine_date(struct dp_engine *e)
+{
+    const int64_t now_ms = dp_clock_wall_ms(e->clock);
+    if (now_ms / 1000 != e->date_s || e->date[0] == '\0') {
+        e->date_s = now_ms / 1000;
+        dp_http_date(now_ms, e->date);
+    }
+    return dp_span_str(e->date);
 }
 
 struct dp_pinned_view *dp_engine_pin(struct dp_engine *e)

@@ -12,6 +12,7 @@
 #include "davenport/proxy/worker.h"
 
 #include "proxy/access_log.h"
+#include "proxy/ids.h"
 #include "proxy/pool.h"
 
 /* A view as one worker holds it: counted here without atomics, released when the last exchange lets
@@ -60,6 +61,9 @@ struct dp_engine {
     uint64_t late_looked_ns;                  /* when they were last looked at */
     struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */
     uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
+    struct dp_random random;
+    int64_t date_s; /* the second that `date` tells, since 1970 */
+    char date[DP_TIME_TEXT];
     bool draining;
     bool client_tls; /* clients come by TLS */
     bool logging;    /* `access` is on */
@@ -76,6 +80,7 @@ struct dp_engine_options {
     struct dp_traffic *traffic;
     struct dp_view *view; /* a reference of its own is taken */
     bool client_tls;
+    struct dp_random random; /* not all zero, unlike any other engine's */
     struct dp_access_config access;
     dp_dial_fn dial;
     void *dial_ctx;
@@ -101,6 +106,9 @@ void dp_engine_drain(struct dp_engine *e);
 /* Close everything at once. */
 void dp_engine_abort(struct dp_engine *e);
 bool dp_engine_idle(const struct dp_engine *e);
+
+/* The time as a Date field has it; formatted once a second. Valid until the next call. */
+struct dp_span dp_engine_date(struct dp_engine *e);
 
 struct dp_pinned_view *dp_engine_pin(struct dp_engine *e);
 void dp_engine_unpin(struct dp_engine *e, struct dp_pinned_view *v); /* NULL is fine */

@@ -31,18 +31,20 @@ void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase)
 }
 
 static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err);
+static void answer_ourselves(struct dp_exchange *x, enum dp_err err);
 
 struct dp_exchange *dp_exchange_new(struct dp_conn *c)
 {
     struct dp_arena arena;
     dp_arena_init(&arena, &c->engine->arenas);
-    struct dp_exchange *x = dp_arena_alloc(&arena, sizeof(*x));
+    struct dp_exchange *x = dp_arena_alloc(&arena, sizeof(*x) + DP_IDS_LINES_BYTES);
     if (!x)
         return NULL;
     *x = (struct dp_exchange){.arena = arena,
                               .engine = c->engine,
                               .conn = c,
                               .body_replayable = true,
+                              .hops_left = DP_NO_HOPS,
                               .first_byte_ns = DP_NO_TIME};
     if (c->engine->logging)
         x->begun_ns = dp_clock_mono_ns(c->engine->clock);
@@ -102,13 +104,6 @@ static const char *region_name(const struct dp_exchange *x)
     return v->regions[v->endpoints[x->endpoint].region].name;
 }
 
-static uint16_t status_told(const struct dp_exchange *x)
-{
-    if (x->committed)
-        return x->response.status;
-    return x->end == DP_END_REFUSED ? dp_err_info(x->reason)->status : 0;
-}
-
 /* The one line of this exchange. */
 static void log_end(struct dp_exchange *x)
 {
@@ -121,7 +116,7 @@ static void log_end(struct dp_exchange *x)
         .target = target_shown(x),
         .klass = class_name(x),
         .minor = x->request.minor,
-        .status = status_told(x),
+        .status = x->told,
         .bytes_in = x->body_bytes,
         .bytes_out = x->sent_bytes,
         .total_ns = dp_clock_mono_ns(e->clock) - x->begun_ns,
@@ -154,17 +149,34 @@ void dp_exchange_destroy(struct dp_exchange *x)
 
 /* ---- the request ---- */
 
+/* May this request be passed on at all? */
+static enum dp_err check_request(struct dp_exchange *x)
+{
+    const struct dp_head *h = &x->request;
+    const struct dp_proxy_config *c = x->engine->config;
+    if (c->max_body_bytes > 0 && h->framing == DP_FRAMING_LENGTH &&
+        h->content_length > c->max_body_bytes)
+        return DP_EBODYSIZE;
+    if (c->max_via > 0 && dp_via_count(h, c->via) >= c->max_via)
+        return DP_ELOOP;
+    return dp_hops_left(h, &x->hops_left);
+}
+
 void dp_exchange_begin(struct dp_exchange *x)
 {
     const struct dp_head *h = &x->request;
+    struct dp_engine *e = x->engine;
     const struct dp_header *override = dp_head_find(h, DP_HEADER_X_HTTP_METHOD_OVERRIDE);
-    uint64_t max = x->engine->config->max_body_bytes;
     dp_exchange_set_phase(x, DP_PHASE_ROUTE);
     x->understood = true;
+    dp_ids_choose(&x->ids, h, e->config, &e->random, x->made);
+    if (override)
+        dp_counter_add(&e->traffic->method_overrides, 1);
     x->couch = dp_couch_classify(h->method_text,
                                  override ? override->value : (struct dp_span){NULL, 0}, h->target);
-    if (max > 0 && h->framing == DP_FRAMING_LENGTH && h->content_length > max)
-        dp_exchange_refuse(x, DP_EBODYSIZE);
+    enum dp_err err = check_request(x);
+    if (err)
+        dp_exchange_refuse(x, err);
 }
 
 static enum dp_replay replay_of(const struct dp_couch_request *r)
@@ -229,6 +241,10 @@ static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err e
 void dp_exchange_route(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;
+    if (x->hops_left == 0) {
+        answer_ourselves(x, DP_OK);
+        return;
+    }
     dp_engine_unpin(e, x->view);
     x->view = dp_engine_pin(e);
     struct dp_route r = dp_policy_next(x->view->view, &x->attempts);
@@ -309,28 +325,34 @@ void dp_exchange_count_answer(struct dp_exchange *x, uint16_t status)
     struct dp_counter *const by_class[] = {&t->answered_2xx, &t->answered_3xx, &t->answered_4xx,
                                            &t->answered_5xx};
     unsigned i = status / 100U;
+    x->told = status;
     dp_counter_add(by_class[i >= 2 && i <= 5 ? i - 2 : 3], 1);
 }
 
-void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
+static void count_refusal(struct dp_traffic *t, enum dp_err err)
+{
+    dp_counter_add(&t->refused, err != DP_OK);
+    dp_counter_add(&t->no_region, err == DP_ENOREGION);
+    dp_counter_add(&t->outcome_unknown, err == DP_EUNKNOWNOUTCOME);
+}
+
+/* DP_OK: an OPTIONS that was to come no further. */
+static void answer_ourselves(struct dp_exchange *x, enum dp_err err)
 {
     struct dp_conn *c = x->conn;
     struct dp_engine *e = x->engine;
-    end_attempt(x, false);
-    if (x->committed) {
-        x->reason = err;
-        dp_exchange_cut(x);
-        return;
-    }
-    const struct dp_forward_error f = {
+    if (!x->understood) /* what the client calls it may be sound all the same */
+        dp_ids_choose(&x->ids, &x->request, e->config, &e->random, x->made);
+    const struct dp_forward_own f = {
         .err = err,
         .retry_after_s = err == DP_ENOREGION ? e->view->view->retry_after_s : 0,
-        .wall_ms = dp_clock_wall_ms(e->clock),
+        .date = dp_engine_date(e),
+        .request_id = x->ids.request_id,
         .head_only = x->request.method == DP_METHOD_HEAD,
         .keep_alive = x->request_complete && x->request.keep_alive && !e->draining,
         .client_minor = x->request.raw.p ? x->request.minor : 1,
     };
-    struct dp_span answer = dp_forward_error(&x->arena, &f);
+    struct dp_span answer = dp_forward_own(&x->arena, &f);
     if (!answer.p || dp_stream_write(c->stream, &answer, 1) != DP_OK) {
         x->end = answer.p ? DP_END_CLIENT_GONE : DP_END_ABORTED;
         dp_conn_abort(c, true);
@@ -338,15 +360,22 @@ void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
     }
     x->end = DP_END_REFUSED;
     x->reason = err;
-    x->sent_bytes = f.head_only ? 0 : dp_forward_error_bytes(err);
-    dp_counter_add(&e->traffic->refused, 1);
-    if (err == DP_ENOREGION)
-        dp_counter_add(&e->traffic->no_region, 1);
-    if (err == DP_EUNKNOWNOUTCOME)
-        dp_counter_add(&e->traffic->outcome_unknown, 1);
-    dp_exchange_count_answer(x, dp_err_info(err)->status);
+    x->sent_bytes = f.head_only ? 0 : dp_forward_own_bytes(err);
+    dp_exchange_count_answer(x, dp_forward_own_status(err));
+    count_refusal(e->traffic, err);
     dp_exchange_set_phase(x, DP_PHASE_DONE);
     dp_conn_exchange_done(c, f.keep_alive);
+}
+
+void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
+{
+    end_attempt(x, false);
+    if (x->committed) {
+        x->reason = err;
+        dp_exchange_cut(x);
+        return;
+    }
+    answer_ourselves(x, err);
 }
 
 void dp_exchange_finish(struct dp_exchange *x, bool up_clean)

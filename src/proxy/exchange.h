@@ -25,6 +25,7 @@
 #include "davenport/http/head.h"
 
 #include "proxy/conn.h"
+#include "proxy/ids.h"
 #include "proxy/pool.h"
 
 struct dp_upstream;
@@ -53,6 +54,8 @@ struct dp_exchange {
     bool request_complete; /* its last body byte has been read */
     uint64_t body_bytes;   /* decoded, so far */
     struct dp_buf replay;  /* body kept for sending, and for sending again */
+    struct dp_ids ids;     /* the same on every attempt; chosen in begin, or when it is refused */
+    uint64_t hops_left;    /* Max-Forwards; DP_NO_HOPS: no limit */
 
     /* the attempt */
     struct dp_pinned_view *view;
@@ -74,6 +77,7 @@ struct dp_exchange {
     /* the answer */
     struct dp_head response;
     bool committed;
+    uint16_t told;          /* the final status that the client was told; 0: none yet */
     struct dp_list awaited; /* engine->awaited, from request_sent until the first byte */
     bool late;              /* the attempt was counted as late */
     bool response_begun;    /* a byte of the answer has come */
@@ -92,6 +96,8 @@ struct dp_exchange {
     uint64_t queued_ns;     /* in line for a connection since; 0: not in line */
     uint64_t queue_ns;      /* time in line, of the turns that are over */
     uint64_t first_byte_ns; /* how long the region took; or DP_NO_TIME */
+
+    char made[]; /* DP_IDS_LINES_BYTES: what is made for `ids` */
 };
 
 /* A request's first byte is there. NULL: out of memory. */

@@ -2,7 +2,6 @@
  * Connection) is read and never copied; all else goes through as it came. */
 #include "proxy/forward.h"
 
-#include "davenport/base/clock.h"
 #include "davenport/couch/request.h"
 #include "davenport/http/writer.h"
 
@@ -11,9 +10,13 @@
 /* Our own errors fit. */
 #define ERROR_BODY_BYTES 512
 
-static struct dp_span written(const struct dp_writer *w)
+/* Room is asked for generously and given back, so that a small request stays within its arena's first block. */
+static struct dp_span written(struct dp_arena *a, const struct dp_writer *w)
 {
-    return w->overflow ? (struct dp_span){NULL, 0} : (struct dp_span){w->p, w->n};
+    if (w->overflow)
+        return (struct dp_span){NULL, 0};
+    dp_arena_trim(a, w->p, w->cap, w->n);
+    return (struct dp_span){w->p, w->n};
 }
 
 static bool writer_in(struct dp_arena *a, size_t cap, struct dp_writer *w)
@@ -42,41 +45,39 @@ static void write_framing(struct dp_writer *w, enum dp_framing framing, uint64_t
     }
 }
 
-/* Every X-Forwarded-For the client sent, then the peer we know to be true: CouchDB's lock-out
- * trusts the last. */
-static void write_forwarded_for(struct dp_writer *w, const struct dp_head *h, const char *peer)
-{
-    dp_write_bytes(w, DP_SPAN("X-Forwarded-For: "));
-    for (uint32_t i = 0; i < h->n_headers; i++) {
-        if (h->headers[i].id == DP_HEADER_X_FORWARDED_FOR && h->headers[i].value.n > 0) {
-            dp_write_bytes(w, h->headers[i].value);
-            dp_write_bytes(w, DP_SPAN(", "));
-        }
-    }
-    dp_write_bytes(w, dp_span_str(peer));
-    dp_write_bytes(w, DP_SPAN("\r\n"));
-}
-
 struct dp_span dp_forward_request_head(struct dp_arena *a, const struct dp_forward_request *f)
 {
     const struct dp_head *h = f->head;
+    const struct dp_proxy_config *c = f->config;
     struct dp_writer w;
-    size_t cap = h->raw.n + 2 * h->authority.n + strlen(f->host) + strlen(f->via) + ADDED_BYTES;
+    const bool trailers = h->framing == DP_FRAMING_CHUNKED;
+    uint64_t drop = dp_way_drops(c) | f->ids->drop;
+    size_t cap = h->raw.n + 2 * h->authority.n + strlen(f->host) + strlen(c->via) + DP_WAY_BYTES +
+                 DP_IDS_LINES_BYTES + ADDED_BYTES;
+    if (dp_head_has(h, DP_HEADER_TRAILER))
+        cap += h->raw.n; /* its names are written with a space between them */
     if (!writer_in(a, cap, &w))
         return (struct dp_span){NULL, 0};
     dp_write_request_line(&w, h->method_text, h->target);
     dp_write_header(&w, DP_SPAN("Host"), dp_span_str(f->host));
-    dp_write_end_to_end(&w, h);
+    if (f->hops_left != DP_NO_HOPS)
+        drop |= DP_HEADER_BIT(DP_HEADER_MAX_FORWARDS);
+    dp_write_end_to_end(&w, h, drop);
+    if (f->hops_left != DP_NO_HOPS) {
+        dp_write_bytes(&w, DP_SPAN("Max-Forwards: "));
+        dp_write_u64(&w, f->hops_left - 1);
+        dp_write_bytes(&w, DP_SPAN("\r\n"));
+    }
     write_framing(&w, h->framing, h->content_length);
-    write_forwarded_for(&w, h, f->peer);
-    if (h->authority.n > 0) /* what CouchDB makes Location from */
-        dp_write_header(&w, DP_SPAN("X-Forwarded-Host"), h->authority);
-    dp_write_bytes(&w, f->tls ? DP_SPAN("X-Forwarded-Proto: https\r\n")
-                              : DP_SPAN("X-Forwarded-Proto: http\r\n"));
-    dp_write_bytes(&w, h->minor == 0 ? DP_SPAN("Via: 1.0 ") : DP_SPAN("Via: 1.1 "));
-    dp_write_bytes(&w, dp_span_str(f->via));
-    dp_write_bytes(&w, DP_SPAN("\r\n\r\n"));
-    return written(&w);
+    if (trailers)
+        dp_write_trailer_names(&w, h);
+    if (h->te_trailers) /* what the client takes we take for it */
+        dp_write_bytes(&w, DP_SPAN("TE: trailers\r\nConnection: TE\r\n"));
+    dp_write_bytes(&w, f->ids->lines);
+    dp_write_way(&w, h, c, &f->way);
+    dp_write_via(&w, h->minor, c->via);
+    dp_write_bytes(&w, DP_SPAN("\r\n"));
+    return written(a, &w);
 }
 
 enum dp_framing dp_forward_framing(const struct dp_head *response, uint8_t client_minor)
@@ -101,20 +102,37 @@ static void write_connection(struct dp_writer *w, uint8_t client_minor, bool kee
         dp_write_bytes(w, DP_SPAN("Connection: keep-alive\r\n"));
 }
 
+/* Fields that only we know of. */
+static void write_added(struct dp_writer *w, struct dp_span date, struct dp_span request_id)
+{
+    if (date.n > 0)
+        dp_write_header(w, DP_SPAN("Date"), date);
+    if (request_id.n > 0)
+        dp_write_header(w, DP_SPAN("X-Request-Id"), request_id);
+}
+
 struct dp_span dp_forward_response_head(struct dp_arena *a, const struct dp_forward_response *f)
 {
     const struct dp_head *h = f->head;
     struct dp_writer w;
-    if (!writer_in(a, h->raw.n + ADDED_BYTES, &w))
+    const bool named = f->request_id.n > 0;
+    const bool trailers = f->trailers && dp_head_has(h, DP_HEADER_TRAILER);
+    const size_t via_n = f->via ? strlen(f->via) : 0;
+    if (!writer_in(a, (trailers ? 2 : 1) * h->raw.n + f->request_id.n + via_n + ADDED_BYTES, &w))
         return (struct dp_span){NULL, 0};
     dp_write_status_line(&w, h->status, h->reason);
-    dp_write_end_to_end(&w, h);
+    dp_write_end_to_end(&w, h, named ? DP_HEADER_BIT(DP_HEADER_X_REQUEST_ID) : 0);
     /* HEAD and 304 may tell a length; 204 must not, though some regions say 0 (RFC 9110 8.6). */
     const bool tells = f->framing == DP_FRAMING_NONE && h->has_content_length && h->status != 204;
     write_framing(&w, tells ? DP_FRAMING_LENGTH : f->framing, h->content_length);
+    if (trailers)
+        dp_write_trailer_names(&w, h);
+    write_added(&w, f->date, f->request_id);
+    if (f->via)
+        dp_write_via(&w, h->minor, f->via);
     write_connection(&w, f->client_minor, f->keep_alive);
     dp_write_bytes(&w, DP_SPAN("\r\n"));
-    return written(&w);
+    return written(a, &w);
 }
 
 struct dp_span dp_forward_interim_head(struct dp_arena *a, const struct dp_head *h)
@@ -123,38 +141,46 @@ struct dp_span dp_forward_interim_head(struct dp_arena *a, const struct dp_head 
     if (!writer_in(a, h->raw.n + ADDED_BYTES, &w))
         return (struct dp_span){NULL, 0};
     dp_write_status_line(&w, h->status, h->reason);
-    dp_write_end_to_end(&w, h);
+    dp_write_end_to_end(&w, h, 0);
     dp_write_bytes(&w, DP_SPAN("\r\n"));
-    return written(&w);
+    return written(a, &w);
 }
 
-static size_t error_body(enum dp_err err, char *buf, size_t cap)
+static size_t own_body(enum dp_err err, char *buf, size_t cap)
 {
     const struct dp_err_info *info = dp_err_info(err);
+    if (err == DP_OK)
+        return 0;
     return dp_couch_error_body(buf, cap, dp_span_str(info->word), dp_span_str(info->reason));
 }
 
-size_t dp_forward_error_bytes(enum dp_err err)
+size_t dp_forward_own_bytes(enum dp_err err)
 {
     char body[ERROR_BODY_BYTES];
-    return error_body(err, body, sizeof(body));
+    return own_body(err, body, sizeof(body));
 }
 
-struct dp_span dp_forward_error(struct dp_arena *a, const struct dp_forward_error *f)
+uint16_t dp_forward_own_status(enum dp_err err)
 {
-    const struct dp_err_info *info = dp_err_info(f->err);
+    return err == DP_OK ? 200 : dp_err_info(err)->status;
+}
+
+struct dp_span dp_forward_own(struct dp_arena *a, const struct dp_forward_own *f)
+{
+    const uint16_t status = dp_forward_own_status(f->err);
     char body[ERROR_BODY_BYTES];
     struct dp_writer w;
-    size_t body_bytes = error_body(f->err, body, sizeof(body));
-    if (!writer_in(a, body_bytes + ADDED_BYTES, &w))
+    size_t body_bytes = own_body(f->err, body, sizeof(body));
+    if (!writer_in(a, body_bytes + f->request_id.n + ADDED_BYTES, &w))
         return (struct dp_span){NULL, 0};
-    dp_write_status_line(&w, info->status, dp_reason_phrase(info->status));
-    dp_write_bytes(&w, DP_SPAN("Cache-Control: must-revalidate\r\n"
-                               "Content-Type: application/json\r\n"));
+    dp_write_status_line(&w, status, dp_reason_phrase(status));
+    if (f->err == DP_OK)
+        dp_write_bytes(&w, DP_SPAN("Allow: COPY, DELETE, GET, HEAD, OPTIONS, POST, PUT\r\n"));
+    else
+        dp_write_bytes(&w, DP_SPAN("Cache-Control: must-revalidate\r\n"
+                                   "Content-Type: application/json\r\n"));
     write_framing(&w, DP_FRAMING_LENGTH, body_bytes);
-    char date[DP_TIME_TEXT];
-    dp_http_date(f->wall_ms, date);
-    dp_write_header(&w, DP_SPAN("Date"), dp_span_str(date));
+    write_added(&w, f->date, f->request_id);
     dp_write_bytes(&w, DP_SPAN("Server: Davenport\r\n"));
     if (f->retry_after_s > 0) {
         dp_write_bytes(&w, DP_SPAN("Retry-After: "));
@@ -165,5 +191,5 @@ struct dp_span dp_forward_error(struct dp_arena *a, const struct dp_forward_erro
     dp_write_bytes(&w, DP_SPAN("\r\n"));
     if (!f->head_only)
         dp_write_bytes(&w, (struct dp_span){body, body_bytes});
-    return written(&w);
+    return written(a, &w);
 }

@@ -7,16 +7,20 @@
 #include "davenport/base/err.h"
 #include "davenport/http/head.h"
 
+#include "proxy/ids.h"
+#include "proxy/via.h"
+
 struct dp_forward_request {
     const struct dp_head *head;
+    const struct dp_proxy_config *config;
     const char *host; /* Host of the endpoint */
-    const char *peer; /* the client's address */
-    const char *via;  /* our pseudonym */
-    bool tls;         /* the client came by TLS */
+    const struct dp_ids *ids;
+    uint64_t hops_left; /* of Max-Forwards, 1 or more; or DP_NO_HOPS */
+    struct dp_way way;
 };
 
 /* The head for a region, in `a`. .p == NULL: out of memory. Hop-by-hop fields are gone, Host is the
- * region's, X-Forwarded-For ends in the true peer, the body is framed as the client framed it. */
+ * region's, the way it came is told as configured, the body is framed as the client framed it. */
 struct dp_span dp_forward_request_head(struct dp_arena *a, const struct dp_forward_request *f);
 
 /* How the body goes to the client: chunked when its length isn't known and the client speaks
@@ -27,24 +31,31 @@ struct dp_forward_response {
     const struct dp_head *head;
     enum dp_framing framing; /* towards the client */
     uint8_t client_minor;
-    bool keep_alive; /* towards the client */
+    bool keep_alive;           /* towards the client */
+    bool trailers;             /* fields behind the body are passed on */
+    struct dp_span date;       /* for an answer without one */
+    struct dp_span request_id; /* .n == 0: what the region says of it, if anything */
+    const char *via;           /* our pseudonym; NULL: no Via of ours */
 };
 struct dp_span dp_forward_response_head(struct dp_arena *a, const struct dp_forward_response *f);
 
 /* 100 or 103, for passing on: status line and end-to-end fields. */
 struct dp_span dp_forward_interim_head(struct dp_arena *a, const struct dp_head *head);
 
-struct dp_forward_error {
-    enum dp_err err;
+/* An answer of our own. */
+struct dp_forward_own {
+    enum dp_err err;        /* with a status; DP_OK: what an OPTIONS that ends here is told */
     uint32_t retry_after_s; /* 0: no Retry-After */
-    int64_t wall_ms;        /* for Date */
-    bool head_only;         /* answer to HEAD */
+    struct dp_span date;
+    struct dp_span request_id; /* .n == 0: none */
+    bool head_only;            /* answer to HEAD */
     bool keep_alive;
     uint8_t client_minor;
 };
-/* A whole answer in CouchDB's form. The error must have a status. */
-struct dp_span dp_forward_error(struct dp_arena *a, const struct dp_forward_error *f);
+/* The whole of it: errors in CouchDB's form. */
+struct dp_span dp_forward_own(struct dp_arena *a, const struct dp_forward_own *f);
+uint16_t dp_forward_own_status(enum dp_err err);
 /* The length of its body. */
-size_t dp_forward_error_bytes(enum dp_err err);
+size_t dp_forward_own_bytes(enum dp_err err);
 
 #endif

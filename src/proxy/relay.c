@@ -12,15 +12,22 @@
 /* 1xx answers before the final one. */
 #define MAX_INTERIM 16
 /* A head, a chunk's head and end, the last chunk. */
-#define FRAME_SPANS 4
+#define FRAME_SPANS 5
 
+static const struct dp_span none = {NULL, 0};
 static const struct dp_span crlf = DP_SPAN_INIT("\r\n");
 static const struct dp_span last_chunk = DP_SPAN_INIT("0\r\n\r\n");
 static const struct dp_span crlf_last_chunk = DP_SPAN_INIT("\r\n0\r\n\r\n");
 
+/* What stands behind the spans of one write. */
+struct tail {
+    bool last;               /* the body ends with them */
+    struct dp_span trailers; /* then, if it is chunked */
+};
+
 /* Write body spans (any number up to BODY_SPANS) with `head` before them, framed. */
 static enum dp_err write_framed(struct dp_stream *s, enum dp_framing framing, struct dp_span head,
-                                const struct dp_span *spans, size_t n, bool last)
+                                const struct dp_span *spans, size_t n, struct tail tail)
 {
     struct dp_span out[BODY_SPANS + FRAME_SPANS];
     char chunk_head[DP_CHUNK_HEAD_BYTES];
@@ -36,9 +43,14 @@ static enum dp_err write_framed(struct dp_stream *s, enum dp_framing framing, st
     for (size_t i = 0; i < n; i++)
         out[k++] = spans[i];
     if (chunked && bytes > 0)
-        out[k++] = last ? crlf_last_chunk : crlf;
-    else if (chunked && last)
+        out[k++] = tail.last ? crlf_last_chunk : crlf;
+    else if (chunked && tail.last)
         out[k++] = last_chunk;
+    if (chunked && tail.last && tail.trailers.n > 0) { /* before the empty line */
+        out[k - 1].n -= crlf.n;
+        out[k++] = tail.trailers;
+        out[k++] = crlf;
+    }
     return k > 0 ? dp_stream_write(s, out, k) : DP_OK;
 }
 
@@ -48,6 +60,11 @@ static enum dp_wait silence(const struct dp_exchange *x, enum dp_wait otherwise)
 }
 
 /* ---- the request ---- */
+
+static struct tail request_tail(const struct dp_exchange *x, bool last)
+{
+    return (struct tail){last, x->request.trailers};
+}
 
 static void request_sent(struct dp_exchange *x)
 {
@@ -100,10 +117,11 @@ void dp_relay_send(struct dp_exchange *x)
     struct dp_engine *e = x->engine;
     const struct dp_view *v = x->view->view;
     const struct dp_forward_request f = {.head = &x->request,
+                                         .config = e->config,
                                          .host = v->endpoints[x->endpoint].host,
-                                         .peer = x->conn->peer,
-                                         .via = e->config->via,
-                                         .tls = e->client_tls};
+                                         .ids = &x->ids,
+                                         .hops_left = x->hops_left,
+                                         .way = {x->conn->peer, e->client_tls}};
     struct dp_span head = dp_forward_request_head(&x->arena, &f);
     if (!head.p) {
         dp_exchange_refuse(x, DP_ENOMEM);
@@ -119,7 +137,7 @@ void dp_relay_send(struct dp_exchange *x)
             bytes += spans[n++].n;
         left -= bytes;
         err = write_framed(x->up->stream, x->request.framing, head, spans, n,
-                           left == 0 && x->request_complete);
+                           request_tail(x, left == 0 && x->request_complete));
         head.n = 0;
     } while (!err && left > 0);
     if (!err && x->replay.bytes > e->config->replay_body_bytes)
@@ -170,8 +188,8 @@ void dp_exchange_body(struct dp_exchange *x, const struct dp_span *spans, size_t
         return;
     }
     if (sending && !x->send_failed)
-        after_request_write(x, write_framed(x->up->stream, x->request.framing,
-                                            (struct dp_span){NULL, 0}, spans, n, last));
+        after_request_write(x, write_framed(x->up->stream, x->request.framing, none, spans, n,
+                                            request_tail(x, last)));
 }
 
 void dp_exchange_up_drained(struct dp_exchange *x)
@@ -185,6 +203,18 @@ void dp_exchange_up_drained(struct dp_exchange *x)
 }
 
 /* ---- the answer ---- */
+
+/* Fields behind the body are for a client that said it takes them (RFC 9110 6.5.1) and where there is a place for them:
+ * not in a body of a length. */
+static bool passes_trailers(const struct dp_exchange *x)
+{
+    return x->out == DP_FRAMING_CHUNKED && x->request.te_trailers;
+}
+
+static struct tail answer_tail(const struct dp_exchange *x, bool last)
+{
+    return (struct tail){last, passes_trailers(x) ? x->response.trailers : none};
+}
 
 /* After a write to the client: is it gone, is it slow? False when the exchange is over. */
 static bool after_answer_write(struct dp_exchange *x, enum dp_err err)
@@ -278,8 +308,8 @@ static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p
         dp_counter_add(&x->engine->traffic->body_bytes_out, bytes);
         if (x->couch.feed != DP_FEED_NONE && k > 0)
             remember_tail(x, spans[k - 1]);
-        if (!after_answer_write(
-                x, write_framed(x->conn->stream, x->out, head, spans, k, r == DP_READ_DONE)))
+        if (!after_answer_write(x, write_framed(x->conn->stream, x->out, head, spans, k,
+                                                answer_tail(x, r == DP_READ_DONE))))
             return;
         head.n = 0;
     } while (r == DP_READ_MORE && n > 0);
@@ -315,7 +345,15 @@ static void commit(struct dp_exchange *x, const char *p, size_t n)
     x->keep = x->request.keep_alive && x->request_complete && x->out != DP_FRAMING_CLOSE &&
               !x->engine->draining;
     const struct dp_forward_response f = {
-        .head = &x->response, .framing = x->out, .client_minor = minor, .keep_alive = x->keep};
+        .head = &x->response,
+        .framing = x->out,
+        .client_minor = minor,
+        .keep_alive = x->keep,
+        .trailers = passes_trailers(x),
+        .date = dp_head_has(&x->response, DP_HEADER_DATE) ? none : dp_engine_date(x->engine),
+        .request_id = x->ids.request_id,
+        .via = x->engine->config->via_answers ? x->engine->config->via : NULL,
+    };
     struct dp_span head = dp_forward_response_head(&x->arena, &f);
     if (!head.p) {
         dp_exchange_refuse(x, DP_ENOMEM);
@@ -363,7 +401,7 @@ static bool is_stray(const struct dp_exchange *x)
 void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
 {
     if (x->committed) {
-        relay_body(x, (struct dp_span){NULL, 0}, p, n);
+        relay_body(x, none, p, n);
         return;
     }
     if (is_stray(x)) {
@@ -405,7 +443,7 @@ void dp_exchange_up_end(struct dp_exchange *x, enum dp_err err)
     }
     if (!err && dp_reader_eof(x->up->reader) == DP_READ_DONE) {
         if (after_answer_write(
-                x, write_framed(x->conn->stream, x->out, (struct dp_span){NULL, 0}, NULL, 0, true)))
+                x, write_framed(x->conn->stream, x->out, none, NULL, 0, answer_tail(x, true))))
             dp_exchange_finish(x, false);
         return;
     }

@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include <uv.h>
@@ -227,6 +228,19 @@ static int init_handles(struct dp_worker *w)
     return 0;
 }
 
+/* For names of requests, which must be unique, not secret. Early at boot the kernel may have none yet: then the time
+ * and an address will do. */
+static struct dp_random seed(void)
+{
+    struct dp_random r;
+    if (getrandom(&r, sizeof(r), GRND_NONBLOCK) != (ssize_t)sizeof(r)) {
+        r.s[0] = dp_clock_mono_ns(&dp_clock_system);
+        r.s[1] = (uint64_t)dp_clock_wall_ms(&dp_clock_system) ^ (uintptr_t)&r << 20;
+    }
+    r.s[0] |= 1; /* all zero is no state */
+    return r;
+}
+
 enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker **out)
 {
     struct dp_worker *w = calloc(1, sizeof(*w));
@@ -246,6 +260,7 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
         .traffic = &w->traffic,
         .view = opt->view,
         .client_tls = w->tls->listen != NULL,
+        .random = seed(),
         .access = opt->access,
         .dial = dial,
         .dial_ctx = w,

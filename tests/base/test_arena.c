@@ -80,6 +80,23 @@ static void test_cache_has_a_limit(void **state)
     dp_arena_cache_fini(&cache);
 }
 
+/* What was not needed is there for the next. */
+static void test_trim(void **state)
+{
+    (void)state;
+    struct dp_arena a;
+    dp_arena_init(&a, NULL);
+    for (size_t used = 0; used <= 100; used++) {
+        char *p = dp_arena_alloc(&a, 100);
+        assert_non_null(p);
+        dp_arena_trim(&a, p, 100, used);
+        const char *next = dp_arena_alloc(&a, 1);
+        assert_non_null(next);
+        assert_true(next - p >= (ptrdiff_t)used && next - p < (ptrdiff_t)used + 16);
+        dp_arena_reset(&a);
+    }
+}
+
 /* Only the first block goes to the cache, and only if it has the common size. */
 static void test_what_is_cached(void **state)
 {
@@ -218,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_nothing_before_the_first_alloc),
         cmocka_unit_test(test_recycling),
         cmocka_unit_test(test_cache_has_a_limit),
+        cmocka_unit_test(test_trim),
         cmocka_unit_test(test_what_is_cached),
         cmocka_unit_test(test_steady_state),
         cmocka_unit_test(test_growth_and_no_overlap),

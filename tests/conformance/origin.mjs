@@ -26,12 +26,14 @@ function delimit(text) {
                 return { end: text.length, whole: false };
             }
             const size = parseInt(line[1], 16);
-            at += line[0].length + size + 2;
+            at += line[0].length;
+            if (size === 0) { // trailers, then an empty line
+                const end = /^(?:[^\r\n]+\r\n)*\r\n/.exec(text.slice(at));
+                return { end: end ? at + end[0].length : text.length, whole: end !== null };
+            }
+            at += size + 2;
             if (at > text.length) {
                 return { end: text.length, whole: false };
-            }
-            if (size === 0) {
-                return { end: at, whole: true };
             }
         }
     }

@@ -67,7 +67,7 @@ test(
             'Connection: keep-alive, X-Hop',
             'Keep-Alive: timeout=5',
             'X-Hop: must go',
-            'TE: trailers',
+            'TE: gzip',
             'Proxy-Authorization: Basic secret',
             'Upgrade: websocket',
             'X-Forwarded-For: 203.0.113.9',
@@ -86,6 +86,7 @@ test(
         for (const name of ['x-hop', 'keep-alive', 'te', 'proxy-authorization', 'upgrade']) {
             assert.equal(headers[name], undefined, name);
         }
+        assert.match(headers['x-request-id'], /^[0-9a-f]{32}$/);
         assert.match(headers.via, /davenport/);
         assert.equal(headers['x-forwarded-host'], 'couch.example:8984');
         assert.equal(headers['x-forwarded-proto'], 'http');

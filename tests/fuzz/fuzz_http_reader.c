@@ -91,7 +91,7 @@ static size_t write_again(const struct dp_head *h, char *buf, size_t cap)
         dp_write_u64(&w, h->content_length);
         dp_write_bytes(&w, DP_SPAN("\r\n"));
     }
-    dp_write_end_to_end(&w, h);
+    dp_write_end_to_end(&w, h, 0);
     dp_write_bytes(&w, DP_SPAN("\r\n"));
     check(!w.overflow, "there is room to write a head again");
     return w.n;
@@ -177,6 +177,7 @@ static struct outcome run(const struct options *opt, const char *p, size_t n, ui
             (void)feed(r, opt, in_body, NULL, 0, &o);
         }
         if (o.read == DP_READ_DONE) {
+            note_span(&o, head.trailers);
             in_body = false;
             dp_arena_reset(&arena);
             dp_reader_begin(r, &arena, &head, opt->request);

@@ -59,7 +59,7 @@ struct result {
     enum dp_read read; /* of the last call; after the input's end, of dp_reader_eof() */
     enum dp_err err;
     size_t consumed;
-    struct text summary, fields, body;
+    struct text summary, fields, body, trailers;
 };
 
 static inline void result_fini(struct result *r)
@@ -67,6 +67,7 @@ static inline void result_fini(struct result *r)
     free(r->summary.p);
     free(r->fields.p);
     free(r->body.p);
+    free(r->trailers.p);
 }
 
 static inline void describe_head(const struct setup *setup, const struct dp_head *h,
@@ -173,6 +174,7 @@ static inline struct result run_cut(const struct setup *setup, struct dp_span in
     text_add_str(&out.summary, "");
     text_add_str(&out.fields, "");
     text_add_str(&out.body, "");
+    text_add_str(&out.trailers, "");
 
     bool in_body = false;
     size_t at = 0;
@@ -184,6 +186,8 @@ static inline struct result run_cut(const struct setup *setup, struct dp_span in
             in_body = true;
             assert_int_equal(feed(r, setup, in_body, NULL, 0, &out), 0);
         }
+        if (out.read == DP_READ_DONE)
+            text_add(&out.trailers, head.trailers.p, head.trailers.n);
         if (at == piece_end)
             piece_end = step > 0 && step < input.n - at ? at + step : input.n;
     }
@@ -226,7 +230,8 @@ static inline bool same_result(const struct result *a, const struct result *b)
     return a->read == b->read && a->err == b->err &&
            (a->read == DP_READ_FAILED || a->consumed == b->consumed) &&
            strcmp(a->summary.p, b->summary.p) == 0 && strcmp(a->fields.p, b->fields.p) == 0 &&
-           a->body.n == b->body.n && memcmp(a->body.p, b->body.p, a->body.n) == 0;
+           strcmp(a->trailers.p, b->trailers.p) == 0 && a->body.n == b->body.n &&
+           memcmp(a->body.p, b->body.p, a->body.n) == 0;
 }
 
 /* The result of the whole input at once, after making sure that every way to cut it gives the same.

@@ -52,7 +52,7 @@ static void test_chunked(void **state)
         WITH_BODY(CHUNKED "5;\r\nhello\r\n0\r\n\r\n", WAS_CHUNKED, "hello"),
         WITH_BODY(CHUNKED "5;a=b;c=\"d;e\"\r\nhello\r\n0;last\r\n\r\n", WAS_CHUNKED, "hello"),
         WITH_BODY(CHUNKED "5; \t\x80;x\r\nhello\r\n0\r\n\r\n", WAS_CHUNKED, "hello"),
-        /* trailers are checked and dropped */
+        /* trailers are checked: test_trailer.c says what becomes of them */
         WITH_BODY(CHUNKED "1\r\na\r\n0\r\nX-Sum: 1\r\nY:\r\nContent-Length: 5\r\n\r\n", WAS_CHUNKED,
                   "a"),
         WITH_BODY(CHUNKED "0\r\nX: \t \x80 \r\n\r\n", WAS_CHUNKED, ""),

@@ -116,11 +116,19 @@ static void test_find(void **state)
         {.name = DP_SPAN("Date"), .value = DP_SPAN("2"), .id = DP_HEADER_DATE},
         {.name = DP_SPAN("Host"), .value = DP_SPAN("3"), .id = DP_HEADER_HOST},
     };
-    const struct dp_head head = {.headers = headers, .n_headers = 4};
+    const struct dp_head head = {
+        .headers = headers,
+        .n_headers = 4,
+        .present = DP_HEADER_BIT(DP_HEADER_OTHER) | DP_HEADER_BIT(DP_HEADER_HOST) |
+                   DP_HEADER_BIT(DP_HEADER_DATE),
+    };
     assert_ptr_equal(dp_head_find(&head, DP_HEADER_HOST), &headers[1]);
     assert_ptr_equal(dp_head_find(&head, DP_HEADER_DATE), &headers[2]);
     assert_ptr_equal(dp_head_find(&head, DP_HEADER_OTHER), &headers[0]);
     assert_null(dp_head_find(&head, DP_HEADER_VIA));
+    assert_ptr_equal(dp_head_only(&head, DP_HEADER_DATE), &headers[2]);
+    assert_null(dp_head_only(&head, DP_HEADER_HOST));
+    assert_null(dp_head_only(&head, DP_HEADER_VIA));
     const struct dp_head none = {.headers = NULL};
     assert_null(dp_head_find(&none, DP_HEADER_HOST));
 }

@@ -28,6 +28,13 @@ void *dp_arena_alloc(struct dp_arena *a, size_t n)
     return p;
 }
 
+void dp_arena_trim(struct dp_arena *a, const void *p, size_t n, size_t used)
+{
+    (void)a;
+    assert_ptr_equal(p, blocks[n_blocks - 1]);
+    assert_true(used <= n);
+}
+
 static void free_blocks(void)
 {
     while (n_blocks > 0)
@@ -79,10 +86,48 @@ static void test_every_allocation_may_fail(void **state)
     }
 }
 
+/* Trailers take memory when they are there, byte by byte too. */
+static void test_trailers_may_fail(void **state)
+{
+    static const char head_text[] =
+        "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    static const char body[] = "1\r\nx\r\n0\r\nA: 1\r\n\r\n";
+    const struct dp_reader_limits limits = {32768, 8192, 128};
+    (void)state;
+    for (size_t k = 0; k <= 2; k++) {
+        for (size_t step = 1; step <= sizeof(body); step++) {
+            struct dp_reader *r = dp_reader_new(DP_READ_REQUESTS, &limits);
+            assert_non_null(r);
+            struct dp_arena arena = {0};
+            struct dp_head head;
+            size_t consumed;
+            allowed = 2; /* the head's text, its fields */
+            dp_reader_begin(r, &arena, &head, DP_METHOD_OTHER);
+            assert_int_equal(dp_reader_head(r, head_text, sizeof(head_text) - 1, &consumed),
+                             DP_READ_DONE);
+            allowed = k; /* the trailers' text, what is kept of it */
+            enum dp_read read = DP_READ_MORE;
+            for (size_t at = 0; at < sizeof(body) - 1 && read == DP_READ_MORE; at += consumed) {
+                struct dp_span span;
+                size_t n_spans;
+                const size_t left = sizeof(body) - 1 - at;
+                read = dp_reader_body(r, body + at, step < left ? step : left, &consumed, &span, 1,
+                                      &n_spans);
+            }
+            assert_int_equal(dp_reader_error(r), k < 2 ? DP_ENOMEM : DP_OK);
+            if (k == 2)
+                assert_true(dp_span_eq(head.trailers, DP_SPAN("A: 1\r\n")));
+            dp_reader_destroy(r);
+            free_blocks();
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_allocation_may_fail),
+        cmocka_unit_test(test_trailers_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -88,7 +88,7 @@ static struct text end_to_end(const char *input)
     dp_reader_begin(r, &arena, &head, DP_METHOD_OTHER);
     assert_int_equal(dp_reader_head(r, input, strlen(input), &consumed), DP_READ_DONE);
     dp_writer_init(&w, buf, sizeof(buf));
-    dp_write_end_to_end(&w, &head);
+    dp_write_end_to_end(&w, &head, 0);
     assert_false(w.overflow);
     text_add(&out, buf, w.n);
     /* The same fields elsewhere in memory, so that nothing can be copied as a block. */
@@ -97,13 +97,13 @@ static struct text end_to_end(const char *input)
         head.headers[i].value = dp_arena_copy(&arena, head.headers[i].value);
     }
     dp_writer_init(&w, buf, sizeof(buf));
-    dp_write_end_to_end(&w, &head);
+    dp_write_end_to_end(&w, &head, 0);
     assert_true(dp_span_eq((struct dp_span){buf, w.n}, (struct dp_span){out.p, out.n}));
     /* Exactly enough room, and every smaller one. */
     for (size_t cap = 0; cap <= out.n; cap++) {
         char *exact = malloc(cap > 0 ? cap : 1);
         dp_writer_init(&w, exact, cap);
-        dp_write_end_to_end(&w, &head);
+        dp_write_end_to_end(&w, &head, 0);
         assert_int_equal(w.overflow, cap < out.n);
         assert_true(w.n <= cap);
         assert_memory_equal(exact, out.p, w.n);
@@ -140,9 +140,7 @@ static void test_what_ends_at_this_hop_is_removed(void **state)
         "Upgrade: h2c\r\n",
         "Transfer-Encoding: chunked\r\n",
         "Content-Length: 5\r\n",
-        "X-Forwarded-For: 1.2.3.4\r\n",
-        "X-Forwarded-Proto: https\r\n",
-        "X-Forwarded-Host: evil\r\n",
+        "Proxy-Authentication-Info: x\r\n",
         "cOnTeNt-lEnGtH: 5\r\n",
         "UPGRADE:x\r\n",
         "Connection: X-Y\r\nX-Y: 1\r\n",
@@ -197,7 +195,7 @@ static void check_by_hand(const char *raw, size_t raw_n, size_t name_at, size_t 
     char wanted[64];
     struct dp_writer w;
     dp_writer_init(&w, buf, sizeof(buf));
-    dp_write_end_to_end(&w, &head);
+    dp_write_end_to_end(&w, &head, 0);
     (void)snprintf(wanted, sizeof(wanted), "%.*s: %.*s\r\n", (int)name_n, field.name.p,
                    (int)value_n, field.value.p);
     assert_true(dp_span_eq((struct dp_span){buf, w.n}, dp_span_str(wanted)));
@@ -228,11 +226,11 @@ static void test_heads_made_by_hand(void **state)
     char buf[64];
     struct dp_writer w;
     dp_writer_init(&w, buf, sizeof(buf));
-    dp_write_end_to_end(&w, &head);
+    dp_write_end_to_end(&w, &head, 0);
     field = (struct dp_header){.name = DP_SPAN("N"), .value = {raw + 20, 2}};
-    dp_write_end_to_end(&w, &head);
+    dp_write_end_to_end(&w, &head, 0);
     field = (struct dp_header){.name = {raw + 16, 2}, .value = {raw + 20, 2}};
-    dp_write_end_to_end(&w, &head);
+    dp_write_end_to_end(&w, &head, 0);
     assert_true(dp_span_eq((struct dp_span){buf, w.n}, DP_SPAN("ab: new\r\nN: cd\r\nab: cd\r\n")));
 }
 

@@ -16,7 +16,7 @@ static const char get_doc_seen[] =
     "X-Forwarded-For: 192.0.2.7\r\nX-Forwarded-Host: app:5984\r\nX-Forwarded-Proto: http\r\n"
     "Via: 1.1 davenport\r\n\r\n";
 
-static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+static const char ok[] = "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\n\r\nhi";
 
 /* A message pair: request bytes, what the region must see, the region's answer, what the client
  * must see. */
@@ -36,58 +36,64 @@ struct row {
 static const struct row rows[] = {
     {"content-length both ways", "PUT /d/x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
      "PUT /d/x HTTP/1.1\r\nHost: r0.example:80\r\nContent-Length: 5\r\n" TAIL "hello",
-     "HTTP/1.1 201 Created\r\nContent-Length: 3\r\nETag: \"1-a\"\r\n\r\nyes",
-     "HTTP/1.1 201 Created\r\nETag: \"1-a\"\r\nContent-Length: 3\r\n\r\nyes", true, true},
+     "HTTP/1.1 201 Created\r\nDate: D\r\nContent-Length: 3\r\nETag: \"1-a\"\r\n\r\nyes",
+     "HTTP/1.1 201 Created\r\nDate: D\r\nETag: \"1-a\"\r\nContent-Length: 3\r\n\r\nyes", true,
+     true},
     {"hop-by-hop and Connection-named fields end here, both ways",
      "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n"
      "TE: trailers\r\nX-End: 2\r\n\r\n",
-     "GET / HTTP/1.1\r\nHost: r0.example:80\r\nX-End: 2\r\n" TAIL,
-     "HTTP/1.1 200 OK\r\nConnection: X-Other\r\nX-Other: 3\r\nX-Kept: 4\r\nContent-Length: "
+     "GET / HTTP/1.1\r\nHost: r0.example:80\r\nX-End: 2\r\n"
+     "TE: trailers\r\nConnection: TE\r\n" TAIL,
+     "HTTP/1.1 200 OK\r\nDate: D\r\nConnection: X-Other\r\nX-Other: 3\r\nX-Kept: "
+     "4\r\nContent-Length: "
      "0\r\n\r\n",
-     "HTTP/1.1 200 OK\r\nX-Kept: 4\r\nContent-Length: 0\r\n\r\n", true, true},
+     "HTTP/1.1 200 OK\r\nDate: D\r\nX-Kept: 4\r\nContent-Length: 0\r\n\r\n", true, true},
     {"no content", "DELETE /d HTTP/1.1\r\nHost: a\r\n\r\n",
-     "DELETE /d HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL, "HTTP/1.1 204 No Content\r\n\r\n",
-     "HTTP/1.1 204 No Content\r\n\r\n", true, true},
+     "DELETE /d HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL,
+     "HTTP/1.1 204 No Content\r\nDate: D\r\n\r\n", "HTTP/1.1 204 No Content\r\nDate: D\r\n\r\n",
+     true, true},
     {"not modified keeps its length", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL,
-     "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n",
-     "HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", true, true},
+     "HTTP/1.1 304 Not Modified\r\nDate: D\r\nContent-Length: 99\r\n\r\n",
+     "HTTP/1.1 304 Not Modified\r\nDate: D\r\nContent-Length: 99\r\n\r\n", true, true},
     {"HEAD has a length and no body", "HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
      "HEAD / HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL,
-     "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n",
-     "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", true, true},
+     "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 1234\r\n\r\n",
+     "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 1234\r\n\r\n", true, true},
     {"the region closes after its answer", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL,
-     "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
-     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", false, true},
+     "HTTP/1.1 200 OK\r\nDate: D\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi",
+     "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\n\r\nhi", false, true},
     {"the client asks to close", "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL, ok,
-     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", true, false},
+     "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", true, false},
     {"HTTP/1.0 closes", "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL10, ok,
-     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", true, false},
+     "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", true, false},
     {"HTTP/1.0 keeps when asked", "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL10, ok,
-     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi", true, true},
+     "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi", true,
+     true},
     {"a length is not chunked for HTTP/1.0",
      "GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL10,
-     "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
-     "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhi", true, false},
+     "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+     "HTTP/1.1 200 OK\r\nDate: D\r\nConnection: close\r\n\r\nhi", true, false},
     {"100 goes to who expects it, the final answer follows",
      "PUT /d HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab",
      "PUT /d HTTP/1.1\r\nHost: r0.example:80\r\nExpect: 100-continue\r\nContent-Length: 2\r\n" TAIL
      "ab",
      "HTTP/1.1 100 Continue\r\nConnection: close\r\nServer: MochiWeb\r\n\r\n"
-     "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 201 Created\r\nDate: D\r\nContent-Length: 0\r\n\r\n",
      "HTTP/1.1 100 Continue\r\nServer: MochiWeb\r\n\r\n"
-     "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n",
+     "HTTP/1.1 201 Created\r\nDate: D\r\nContent-Length: 0\r\n\r\n",
      true, true},
     {"103 is passed on, 102 is not", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
      "GET / HTTP/1.1\r\nHost: r0.example:80\r\n" TAIL,
      "HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
-     "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
-     "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+     "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\n\r\nhi",
+     "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: "
+     "2\r\n\r\nhi",
      true, true},
     {"a spoofed X-Forwarded-For keeps the true peer last",
      "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Host: evil\r\n\r\n",
@@ -154,8 +160,8 @@ static void chunked_bodies_keep_their_bytes(void **state)
 {
     static const char request[] = "POST /db/_bulk_docs HTTP/1.1\r\nHost: a\r\n"
                                   "Transfer-Encoding: chunked\r\n\r\n"
-                                  "4\r\nabcd\r\n3;x=y\r\nefg\r\n0\r\nX-Trailer: 1\r\n\r\n";
-    static const char answer[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                  "4\r\nabcd\r\n3;x=y\r\nefg\r\n0\r\n\r\n";
+    static const char answer[] = "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n"
                                  "2\r\nhi\r\nA\r\n0123456789\r\n0\r\n\r\n";
     (void)state;
     for (size_t step = 0; step < 9; step++) {
@@ -192,7 +198,7 @@ static void a_body_that_ends_by_closing_is_chunked_for_the_client(void **state)
     rig_init(&r, 1);
     rig_start(&r);
     struct rig_peer *c = rig_request(&r, get_doc, &up);
-    rig_send(up, "HTTP/1.1 200 OK\r\n\r\nall of ");
+    rig_send(up, "HTTP/1.1 200 OK\r\nDate: D\r\n\r\nall of ");
     rig_send(up, "it");
     rig_end(up, DP_OK);
     unchunk(c->got, body, sizeof(body), &whole);
@@ -278,7 +284,9 @@ static void bytes_behind_an_answer_close_the_regions_connection(void **state)
     rig_init(&r, 1);
     rig_start(&r);
     struct rig_peer *c = rig_request(&r, get_doc, &up);
-    rig_send(up, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\n");
+    rig_send(
+        up,
+        "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\nDate: D\r\n");
     assert_string_equal(c->got, ok);
     assert_true(up->closed);
     /* and those that come while it is idle, as CouchDB's eventsource sends them */
@@ -295,7 +303,7 @@ static void bytes_behind_an_answer_close_the_regions_connection(void **state)
 /* A second answer behind the first one, seen only after the next client's request went out on the connection. */
 static void bytes_that_came_before_a_request_do_not_answer_it(void **state)
 {
-    static const char stray[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray";
+    static const char stray[] = "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 5\r\n\r\nstray";
     (void)state;
     for (int reached = 0; reached < 2; reached++) {
         struct rig r;
@@ -332,7 +340,7 @@ static void a_finished_feed_does_not_give_its_connection_back(void **state)
     rig_start(&r);
     struct rig_peer *c =
         rig_request(&r, "GET /d/_changes?feed=eventsource HTTP/1.1\r\nHost: a\r\n\r\n", &up);
-    rig_send(up, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    rig_send(up, "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
     assert_true(up->closed);
     assert_false(c->closed);
     rig_fini(&r);
@@ -385,8 +393,10 @@ static void an_early_answer_ends_the_upload(void **state)
     up->write_error = DP_ERESET;
     rig_send(c, "more");
     assert_false(up->closed);
-    rig_send(up, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
-    assert_string_equal(c->got, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n"
+    rig_send(
+        up,
+        "HTTP/1.1 401 Unauthorized\r\nDate: D\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+    assert_string_equal(c->got, "HTTP/1.1 401 Unauthorized\r\nDate: D\r\nContent-Length: 2\r\n"
                                 "Connection: close\r\n\r\nno");
     assert_true(up->closed);
     assert_true(c->finished);
@@ -424,17 +434,18 @@ static void an_answer_cut_short_is_seen_to_be(void **state)
         const char *request, *answer;
         bool reset;
     } cuts[] = {
-        {"GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-         false},
         {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", false},
+         "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 10\r\n\r\nhalf", false},
+        {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+         "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", false},
         /* maintenance mode set while a feed is open: CouchDB writes a second head into it */
         {"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nHTTP/1.1 412 "
+         "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nHTTP/1.1 "
+         "412 "
          "Precondition Failed\r\n",
          false},
         {"GET / HTTP/1.0\r\nHost: a\r\n\r\n",
-         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", true},
+         "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", true},
     };
     (void)state;
     for (size_t i = 0; i < DP_ARRAY_LEN(cuts); i++) {

@@ -16,7 +16,7 @@ static const char put_chunked[] =
     "5\r\nhello\r\n0\r\n\r\n";
 static const char post[] = "POST /db HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
 static const char find[] = "POST /db/_find HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}";
-static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+static const char ok[] = "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\n\r\nhi";
 
 static uint64_t outcome(const struct rig *r, unsigned endpoint, enum dp_outcome o)
 {
@@ -69,7 +69,7 @@ static void a_death_before_the_answer(void **state)
             rig_start(&r);
             struct rig_peer *c = rig_request(&r, rows[i].request, &up);
             if (partial)
-                rig_send(up, "HTTP/1.1 200 OK\r\nContent-Le");
+                rig_send(up, "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Le");
             rig_end(up, DP_ERESET);
             assert_int_equal(outcome(&r, 0, DP_OUTCOME_NO_ANSWER), 1);
             if (!rows[i].again) {
@@ -266,7 +266,7 @@ static void silence_is_a_failure(void **state)
     assert_int_equal(outcome(&r, 1, DP_OUTCOME_ANSWER_TIMEOUT), 1);
     /* in the middle of an answer */
     c = rig_request(&r, get, &up);
-    rig_send(up, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    rig_send(up, "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 9\r\n\r\nhalf");
     rig_wait(&r, r.config.stall_timeout_ms - 1000);
     rig_send(up, "-");
     rig_wait(&r, r.config.stall_timeout_ms - 1000);
@@ -344,7 +344,7 @@ static void new_requests_follow_the_active_region(void **state)
     rig_fini(&r);
 }
 
-#define FEED_HEAD "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+#define FEED_HEAD "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 /* kind, what the region sent, whether the client sees a proper end when the region is declared dead
  */

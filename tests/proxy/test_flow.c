@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 static const char get[] = "GET /db/doc HTTP/1.1\r\nHost: a\r\n\r\n";
-static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+static const char ok[] = "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 2\r\n\r\nhi";
 
 #define BIG 400000
 
@@ -39,7 +39,7 @@ static void a_slow_client_stops_its_region(void **state)
     rig_init(&r, 1);
     rig_start(&r);
     struct rig_peer *c = rig_request(&r, get, &up);
-    rig_send(up, "HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n");
+    rig_send(up, "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 400000\r\n\r\n");
     c->full = true;
     for (; up->reading; sent += 10000)
         rig_send_bytes(up, body + sent, 10000, 0);
@@ -74,7 +74,7 @@ static void a_client_that_takes_nothing_is_let_go(void **state)
     rig_init(&r, 1);
     rig_start(&r);
     struct rig_peer *c = rig_request(&r, get, &up);
-    rig_send(up, "HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n");
+    rig_send(up, "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: 400000\r\n\r\n");
     c->full = true;
     rig_send_bytes(up, body, BIG - 1, 0);
     rig_wait(&r, r.config.body_timeout_ms);
@@ -321,7 +321,7 @@ static void a_closed_connection_makes_room_in_the_line(void **state)
     (void)rig_request(&r, get, &up);
     struct rig_peer *c = rig_client(&r);
     rig_send(c, get);
-    rig_send(up, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    rig_send(up, "HTTP/1.1 200 OK\r\nDate: D\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     rig_connect(rig_dialed(&r, 2), DP_OK);
     rig_send(rig_dialed(&r, 2), ok);
     assert_string_equal(c->got, ok);
@@ -405,7 +405,8 @@ static void draining_finishes_what_is_under_way(void **state)
     struct rig_peer *c = rig_request(&r, get, &up);
     struct rig_peer *feed =
         rig_request(&r, "GET /d/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", &up2);
-    rig_send(up2, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n2\r\n{\"\r\n");
+    rig_send(up2, "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: "
+                  "chunked\r\n\r\n3\r\n{}\n\r\n2\r\n{\"\r\n");
     dp_engine_drain(&r.engine);
     rig_turn(&r);
     assert_true(idle->closed);

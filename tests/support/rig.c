@@ -161,6 +161,10 @@ void rig_init(struct rig *r, unsigned n)
         .max_buffer_chunks = 1024,
         .drain_timeout_ms = 5000,
         .via = "davenport",
+        .max_via = 3,
+        .request_id = DP_ID_PASS, /* what is made differs each time */
+        .traceparent = DP_ID_PASS,
+        .x_forwarded = DP_FORWARDED_ADD,
     };
     r->now_ns = DP_NS_PER_S;
     r->clock = (struct dp_clock){rig_mono_ns, rig_wall_ms, r};
@@ -186,6 +190,7 @@ void rig_start(struct rig *r)
         .traffic = &r->traffic,
         .view = r->view,
         .client_tls = r->client_tls,
+        .random = {{1, 2}},
         .access = r->access,
         .dial = dial,
         .dial_ctx = r,

@@ -35,6 +35,8 @@ void dp_arena_reset(struct dp_arena *a);
 
 /* NULL when the system has no memory left (n may be sized by input). Not zeroed. */
 DP_MUST_USE void *dp_arena_alloc(struct dp_arena *a, size_t n);
+/* Of the newest allocation, `n` bytes at `p`, only the first `used` are needed: the next one may have the rest. */
+void dp_arena_trim(struct dp_arena *a, const void *p, size_t n, size_t used);
 /* A copy that lives as long as the arena; .p == NULL when out of memory (and n > 0). */
 DP_MUST_USE struct dp_span dp_arena_copy(struct dp_arena *a, struct dp_span s);
 

@@ -16,6 +16,9 @@ enum dp_header_id {
     DP_HEADER_COUNT
 };
 
+/* A field as a bit of a set. */
+#define DP_HEADER_BIT(id) (UINT64_C(1) << (id))
+
 enum dp_header_flag { DP_HEADER_FLAG_HOP = 1, DP_HEADER_FLAG_FRAME = 2, DP_HEADER_FLAG_OWN = 4 };
 
 struct dp_header {
@@ -53,6 +56,7 @@ struct dp_head {
     struct dp_span target;    /* always origin-form or "*": an absolute-form target is repaired */
     struct dp_span authority; /* of the Host header, or of the absolute-form target */
     bool expect_continue;
+    bool te_trailers; /* TE: trailers: the client takes fields behind an answer's body */
     /* responses */
     uint16_t status;
     struct dp_span reason;
@@ -65,12 +69,22 @@ struct dp_head {
     bool has_content_length; /* a Content-Length header was there (also where framing is NONE) */
     struct dp_header *headers;
     uint32_t n_headers;
+    uint64_t present;   /* DP_HEADER_BIT of every field that is there */
     struct dp_span raw; /* the whole head, final empty line included */
+    /* Once the body is whole: the fields behind it that may be passed on, as they are to be written ("name: value\r\n"
+     * each). Fields of header.def and those that Connection names are not among them. */
+    struct dp_span trailers;
 };
 
 enum dp_header_id dp_header_lookup(struct dp_span name);
 unsigned dp_header_flags(enum dp_header_id id);
+static inline bool dp_head_has(const struct dp_head *h, enum dp_header_id id)
+{
+    return (h->present & DP_HEADER_BIT(id)) != 0;
+}
 /* The first header of that id, or NULL. */
 const struct dp_header *dp_head_find(const struct dp_head *h, enum dp_header_id id);
+/* The only header of that id; NULL when there is none or more than one. */
+const struct dp_header *dp_head_only(const struct dp_head *h, enum dp_header_id id);
 
 #endif

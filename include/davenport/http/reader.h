@@ -50,9 +50,10 @@ bool dp_reader_in_head(const struct dp_reader *r);
 /* Bytes of a body. Call once with n == 0 after the head to learn whether there is one (DONE: there is none).
  * Decoded bytes are given as spans into [p, p+n): at most `max` of them, *n_spans filled.
  * MORE with *consumed < n: the span list was full, call again with the rest. DONE: the body has ended,
- * trailers (dropped) included. Bodies that end by closing stay MORE until dp_reader_eof().
+ * trailers included: head->trailers has those that may be passed on. Bodies that end by closing stay MORE until dp_reader_eof().
  * FAILED: the spans hold what stood before the fault, which *consumed points at. dp_reader_error(): EFRAMING
- * for requests, EBADRESPONSE for responses; EHEADSIZE when the trailers are longer than a head may be. */
+ * for requests, EBADRESPONSE for responses; EHEADSIZE when the trailers are longer or
+ * more than those of a head may be; ENOMEM. */
 DP_MUST_USE enum dp_read dp_reader_body(struct dp_reader *r, const char *p, size_t n,
                                         size_t *consumed, struct dp_span *spans, size_t max,
                                         size_t *n_spans);

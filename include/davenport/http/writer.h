@@ -25,8 +25,12 @@ void dp_write_request_line(struct dp_writer *w, struct dp_span method, struct dp
 void dp_write_status_line(struct dp_writer *w, uint16_t status, struct dp_span reason);
 /* "name: value\r\n" */
 void dp_write_header(struct dp_writer *w, struct dp_span name, struct dp_span value);
-/* All end-to-end headers of `h`: not HOP, FRAME or OWN ones, nor those its Connection header names. */
-void dp_write_end_to_end(struct dp_writer *w, const struct dp_head *h);
+/* All end-to-end headers of `h`: not HOP, FRAME or OWN ones, nor those its Connection header names, nor those of the
+ * set `without` (DP_HEADER_BIT). */
+void dp_write_end_to_end(struct dp_writer *w, const struct dp_head *h, uint64_t without);
+/* The Trailer field of `h`, if it has one: such names as may come in its trailers, in one line; nothing when none is
+ * left. At most twice as long as what came. */
+void dp_write_trailer_names(struct dp_writer *w, const struct dp_head *h);
 
 /* The standard phrase for a status this proxy makes itself ("Service Unavailable"). */
 struct dp_span dp_reason_phrase(uint16_t status);

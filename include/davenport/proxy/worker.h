@@ -13,6 +13,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What becomes of a name that a client gave its request. */
+enum dp_id_policy {
+    DP_ID_MAKE,  /* passed on if it is sound, else a new one takes its place */
+    DP_ID_PASS,  /* passed on if it is sound, else taken out */
+    DP_ID_REMOVE /* taken out */
+};
+
+/* What becomes of fields that tell where a request came from. */
+enum dp_forwarded_policy {
+    DP_FORWARDED_PASS,    /* as they came, nothing added */
+    DP_FORWARDED_ADD,     /* what came, then what is known here */
+    DP_FORWARDED_REPLACE, /* what is known here, alone */
+    DP_FORWARDED_REMOVE
+};
+
 /* Immutable while workers live. Times in ms, 0 = no limit where that makes sense. */
 struct dp_proxy_config {
     /* clients */
@@ -45,7 +60,12 @@ struct dp_proxy_config {
     uint32_t max_buffer_chunks; /* 16 KiB each, a worker */
     /* shutting down */
     uint32_t drain_timeout_ms;
-    const char *via; /* pseudonym in Via: "davenport" */
+    /* fields */
+    const char *via;  /* pseudonym in Via: "davenport" */
+    bool via_answers; /* add it to answers too */
+    uint32_t max_via; /* requests whose Via has that pseudonym so often are refused; 0: none */
+    enum dp_id_policy request_id, traceparent;
+    enum dp_forwarded_policy forwarded, x_forwarded;
 };
 
 enum dp_access_format { DP_ACCESS_JSON, DP_ACCESS_COMBINED, DP_ACCESS_FORMAT_COUNT };

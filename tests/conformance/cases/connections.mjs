@@ -34,10 +34,10 @@ export const CASES = [
     keeping('what two Connections name ends here', 'Connection: a1\r\nA1: 1\r\nConnection: keep-alive, b1\r\nB1: 2\r\nC1: 3\r\n', 'C1: 3\r\n', '9110 7.6.1'),
     keeping('what Connection names need not be there', 'Connection: x-nothing\r\nX: 1\r\n', 'X: 1\r\n', '9110 7.6.1'),
     keeping('a name that only begins so stays', 'Connection: x-a\r\nX-A: 1\r\nX-Ab: 2\r\n', 'X-Ab: 2\r\n', '9110 7.6.1'),
-    ...['Host', 'Content-Length', 'Transfer-Encoding', 'Authorization', 'Cookie', 'Expect', 'X-Forwarded-For', 'X-HTTP-Method-Override', 'If-Match', 'Content-Type', 'Via', 'Destination'].map((name) =>
+    ...['Host', 'Content-Length', 'Transfer-Encoding', 'Authorization', 'Cookie', 'Expect', 'X-Forwarded-For', 'X-HTTP-Method-Override', 'If-Match', 'Content-Type', 'Via', 'Destination', 'X-Request-Id', 'traceparent', 'Forwarded', 'Max-Forwards', 'If-Range', 'Cache-Control', 'X-Auth-CouchDB-Roles'].map((name) =>
         bad(`Connection that names ${name}`, `Connection: ${name}\r\n`),
     ),
-    ...['Keep-Alive: timeout=5', 'Proxy-Connection: keep-alive', 'TE: trailers', 'TE: gzip;q=0.5', 'Trailer: X', 'Upgrade: h2c', 'Proxy-Authorization: Basic eA=='].map((field) =>
+    ...['Keep-Alive: timeout=5', 'Proxy-Connection: keep-alive', 'TE: gzip;q=0.5', 'Trailer: X', 'Upgrade: h2c', 'Proxy-Authorization: Basic eA==', 'Proxy-Authenticate: Basic', 'Proxy-Authentication-Info: a=b'].map((field) =>
         keeping(`${field} ends at this hop`, `${field}\r\n`, '', '9110 7.6.1'),
     ),
     keeping('an upgrade to WebSocket is not made', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n', 'Sec-WebSocket-Version: 13\r\n', '9110 7.8'),

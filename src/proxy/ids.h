@@ -1,0 +1,42 @@
+/* What a request is called on its way: X-Request-Id, and the traceparent of W3C Trace Context.
+ *
+ * Chosen once, when the head is known, and then the same on every attempt, in the answer and in the log. A name that a
+ * client gives is used only if it is sound: logs, headers and other people's parsers get to see it.
+ *
+ * Pure but for the generator's state. */
+#ifndef DAVENPORT_PROXY_IDS_H
+#define DAVENPORT_PROXY_IDS_H
+
+#include "davenport/base/span.h"
+#include "davenport/http/head.h"
+#include "davenport/proxy/worker.h"
+
+/* xoroshiro128++: unique, not secret. One a worker, seeded once; all zero is no state. */
+struct dp_random {
+    uint64_t s[2];
+};
+uint64_t dp_random_next(struct dp_random *r);
+
+#define DP_REQUEST_ID_MAX 128 /* bytes of one that a client gives */
+
+/* "X-Request-Id: " 32 hex digits CR LF, "traceparent: 00-" 32 "-" 16 "-00" CR LF */
+#define DP_IDS_LINES_BYTES (14 + 32 + 2 + 13 + 55 + 2)
+
+struct dp_ids {
+    struct dp_span request_id;  /* .n == 0: none */
+    struct dp_span traceparent; /* .n == 0: none */
+    uint64_t drop;              /* fields of the request that are not passed on (DP_HEADER_BIT) */
+    struct dp_span lines;       /* fields to be added to the request */
+};
+
+/* ids is all zero; its spans will point into `h` and `text` (DP_IDS_LINES_BYTES). `h` may be a head that was refused,
+ * as far as it was understood. */
+void dp_ids_choose(struct dp_ids *ids, const struct dp_head *h, const struct dp_proxy_config *c,
+                   struct dp_random *random, char *text);
+
+/* 1 to DP_REQUEST_ID_MAX letters, digits and "-._~:/+=@". */
+bool dp_request_id_valid(struct dp_span s);
+/* As "Trace Context" says (W3C, 3.2.2): of version 00 exactly, of later ones as far as this one knows. */
+bool dp_traceparent_valid(struct dp_span s);
+
+#endif
