@@ -120,17 +120,22 @@ static struct dp_span second_text(struct dp_access_time *t, enum dp_access_forma
 
 /* ---- JSON ---- */
 
-/* `key` is ,"name": */
-static void json_word(struct dp_writer *w, struct dp_span key, const char *word)
+/* `key` is ,"name": and `token` has nothing to escape. */
+static void json_token(struct dp_writer *w, struct dp_span key, struct dp_span token)
 {
     dp_write_bytes(w, key);
-    if (!word) {
+    if (!token.p) {
         LITERAL(w, "null");
         return;
     }
     put_char(w, '"');
-    dp_write_bytes(w, dp_span_str(word));
+    dp_write_bytes(w, token);
     put_char(w, '"');
+}
+
+static void json_word(struct dp_writer *w, struct dp_span key, const char *word)
+{
+    json_token(w, key, dp_span_str(word));
 }
 
 static void json_u64(struct dp_writer *w, struct dp_span key, uint64_t v)
@@ -186,6 +191,8 @@ static void format_json(struct dp_writer *w, const struct dp_access_record *r,
     json_u64(w, DP_SPAN(",\"attempts\":"), r->attempts);
     json_word(w, DP_SPAN(",\"end\":"), end_words[r->end]);
     json_word(w, DP_SPAN(",\"reason\":"), r->reason ? dp_err_info(r->reason)->code : NULL);
+    json_token(w, DP_SPAN(",\"request_id\":"), r->request_id);
+    json_token(w, DP_SPAN(",\"trace_id\":"), r->trace_id);
     json_text(w, DP_SPAN(",\"user_agent\":"), r->user_agent, DP_ACCESS_AGENT_BYTES,
               DP_SPAN(",\"user_agent_cut\":true"));
     LITERAL(w, "}\n");

@@ -54,7 +54,9 @@ struct dp_access_record {
     const char *region;     /* of the last attempt */
     unsigned attempts;      /* begun, the last one included */
     enum dp_end end;
-    enum dp_err reason; /* DP_OK: none */
+    enum dp_err reason;        /* DP_OK: none */
+    struct dp_span request_id; /* at most DP_REQUEST_ID_MAX bytes that JSON need not escape */
+    struct dp_span trace_id;   /* of the traceparent: 32 digits */
     struct dp_span user_agent;
 };
 

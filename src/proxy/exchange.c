@@ -126,6 +126,8 @@ static void log_end(struct dp_exchange *x)
         .attempts = x->attempts.count,
         .end = x->end,
         .reason = x->reason,
+        .request_id = x->ids.request_id,
+        .trace_id = dp_ids_trace(&x->ids),
         .user_agent = agent ? agent->value : (struct dp_span){NULL, 0},
     };
     dp_access_log_add(&e->access, &r);

@@ -34,6 +34,13 @@ struct dp_ids {
 void dp_ids_choose(struct dp_ids *ids, const struct dp_head *h, const struct dp_proxy_config *c,
                    struct dp_random *random, char *text);
 
+/* The traceparent's trace-id, 32 digits; .p == NULL: there is none. */
+static inline struct dp_span dp_ids_trace(const struct dp_ids *ids)
+{
+    const char *p = ids->traceparent.p;
+    return p ? (struct dp_span){p + 3, 32} : (struct dp_span){NULL, 0};
+}
+
 /* 1 to DP_REQUEST_ID_MAX letters, digits and "-._~:/+=@". */
 bool dp_request_id_valid(struct dp_span s);
 /* As "Trace Context" says (W3C, 3.2.2): of version 00 exactly, of later ones as far as this one knows. */

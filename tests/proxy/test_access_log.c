@@ -1,6 +1,7 @@
 /* The access log: what a line looks like whatever a client sends, which exchanges get one, and that each gets
  * exactly one. */
 #include "proxy/access_log.h"
+#include "proxy/ids.h"
 #include "support/rig.h"
 
 #include <fcntl.h>
@@ -36,6 +37,8 @@ static struct dp_access_record good_record(void)
         .region = "east",
         .attempts = 1,
         .end = DP_END_ANSWERED,
+        .request_id = DP_SPAN("a1-b2"),
+        .trace_id = DP_SPAN("0af7651916cd43dd8448eb211c80319c"),
         .user_agent = DP_SPAN("nano/10"),
     };
 }
@@ -63,7 +66,8 @@ static void a_line_of_each_format(void **state)
         "\"class\":\"read\",\"target\":\"/db/doc?rev=1-a\",\"http\":\"1.1\",\"status\":200,"
         "\"bytes_in\":0,\"bytes_out\":250,\"total_ms\":12.345,\"queue_ms\":2.000,"
         "\"first_byte_ms\":9.004,\"region\":\"east\",\"attempts\":1,\"end\":\"answered\","
-        "\"reason\":null,\"user_agent\":\"nano/10\"}");
+        "\"reason\":null,\"request_id\":\"a1-b2\","
+        "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"user_agent\":\"nano/10\"}");
     assert_string_equal(line_of(DP_ACCESS_COMBINED, &r),
                         "192.0.2.7 - - [22/Nov/2026:21:03:04 +0000] "
                         "\"GET /db/doc?rev=1-a HTTP/1.1\" 200 250 \"-\" \"nano/10\"");
@@ -82,7 +86,8 @@ static void what_is_not_known_is_said_so(void **state)
         "{\"time\":\"1970-01-01T00:00:00.000Z\",\"client\":\"::1\",\"method\":null,\"class\":null,"
         "\"target\":null,\"http\":null,\"status\":431,\"bytes_in\":0,\"bytes_out\":0,"
         "\"total_ms\":0.000,\"queue_ms\":0.000,\"first_byte_ms\":null,\"region\":null,"
-        "\"attempts\":0,\"end\":\"refused\",\"reason\":\"EHEADSIZE\",\"user_agent\":null}");
+        "\"attempts\":0,\"end\":\"refused\",\"reason\":\"EHEADSIZE\",\"request_id\":null,"
+        "\"trace_id\":null,\"user_agent\":null}");
     assert_string_equal(line_of(DP_ACCESS_COMBINED, &r),
                         "::1 - - [01/Jan/1970:00:00:00 +0000] \"-\" 431 0 \"-\" \"-\"");
 }
@@ -141,6 +146,9 @@ static void overlong_values_are_cut_and_say_so(void **state)
     static char text[20000];
     for (size_t i = 0; i < sizeof(fillers); i++) {
         struct dp_access_record r = good_record();
+        char id[DP_REQUEST_ID_MAX];
+        memset(id, 'i', sizeof(id));
+        r.request_id = (struct dp_span){id, sizeof(id)};
         memset(text, fillers[i], sizeof(text));
         r.method = r.target = r.user_agent = (struct dp_span){text, sizeof(text)};
         json_t *doc = json_loads(line_of(DP_ACCESS_JSON, &r), JSON_ALLOW_NUL, NULL);
@@ -237,9 +245,12 @@ static void expect_line(const json_t *lines, size_t i, const char *end_word, con
     assert_int_equal(number_of(lines, i, "status"), status);
 }
 
-static const char put_doc[] = "PUT /db/doc HTTP/1.1\r\nHost: a\r\nUser-Agent: nano/10\r\n"
-                              "Authorization: Basic c2VjcmV0\r\nCookie: AuthSession=secret\r\n"
-                              "Content-Length: 5\r\n\r\nhello";
+static const char put_doc[] =
+    "PUT /db/doc HTTP/1.1\r\nHost: a\r\nUser-Agent: nano/10\r\n"
+    "X-Request-Id: mine\r\n"
+    "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"
+    "Authorization: Basic c2VjcmV0\r\nCookie: AuthSession=secret\r\n"
+    "Content-Length: 5\r\n\r\nhello";
 static const char get_doc[] = "GET /db/doc HTTP/1.1\r\nHost: a\r\n\r\n";
 static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
@@ -269,6 +280,8 @@ static void an_answer_is_logged_with_what_is_known(void **state)
     assert_string_equal(text_of(lines, 0, "class"), "write");
     assert_string_equal(text_of(lines, 0, "region"), "r0");
     assert_string_equal(text_of(lines, 0, "user_agent"), "nano/10");
+    assert_string_equal(text_of(lines, 0, "request_id"), "mine");
+    assert_string_equal(text_of(lines, 0, "trace_id"), "0af7651916cd43dd8448eb211c80319c");
     assert_int_equal(number_of(lines, 0, "bytes_in"), 5);
     assert_int_equal(number_of(lines, 0, "bytes_out"), 3);
     assert_int_equal(number_of(lines, 0, "attempts"), 1);
