@@ -55,6 +55,17 @@ void dp_conn_hold(struct dp_conn *c, bool hold)
     update_reading(c);
 }
 
+/* First what waits goes out, at the client's pace; then it has a while to finish its side. */
+static void linger_on(struct dp_conn *c)
+{
+    if (dp_stream_pending(c->stream) > 0)
+        dp_engine_wait(c->engine, &c->timer, DP_WAIT_BODY);
+    else if (c->peer_done)
+        close_now(c, false);
+    else
+        dp_engine_wait(c->engine, &c->timer, DP_WAIT_LINGER);
+}
+
 /* Our answer is out or on its way; the client may still be sending. Closing now could reset the
  * connection and take the answer with it, so finish our side and wait for theirs, for a while. */
 static void linger(struct dp_conn *c)
@@ -63,7 +74,7 @@ static void linger(struct dp_conn *c)
     c->state = DP_CONN_LINGER;
     dp_stream_shutdown(c->stream);
     update_reading(c);
-    dp_engine_wait(c->engine, &c->timer, DP_WAIT_LINGER);
+    linger_on(c);
 }
 
 static void go_idle(struct dp_conn *c)
@@ -122,7 +133,10 @@ static size_t feed_body(struct dp_conn *c, const char *p, size_t n)
         dp_exchange_body(c->exchange, spans, n_spans, false);
         break;
     case DP_READ_DONE:
-        dp_timer_disarm(&c->timer);
+        if (c->exchange->up_paused) /* we still wait for room for more of the answer */
+            dp_engine_wait(c->engine, &c->timer, DP_WAIT_BODY);
+        else
+            dp_timer_disarm(&c->timer);
         dp_exchange_body(c->exchange, spans, n_spans, true);
         break;
     case DP_READ_FAILED:
@@ -216,8 +230,13 @@ static void on_end(void *owner, enum dp_err err)
         return;
     case DP_CONN_IDLE:
     case DP_CONN_LINGER:
+        /* It asks no more, but may not have taken all of its answer yet. */
+        if (err || dp_stream_pending(c->stream) == 0)
+            close_now(c, false);
+        else if (c->state == DP_CONN_IDLE)
+            linger(c);
+        return;
     case DP_CONN_CLOSED:
-        dp_conn_abort(c, false);
         return;
     }
 }
@@ -227,6 +246,8 @@ static void on_drain(void *owner)
     struct dp_conn *c = owner;
     if (c->state == DP_CONN_EXCHANGE)
         dp_exchange_client_drained(c->exchange);
+    else if (c->state == DP_CONN_LINGER)
+        linger_on(c);
 }
 
 static void on_close(void *owner)
@@ -264,7 +285,7 @@ static void timeout(struct dp_timer *t)
     case DP_CONN_IDLE:
     case DP_CONN_LINGER:
     case DP_CONN_CLOSED:
-        close_now(c, false);
+        close_now(c, dp_stream_pending(c->stream) > 0); /* what is dropped must not go unseen */
         return;
     }
 }
@@ -344,10 +365,13 @@ void dp_conn_drain(struct dp_conn *c)
 {
     switch (c->state) {
     case DP_CONN_IDLE:
-    case DP_CONN_LINGER:
         if (dp_stream_pending(c->stream) > 0)
             linger(c);
         else
+            close_now(c, false);
+        return;
+    case DP_CONN_LINGER:
+        if (dp_stream_pending(c->stream) == 0)
             close_now(c, false);
         return;
     case DP_CONN_EXCHANGE:

@@ -3,7 +3,7 @@
  *   IDLE ──byte──► HEAD ──head whole──► EXCHANGE ──answered──► IDLE
  *     │              │ bad head            │ must close
  *     ▼              ▼                     ▼
- *   CLOSED ◄──────── LINGER (answer sent, our side finished, rest of the input discarded) */
+ *   CLOSED ◄──────── LINGER (what waits goes out, our side finishes, the rest of the input is discarded) */
 #ifndef DAVENPORT_PROXY_CONN_H
 #define DAVENPORT_PROXY_CONN_H
 

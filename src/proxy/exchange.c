@@ -420,7 +420,8 @@ void dp_exchange_client_gone(struct dp_exchange *x)
     if (x->up)
         dp_exchange_count(x, DP_OUTCOME_CLIENT_GONE);
     x->end = DP_END_CLIENT_GONE;
-    dp_conn_abort(x->conn, false);
+    /* It may have finished its side only, and then a cut answer must not look like a whole one. */
+    dp_conn_abort(x->conn, x->committed && x->out == DP_FRAMING_CLOSE);
 }
 
 void dp_exchange_client_timeout(struct dp_exchange *x)

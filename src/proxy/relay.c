@@ -83,7 +83,8 @@ static void after_request_write(struct dp_exchange *x, enum dp_err err)
         dp_exchange_refuse(x, err);
         return;
     }
-    x->wrote_any = true;
+    /* A write that failed at once sent nothing. */
+    x->wrote_any = x->wrote_any || dp_stream_written(x->up->stream) > x->sent_mark || !err;
     if (err) {
         /* The region closed while we wrote. It may have answered first (a 401 to a big PUT), so the
          * reading side decides: its end comes at once. */
@@ -196,7 +197,7 @@ void dp_exchange_up_drained(struct dp_exchange *x)
 {
     if (!x->conn->held || dp_stream_pending(x->up->stream) > DP_STREAM_HIGH_BYTES / 2)
         return;
-    if (x->phase == DP_PHASE_SEND)
+    if (x->phase == DP_PHASE_SEND || x->up_paused) /* it is the client's turn */
         dp_timer_disarm(&x->up->timer);
     dp_conn_hold(x->conn, false);
     dp_engine_wait(x->engine, &x->conn->timer, DP_WAIT_BODY);
@@ -390,12 +391,15 @@ static bool pass_interim(struct dp_exchange *x)
 }
 
 /* Bytes that lay in the socket before the request went out on it can't be its answer: the region sent them behind
- * the one before. They are noticed in the turn of the loop that sent the request, as nothing of it was
- * acknowledged. */
+ * the one before. They are noticed as long as none of the request could be sent, and in the turn of the loop that
+ * sent it, as nothing of it was acknowledged. */
 static bool is_stray(const struct dp_exchange *x)
 {
-    return x->conn_reused && !x->response_begun && x->sent_turn == x->engine->turns &&
-           !dp_stream_reached(x->up->stream, x->sent_mark);
+    const struct dp_stream *s = x->up->stream;
+    if (!x->conn_reused || x->response_begun)
+        return false;
+    return dp_stream_written(s) <= x->sent_mark + dp_stream_pending(s) ||
+           (x->sent_turn == x->engine->turns && !dp_stream_reached(s, x->sent_mark));
 }
 
 void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)

@@ -200,6 +200,37 @@ static void a_post_that_never_arrived_is_sent_again(void **state)
     }
 }
 
+/* A region that says something before it closes an idle connection (a 408, as some do), when the request could not go
+ * out any more, or waits for room: what it says is no answer to it, and what could not be sent at all may go again. */
+static void what_came_before_the_request_could_go_is_no_answer(void **state)
+{
+    static const char said[] = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
+    (void)state;
+    for (int full = 0; full < 2; full++) {
+        struct rig r;
+        struct rig_peer *up;
+        rig_init(&r, 2);
+        rig_start(&r);
+        struct rig_peer *c = rig_request(&r, post, &up);
+        rig_send(up, ok);
+        rig_clear(c);
+        up->full = full == 1;
+        up->write_error = full == 1 ? DP_OK : DP_ERESET;
+        rig_send(c, post);
+        rig_send(up, said);
+        if (full == 0) {
+            rig_connect(rig_dialed(&r, 2), DP_OK);
+            rig_send(rig_dialed(&r, 2), ok);
+            assert_string_equal(c->got, ok);
+        } else { /* it lies with the transport, which may still have sent it */
+            assert_refused(c, "HTTP/1.1 503 ", "\"outcome_unknown\"");
+        }
+        assert_true(up->closed);
+        assert_int_equal(outcome(&r, 0, DP_OUTCOME_STALE), 1);
+        rig_fini(&r);
+    }
+}
+
 static void an_idle_connection_that_closes_is_never_used(void **state)
 {
     (void)state;
@@ -509,6 +540,7 @@ int main(void)
         cmocka_unit_test(an_error_of_the_dial_itself_is_a_failed_attempt),
         cmocka_unit_test(a_stale_connection_is_replaced_in_the_same_region),
         cmocka_unit_test(a_post_that_never_arrived_is_sent_again),
+        cmocka_unit_test(what_came_before_the_request_could_go_is_no_answer),
         cmocka_unit_test(an_idle_connection_that_closes_is_never_used),
         cmocka_unit_test(a_body_past_the_replay_cap_is_sent_once),
         cmocka_unit_test(silence_is_a_failure),

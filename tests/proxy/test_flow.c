@@ -85,6 +85,104 @@ static void a_client_that_takes_nothing_is_let_go(void **state)
     rig_fini(&r);
 }
 
+/* The connection ends behind the answer, and the client takes its time: it gets all of it, however the answer is
+ * framed, and also when it has finished its side. */
+static void a_slow_client_gets_all_before_its_connection_closes(void **state)
+{
+    static const char *const requests[] = {
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    };
+    (void)state;
+    char *body = letters(100000);
+    for (int i = 0; i < 4; i++) {
+        struct rig r;
+        struct rig_peer *up;
+        rig_init(&r, 1);
+        rig_start(&r);
+        struct rig_peer *c = rig_request(&r, requests[i % 2], &up);
+        c->full = true;
+        rig_send(up, "HTTP/1.1 200 OK\r\n\r\n");
+        rig_send_bytes(up, body, 100000, 0);
+        rig_end(up, DP_OK);
+        if (i >= 2)
+            rig_end(c, DP_OK);
+        for (int k = 0; k < 10; k++) {
+            assert_false(c->closed);
+            rig_take(c, 10000);
+            rig_wait(&r, 5000);
+        }
+        rig_take(c, BIG);
+        assert_non_null(strstr(c->got, "abc"));
+        assert_true(c->got_bytes > 100000);
+        assert_true(c->finished);
+        assert_int_equal(c->closed, i >= 2); /* else it may finish its side */
+        rig_wait(&r, 2000);
+        assert_true(c->closed && !c->reset);
+        rig_fini(&r);
+    }
+    free(body);
+}
+
+/* One that keeps its connection finishes its side while the answer waits. */
+static void a_client_that_finished_its_side_gets_the_rest(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, get, &up);
+    c->full = true;
+    rig_send(up, ok);
+    rig_end(c, DP_OK);
+    assert_false(c->closed);
+    rig_take(c, BIG);
+    assert_string_equal(c->got, ok);
+    assert_true(c->closed && !c->reset);
+    rig_fini(&r);
+}
+
+/* What is dropped in the end must not pass for a whole answer that ends by closing. */
+static void a_client_that_takes_no_more_of_a_finished_answer_is_reset(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, "GET / HTTP/1.0\r\n\r\n", &up);
+    c->full = true;
+    rig_send(up, "HTTP/1.1 200 OK\r\n\r\nall of it");
+    rig_end(up, DP_OK);
+    rig_wait(&r, r.config.body_timeout_ms);
+    assert_true(c->closed && c->reset);
+    rig_fini(&r);
+}
+
+/* The answer comes before the request is all there, and the client goes on sending but takes nothing: the end of
+ * its request does not stop the clock. */
+static void a_client_that_sends_all_and_takes_nothing_is_let_go(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    char *body = letters(BIG);
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c =
+        rig_request(&r, "PUT /d/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n", &up);
+    c->full = true;
+    rig_send(up, "HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n");
+    rig_send_bytes(up, body, DP_STREAM_HIGH_BYTES + 1, 0);
+    assert_false(up->reading);
+    rig_send(c, "0123456789");
+    rig_wait(&r, r.config.body_timeout_ms);
+    assert_true(c->closed && c->reset);
+    free(body);
+    rig_fini(&r);
+}
+
 static void a_slow_region_stops_its_client(void **state)
 {
     (void)state;
@@ -447,6 +545,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slow_client_stops_its_region),
         cmocka_unit_test(a_client_that_takes_nothing_is_let_go),
+        cmocka_unit_test(a_slow_client_gets_all_before_its_connection_closes),
+        cmocka_unit_test(a_client_that_finished_its_side_gets_the_rest),
+        cmocka_unit_test(a_client_that_takes_no_more_of_a_finished_answer_is_reset),
+        cmocka_unit_test(a_client_that_sends_all_and_takes_nothing_is_let_go),
         cmocka_unit_test(a_slow_region_stops_its_client),
         cmocka_unit_test(a_region_that_takes_nothing_fails_the_attempt),
         cmocka_unit_test(pipelining_without_end_stops_reading),

@@ -253,14 +253,19 @@ void rig_fini(struct rig *r)
     dp_view_unref(r->view);
 }
 
-struct rig_peer *rig_client(struct rig *r)
+struct rig_peer *rig_client_from(struct rig *r, const char *address)
 {
     assert_true(r->n_clients < RIG_PEERS);
     struct rig_peer *p = peer_new(r, &dp_conn_events, NULL);
     r->clients[r->n_clients++] = p;
-    (void)dp_conn_new(&r->engine, &p->stream, "192.0.2.7");
+    (void)dp_conn_new(&r->engine, &p->stream, address);
     rig_turn(r);
     return p;
+}
+
+struct rig_peer *rig_client(struct rig *r)
+{
+    return rig_client_from(r, "192.0.2.7");
 }
 
 struct rig_peer *rig_dialed(struct rig *r, size_t count)
@@ -319,7 +324,8 @@ void rig_take(struct rig_peer *p, size_t n)
         n = p->waiting_bytes;
     grow(&p->got, &p->got_bytes, p->waiting, n);
     p->waiting_bytes -= n;
-    memmove(p->waiting, p->waiting + n, p->waiting_bytes);
+    if (p->waiting_bytes > 0)
+        memmove(p->waiting, p->waiting + n, p->waiting_bytes);
     if (!p->closed && p->waiting_bytes <= DP_STREAM_HIGH_BYTES / 2)
         p->stream.events->on_drain(p->stream.owner);
     rig_turn(p->rig);

@@ -52,7 +52,8 @@ void rig_start(struct rig *r);
 /* Ends all, checks that nothing is left. */
 void rig_fini(struct rig *r);
 
-struct rig_peer *rig_client(struct rig *r);
+struct rig_peer *rig_client_from(struct rig *r, const char *address);
+struct rig_peer *rig_client(struct rig *r); /* from 192.0.2.7 */
 /* The newest connection the engine dialed; fails the test when there are not exactly `count` in
  * all. */
 struct rig_peer *rig_dialed(struct rig *r, size_t count);

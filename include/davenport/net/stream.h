@@ -34,7 +34,7 @@ struct dp_stream_ops {
     size_t (*pending)(const struct dp_stream *s);
     void (*shutdown)(struct dp_stream *s);
     void (*close)(struct dp_stream *s, bool reset);
-    /* Optional; see dp_stream_reached. */
+    /* See dp_stream_written, dp_stream_reached. Only a stream to a region needs them. */
     uint64_t (*written)(const struct dp_stream *s);
     bool (*reached)(const struct dp_stream *s, uint64_t mark);
 };
@@ -81,7 +81,8 @@ static inline void dp_stream_close(struct dp_stream *s, bool reset)
     s->ops->close(s, reset);
 }
 
-/* Bytes written so far, in the transport's own count: a mark for dp_stream_reached. */
+/* Bytes taken by successful writes so far, pending ones included, in the transport's own count: a mark for
+ * dp_stream_reached. */
 static inline uint64_t dp_stream_written(const struct dp_stream *s)
 {
     return s->ops->written ? s->ops->written(s) : 0;
