@@ -1,7 +1,7 @@
 # Tests: one cmocka program for each tests/<layer>/test_*.c, and one way to register anything with ctest.
 #
-# A build folder registers all tests, or only those labelled "threads" (DAVENPORT_TESTS=threads, which the
-# thread sanitizer uses: code that never starts a thread has nothing to tell it), or none.
+# A build folder registers all tests, or only those of one label (DAVENPORT_TESTS=threads, which the thread
+# sanitizer uses: code that never starts a thread has nothing to tell it; DAVENPORT_TESTS=fuzz), or none.
 
 # What the sanitizers' runtimes are told. handle_*=2 keeps their reports although cmocka installs signal
 # handlers of its own.
@@ -13,7 +13,7 @@ set(DP_TEST_ENVIRONMENT
 # dp_wants_test(<variable> [<label>...]): is a test with these labels built in this build folder?
 function(dp_wants_test variable)
   set(wanted FALSE)
-  if(DAVENPORT_TESTS STREQUAL "all" OR (DAVENPORT_TESTS STREQUAL "threads" AND "threads" IN_LIST ARGN))
+  if(DAVENPORT_TESTS STREQUAL "all" OR DAVENPORT_TESTS IN_LIST ARGN)
     set(wanted TRUE)
   endif()
   set(${variable} ${wanted} PARENT_SCOPE)

@@ -245,7 +245,7 @@ const char *dp_cli_value(const struct dp_cli_call *call, const char *option)
             return call->values[i];
         }
     }
-    assert(!"an option that is not in the command's table");
+    assert(false && "an option that is in the command's table");
     return NULL;
 }
 
