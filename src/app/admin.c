@@ -1,8 +1,12 @@
 /* The admin server's sockets: accept, read one request, answer it, keep alive.
  *
- *   HEAD --head whole--> BODY --body whole--> WRITE --written, keep alive--> HEAD
- *     |                    |                    |
- *     +----- refused ------+--------------------+--written, last one--> LINGER --EOF, time--> CLOSED
+ *   HEAD --head whole--> BODY --body whole--> [SAVE] --> WRITE --written, keep alive--> HEAD
+ *     |                    |                              |  |
+ *     +----- refused ------+------------------------------+  +--written, last one--> LINGER --EOF, time--> CLOSED
+ *                                                         +--follows--> STREAM --EOF, does not read--> CLOSED
+ *
+ * SAVE: an order was carried out and waits for its place on the disk, for a moment. STREAM: lines as they come, each
+ * a chunk; what is not yet written waits in `body`, up to a bound.
  *
  * A connection owns two handles (stream and timer) and goes away when both are closed. In LINGER our side is shut
  * down and what the peer still sends is dropped, so that no reset overtakes the answer. */
@@ -13,6 +17,8 @@
 #include "davenport/base/log.h"
 #include "davenport/http/reader.h"
 #include "davenport/http/writer.h"
+
+#include "app/admin_orders.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -30,9 +36,20 @@
 #define IDLE_MS      60000
 #define WRITE_MS     30000
 #define LINGER_MS    2000
+#define SAVE_MS      2000
+#define BEAT_MS      15000 /* an empty line for who follows: is it still there? */
+#define STREAM_BYTES ((size_t)4 << 20)
 #define SPANS_A_READ 16
 
-enum phase { PHASE_HEAD, PHASE_BODY, PHASE_WRITE, PHASE_LINGER, PHASE_CLOSED };
+enum phase {
+    PHASE_HEAD,
+    PHASE_BODY,
+    PHASE_SAVE,
+    PHASE_WRITE,
+    PHASE_STREAM,
+    PHASE_LINGER,
+    PHASE_CLOSED
+};
 
 union handle {
     uv_handle_t handle;
@@ -56,16 +73,17 @@ struct dp_admin {
 struct conn {
     struct dp_list node;
     struct dp_admin *admin;
-    union handle peer;
+    union handle socket;
     uv_timer_t timer;
     unsigned open; /* handles not yet closed */
     enum phase phase;
     bool keep_alive;
-    char actor[96];
+    char peer[48];
+    bool writing; /* STREAM */
     struct dp_reader *reader;
     struct dp_arena arena;
     struct dp_head head;
-    struct dp_text body;
+    struct dp_text body; /* of the request; then, in STREAM, what waits to be written */
     struct dp_admin_answer answer;
     char answer_head[HEAD_BYTES];
     uv_write_t write;
@@ -109,13 +127,20 @@ static void close_conn(struct conn *c)
         return;
     }
     c->phase = PHASE_CLOSED;
-    uv_close(&c->peer.handle, on_conn_closed);
+    uv_close(&c->socket.handle, on_conn_closed);
     uv_close((uv_handle_t *)&c->timer, on_conn_closed);
 }
 
+static void send_answer(struct conn *c);
+
 static void on_time(uv_timer_t *timer)
 {
-    close_conn(timer->data);
+    struct conn *c = timer->data;
+    if (c->phase == PHASE_SAVE) {
+        send_answer(c); /* "pending" */
+    } else {
+        close_conn(c);
+    }
 }
 
 static void arm(struct conn *c, uint64_t ms)
@@ -147,7 +172,7 @@ static void linger(struct conn *c)
     c->phase = PHASE_LINGER;
     c->shutdown.data = c;
     arm(c, LINGER_MS);
-    if (uv_shutdown(&c->shutdown, &c->peer.stream, on_shutdown) != 0) {
+    if (uv_shutdown(&c->shutdown, &c->socket.stream, on_shutdown) != 0) {
         close_conn(c);
     }
 }
@@ -181,7 +206,9 @@ static size_t write_answer_head(struct conn *c)
     dp_writer_init(&w, c->answer_head, sizeof c->answer_head);
     dp_write_status_line(&w, a->status, dp_reason_phrase(a->status));
     header(&w, "Content-Type", a->type);
-    if (snprintf(length, sizeof length, "%zu", a->body.n) > 0) {
+    if (a->follow) {
+        header(&w, "Transfer-Encoding", "chunked");
+    } else if (snprintf(length, sizeof length, "%zu", a->body.n) > 0) {
         header(&w, "Content-Length", length);
     }
     if (a->allow) {
@@ -203,7 +230,7 @@ static void send_answer(struct conn *c)
     c->phase = PHASE_WRITE;
     c->write.data = c;
     arm(c, WRITE_MS);
-    if (n == 0 || uv_write(&c->write, &c->peer.stream, bufs, count, on_written) != 0) {
+    if (n == 0 || uv_write(&c->write, &c->socket.stream, bufs, count, on_written) != 0) {
         close_conn(c);
     }
 }
@@ -217,14 +244,138 @@ static void refuse(struct conn *c, enum dp_err err)
     send_answer(c);
 }
 
+/* An order's answer says that it is on the disk, if that comes soon. */
+static void try_saved(struct conn *c)
+{
+    const struct dp_admin_source *source = &c->admin->source;
+    if (source->saved(source->ctx, c->answer.ticket)) {
+        dp_admin_kept(&c->answer);
+        send_answer(c);
+    }
+}
+
+void dp_admin_saved(struct dp_admin *a)
+{
+    struct dp_list *next;
+    for (struct dp_list *n = a->conns.next; n != &a->conns; n = next) {
+        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
+        next = n->next;
+        if (c->phase == PHASE_SAVE) {
+            try_saved(c);
+        }
+    }
+}
+
+/* Following ------------------------------------------------------------------------------------ */
+
+static void write_stream(struct conn *c);
+
+static void on_stream_written(uv_write_t *request, int status)
+{
+    struct conn *c = request->data;
+    c->writing = false;
+    if (c->phase != PHASE_STREAM) {
+        return;
+    }
+    if (status != 0) {
+        close_conn(c);
+    } else {
+        write_stream(c);
+    }
+}
+
+/* All that waits, in one write at a time. */
+static void write_stream(struct conn *c)
+{
+    if (c->writing || c->body.n == 0) {
+        return;
+    }
+    struct dp_text waiting = c->body;
+    c->body = c->answer.body;
+    c->answer.body = waiting;
+    dp_text_clear(&c->body);
+    uv_buf_t buf = uv_buf_init(c->answer.body.p, (unsigned)c->answer.body.n);
+    c->writing = true;
+    if (uv_write(&c->write, &c->socket.stream, &buf, 1, on_stream_written) != 0) {
+        close_conn(c);
+    }
+}
+
+static void add_chunk(struct conn *c, struct dp_span line)
+{
+    dp_text_addf(&c->body, "%zx\r\n", line.n + 1);
+    dp_text_add(&c->body, line);
+    dp_text_add(&c->body, DP_SPAN("\n\r\n"));
+    if (c->body.failed || c->body.n > STREAM_BYTES) {
+        close_conn(c);
+    } else {
+        write_stream(c);
+    }
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    add_chunk(timer->data, DP_SPAN(""));
+}
+
+/* The head, and what is known already, each line a chunk. */
+static void begin_stream(struct conn *c)
+{
+    bool head_only = c->head.method == DP_METHOD_HEAD;
+    c->keep_alive = false;
+    if (head_only) {
+        send_answer(c);
+        return;
+    }
+    size_t n = write_answer_head(c);
+    struct dp_text lines = c->answer.body;
+    struct dp_span rest = dp_text_span(&lines);
+    c->answer.body = (struct dp_text){0};
+    c->phase = PHASE_STREAM;
+    c->write.data = c;
+    dp_text_clear(&c->body);
+    dp_text_add(&c->body, (struct dp_span){c->answer_head, n});
+    (void)uv_timer_start(&c->timer, on_beat, BEAT_MS, BEAT_MS);
+    write_stream(c);
+    while (rest.p && c->phase == PHASE_STREAM) {
+        struct dp_span line = dp_span_cut(&rest, '\n');
+        if (line.n) {
+            add_chunk(c, line);
+        }
+    }
+    dp_text_fini(&lines);
+}
+
+void dp_admin_event(struct dp_admin *a, struct dp_span line)
+{
+    struct dp_list *next;
+    for (struct dp_list *n = a->conns.next; n != &a->conns; n = next) {
+        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
+        next = n->next;
+        if (c->phase == PHASE_STREAM) {
+            add_chunk(c, line);
+        }
+    }
+}
+
 static void answer_request(struct conn *c, bool more_came)
 {
     struct dp_admin_request request = {
-        .head = &c->head, .body = dp_text_span(&c->body), .tcp = c->admin->tcp, .actor = c->actor};
+        .head = &c->head, .body = dp_text_span(&c->body), .tcp = c->admin->tcp, .peer = c->peer};
     c->keep_alive = c->head.keep_alive && !more_came && !c->admin->done;
     c->answer.allow = NULL;
+    c->answer.ticket = 0;
+    c->answer.follow = false;
     dp_admin_answer(&c->admin->source, &request, &c->answer);
-    send_answer(c);
+    if (c->answer.follow) {
+        begin_stream(c);
+    } else if (c->answer.ticket) {
+        c->phase = PHASE_SAVE;
+        arm(c, SAVE_MS);
+        try_saved(c);
+    } else {
+        send_answer(c);
+    }
 }
 
 /* Reading -------------------------------------------------------------------------------------- */
@@ -269,7 +420,7 @@ static void take_head(struct conn *c, const char *p, size_t n, size_t *used)
     if (c->head.expect_continue) {
         char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
         uv_buf_t buf = uv_buf_init(text, sizeof text - 1);
-        (void)uv_try_write(&c->peer.stream, &buf, 1); /* who waits for it goes on without it */
+        (void)uv_try_write(&c->socket.stream, &buf, 1); /* who waits for it goes on without it */
     }
 }
 
@@ -306,9 +457,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     case PHASE_BODY:
         take_bytes(c, buf->base, (size_t)n);
         break;
+    case PHASE_SAVE:
     case PHASE_WRITE:
         c->keep_alive = c->keep_alive && n == 0; /* pipelining: answered, then closed */
         break;
+    case PHASE_STREAM:
     case PHASE_LINGER:
     case PHASE_CLOSED:
         break;
@@ -323,16 +476,16 @@ static void name_actor(struct conn *c)
     uv_os_fd_t fd;
     int n = -1;
     if (c->admin->tcp) {
-        n = snprintf(c->actor, sizeof c->actor, "operator (loopback)");
-    } else if (uv_fileno(&c->peer.handle, &fd) == 0) {
+        n = snprintf(c->peer, sizeof c->peer, "loopback");
+    } else if (uv_fileno(&c->socket.handle, &fd) == 0) {
         struct ucred who;
         socklen_t size = sizeof who;
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
-            n = snprintf(c->actor, sizeof c->actor, "operator (uid %lu)", (unsigned long)who.uid);
+            n = snprintf(c->peer, sizeof c->peer, "uid %lu", (unsigned long)who.uid);
         }
     }
     if (n < 0) {
-        (void)snprintf(c->actor, sizeof c->actor, "operator");
+        (void)snprintf(c->peer, sizeof c->peer, "unknown");
     }
 }
 
@@ -351,7 +504,7 @@ static struct conn *conn_new(struct dp_admin *a)
         return NULL;
     }
     c->reader = dp_reader_new(DP_READ_REQUESTS, &limits);
-    if (!c->reader || init_stream(a, &c->peer) != 0) {
+    if (!c->reader || init_stream(a, &c->socket) != 0) {
         dp_reader_destroy(c->reader);
         free(c);
         return NULL;
@@ -359,7 +512,7 @@ static struct conn *conn_new(struct dp_admin *a)
     (void)uv_timer_init(a->loop, &c->timer); /* cannot fail */
     c->admin = a;
     c->open = 2;
-    c->peer.handle.data = c;
+    c->socket.handle.data = c;
     c->timer.data = c;
     dp_arena_init(&c->arena, NULL);
     dp_list_push_back(&a->conns, &c->node);
@@ -378,8 +531,8 @@ static void on_connection(uv_stream_t *server, int status)
     if (!c) {
         return;
     }
-    if (uv_accept(server, &c->peer.stream) != 0 || a->n_conns > DP_ADMIN_CONNECTIONS ||
-        uv_read_start(&c->peer.stream, on_alloc, on_read) != 0) {
+    if (uv_accept(server, &c->socket.stream) != 0 || a->n_conns > DP_ADMIN_CONNECTIONS ||
+        uv_read_start(&c->socket.stream, on_alloc, on_read) != 0) {
         close_conn(c);
         return;
     }

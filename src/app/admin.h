@@ -1,6 +1,6 @@
 /* The operators' HTTP server: a small one of its own, on the main loop, apart from the traffic.
  *
- *   GET /status /metrics /healthz /readyz /events     POST /switch
+ *   GET /status /metrics /healthz /readyz /explain /events     POST /switch /drain /resume /freeze /unfreeze
  *
  * It listens on loopback or a Unix socket only and has no passwords, so it defends against pages in an operator's
  * browser: Host must name loopback (DNS rebinding), and what changes something needs a header that a foreign page
@@ -29,18 +29,18 @@ typedef struct uv_loop_s uv_loop_t;
 struct dp_admin_source {
     void *ctx;
     void (*report)(void *ctx, struct dp_report *out);
-    /* As dp_governor_events and dp_governor_switch. */
+    /* As dp_governor_events, _order and _saved. */
     size_t (*events)(void *ctx, struct dp_span *lines, size_t max);
-    enum dp_err (*move)(void *ctx, const char *region, bool force, const char *actor,
-                        const char *reason, const char **why);
+    enum dp_err (*order)(void *ctx, const struct dp_order_request *r, struct dp_order_result *out);
+    bool (*saved)(void *ctx, uint64_t ticket);
 };
 
 /* One request, whole. */
 struct dp_admin_request {
     const struct dp_head *head;
     struct dp_span body;
-    bool tcp;          /* the Host check is for TCP only: no browser reaches a Unix socket */
-    const char *actor; /* for the journal: "operator (loopback)", "operator (uid 0)" */
+    bool tcp;         /* the Host check is for TCP only: no browser reaches a Unix socket */
+    const char *peer; /* what is known of who asks: "loopback", "uid 0" */
 };
 
 struct dp_admin_answer {
@@ -48,6 +48,8 @@ struct dp_admin_answer {
     const char *type;  /* Content-Type */
     const char *allow; /* of a 405, else NULL */
     struct dp_text body;
+    uint64_t ticket; /* not 0: better sent once the order is on the disk (dp_admin_kept) */
+    bool follow;     /* the body is the beginning of a stream of lines: dp_admin_event */
 };
 
 /* Answer a request: the server without its sockets. `answer` is zeroed before; the caller frees its body. */
@@ -63,6 +65,10 @@ struct dp_admin;
 DP_MUST_USE enum dp_err dp_admin_new(uv_loop_t *loop, int fd, bool tcp,
                                      const struct dp_admin_source *source, struct dp_admin **out,
                                      const char **why);
+/* A journal line, without its newline: who follows gets it. One that does not read is cut off. */
+void dp_admin_event(struct dp_admin *a, struct dp_span line);
+/* Something reached the disk: answers that waited for it are sent. */
+void dp_admin_saved(struct dp_admin *a);
 /* Closes everything; `done` runs when the memory is gone. */
 void dp_admin_destroy(struct dp_admin *a, void (*done)(void *ctx), void *ctx);
 

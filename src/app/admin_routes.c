@@ -1,5 +1,6 @@
 /* What the admin server answers, as a pure function of a request and a source. */
 #include "app/admin.h"
+#include "app/admin_orders.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -15,8 +16,8 @@ typedef void handler(const struct dp_admin_source *source, const struct dp_admin
 
 struct route {
     const char *path;
-    bool post;
-    handler *handle;
+    handler *get;             /* NULL: POST, an order */
+    enum dp_order_kind order; /* of it */
 };
 
 void dp_admin_refuse(struct dp_admin_answer *answer, uint16_t status, const char *word,
@@ -74,46 +75,97 @@ static void get_readyz(const struct dp_admin_source *source, const struct dp_adm
     }
 }
 
-/* The number of ?limit=N, else `fallback`; false when it is not a number. */
-static bool limit_of(struct dp_span target, size_t fallback, size_t *out)
+static void get_explain(const struct dp_admin_source *source,
+                        const struct dp_admin_request *request, struct dp_admin_answer *answer)
 {
-    struct dp_span rest = target;
-    struct dp_span name = DP_SPAN("limit=");
-    (void)dp_span_cut(&rest, '?');
-    while (rest.p) {
-        struct dp_span pair = dp_span_cut(&rest, '&');
-        uint64_t n;
-        if (!dp_span_starts(pair, name)) {
-            continue;
-        }
-        if (!dp_span_u64((struct dp_span){pair.p + name.n, pair.n - name.n}, &n)) {
-            return false;
-        }
-        *out = n < fallback ? (size_t)n : fallback;
-        return true;
-    }
-    *out = fallback;
-    return true;
+    struct dp_report report;
+    (void)request;
+    source->report(source->ctx, &report);
+    dp_report_explain(&report, &answer->body);
 }
 
-/* The newest lines, oldest of them first; each is JSON already. */
+/* The value of ?name= in a target; false when it is not there. */
+static bool query_value(struct dp_span target, struct dp_span name, struct dp_span *out)
+{
+    struct dp_span rest = target;
+    (void)dp_span_cut(&rest, '?');
+    while (rest.p) {
+        struct dp_span value = dp_span_cut(&rest, '&');
+        struct dp_span key = dp_span_cut(&value, '=');
+        if (dp_span_eq(key, name)) {
+            *out = value.p ? value : (struct dp_span){"", 0};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What of the journal is asked for. */
+struct events_query {
+    uint64_t limit, since;
+    bool follow;
+};
+
+/* NULL, or what is wrong. */
+static const char *read_query(struct dp_span target, struct events_query *q)
+{
+    struct dp_span value;
+    *q = (struct events_query){.limit = EVENTS_MAX};
+    if (query_value(target, DP_SPAN("limit"), &value) && !dp_span_u64(value, &q->limit)) {
+        return "limit must be a number";
+    }
+    if (query_value(target, DP_SPAN("since"), &value) && !dp_span_u64(value, &q->since)) {
+        return "since must be an epoch";
+    }
+    if (query_value(target, DP_SPAN("follow"), &value)) {
+        q->follow = dp_span_eq(value, DP_SPAN("true"));
+        if (!q->follow && !dp_span_eq(value, DP_SPAN("false"))) {
+            return "follow must be true or false";
+        }
+    }
+    return NULL;
+}
+
+static bool is_since(struct dp_span line, uint64_t since)
+{
+    json_t *doc = since ? json_loadb(line.p, line.n, 0, NULL) : NULL;
+    json_int_t epoch = json_integer_value(json_object_get(doc, "epoch"));
+    json_decref(doc);
+    return epoch >= (json_int_t)since;
+}
+
+/* The newest lines, oldest of them first; each is JSON already. Followed: one a line, and more to come. */
 static void get_events(const struct dp_admin_source *source, const struct dp_admin_request *request,
                        struct dp_admin_answer *answer)
 {
     struct dp_span lines[EVENTS_MAX];
-    size_t limit;
-    if (!limit_of(request->head->target, EVENTS_MAX, &limit)) {
-        dp_admin_refuse(answer, 400, "bad_request", "limit must be a number");
+    struct events_query q;
+    const char *fault = read_query(request->head->target, &q);
+    if (!fault && q.follow && request->head->minor == 0) {
+        fault = "following needs HTTP/1.1";
+    }
+    if (fault) {
+        dp_admin_refuse(answer, 400, "bad_request", fault);
         return;
     }
     size_t n = source->events(source->ctx, lines, EVENTS_MAX);
-    size_t first = n > limit ? n - limit : 0;
-    dp_text_add(&answer->body, DP_SPAN("["));
-    for (size_t i = first; i < n; i++) {
-        dp_text_add(&answer->body, i > first ? DP_SPAN(",\n") : DP_SPAN("\n"));
-        dp_text_add(&answer->body, lines[i]);
+    size_t first = n > q.limit ? n - (size_t)q.limit : 0;
+    while (first < n && !is_since(lines[first], q.since)) {
+        first++; /* epochs only grow */
     }
-    dp_text_add(&answer->body, DP_SPAN("\n]\n"));
+    answer->follow = q.follow;
+    if (q.follow) {
+        answer->type = "application/x-ndjson";
+    }
+    dp_text_add(&answer->body, q.follow ? DP_SPAN("") : DP_SPAN("["));
+    for (size_t i = first; i < n; i++) {
+        dp_text_add(&answer->body, q.follow    ? DP_SPAN("")
+                                   : i > first ? DP_SPAN(",\n")
+                                               : DP_SPAN("\n"));
+        dp_text_add(&answer->body, lines[i]);
+        dp_text_add(&answer->body, q.follow ? DP_SPAN("\n") : DP_SPAN(""));
+    }
+    dp_text_add(&answer->body, q.follow ? DP_SPAN("") : DP_SPAN("\n]\n"));
 }
 
 static bool is_guarded(const struct dp_head *head)
@@ -126,66 +178,18 @@ static bool is_guarded(const struct dp_head *head)
     return false;
 }
 
-static const char *const order_keys[] = {"region", "reason", "force"};
-
-/* NULL when `order` is {"region": string, "reason"?: string, "force"?: bool}, else why not. */
-static const char *fault_of_order(json_t *order)
-{
-    const json_t *reason = json_object_get(order, "reason");
-    const json_t *force = json_object_get(order, "force");
-    const char *key;
-    json_t *value;
-    if (!json_is_object(order)) {
-        return "the body must be a JSON object like {\"region\":\"name\",\"reason\":\"why\"}";
-    }
-    json_object_foreach (order, key, value) {
-        size_t i = 0;
-        while (i < DP_ARRAY_LEN(order_keys) && strcmp(order_keys[i], key) != 0) {
-            i++;
-        }
-        if (i == DP_ARRAY_LEN(order_keys)) {
-            return "only region, reason and force may be given";
-        }
-    }
-    if (!json_is_string(json_object_get(order, "region"))) {
-        return "region must be a string";
-    }
-    if (reason && !json_is_string(reason)) {
-        return "reason must be a string";
-    }
-    return force && !json_is_boolean(force) ? "force must be true or false" : NULL;
-}
-
-static void post_switch(const struct dp_admin_source *source,
-                        const struct dp_admin_request *request, struct dp_admin_answer *answer)
-{
-    json_t *order = json_loadb(request->body.p ? request->body.p : "", request->body.n,
-                               JSON_REJECT_DUPLICATES, NULL);
-    const char *fault = fault_of_order(order);
-    const char *why = "";
-    if (fault) {
-        dp_admin_refuse(answer, 400, "bad_request", fault);
-        goto cleanup;
-    }
-    const char *region = json_string_value(json_object_get(order, "region"));
-    const char *reason = json_string_value(json_object_get(order, "reason"));
-    bool force = json_is_true(json_object_get(order, "force"));
-    enum dp_err err = source->move(source->ctx, region, force, request->actor, reason, &why);
-    if (err == DP_OK) {
-        get_status(source, request, answer);
-    } else if (err == DP_EINVAL) {
-        dp_admin_refuse(answer, 404, "no_such_region", why);
-    } else {
-        dp_admin_refuse(answer, 409, "refused", why);
-    }
-cleanup:
-    json_decref(order);
-}
-
 static const struct route routes[] = {
-    {"/status", false, get_status},   {"/metrics", false, get_metrics},
-    {"/healthz", false, get_healthz}, {"/readyz", false, get_readyz},
-    {"/events", false, get_events},   {"/switch", true, post_switch},
+    {"/status", get_status, 0},
+    {"/metrics", get_metrics, 0},
+    {"/healthz", get_healthz, 0},
+    {"/readyz", get_readyz, 0},
+    {"/explain", get_explain, 0},
+    {"/events", get_events, 0},
+    {"/switch", NULL, DP_ORDER_SWITCH},
+    {"/drain", NULL, DP_ORDER_DRAIN},
+    {"/resume", NULL, DP_ORDER_RESUME},
+    {"/freeze", NULL, DP_ORDER_FREEZE},
+    {"/unfreeze", NULL, DP_ORDER_UNFREEZE},
 };
 
 /* "localhost", "127.x.x.x" or "[::1]", with or without a port. */
@@ -235,24 +239,30 @@ void dp_admin_answer(const struct dp_admin_source *source, const struct dp_admin
     const struct route *route = route_of(head->target);
     if (!route) {
         dp_admin_refuse(answer, 404, "not_found",
-                        "there are /status, /metrics, /healthz, /readyz, /events and /switch");
+                        "there are /status, /metrics, /healthz, /readyz, /explain and /events; "
+                        "/switch, /drain, /resume, /freeze and /unfreeze");
         return;
     }
-    bool allowed = route->post ? head->method == DP_METHOD_POST
-                               : head->method == DP_METHOD_GET || head->method == DP_METHOD_HEAD;
+    bool post = !route->get;
+    bool allowed = post ? head->method == DP_METHOD_POST
+                        : head->method == DP_METHOD_GET || head->method == DP_METHOD_HEAD;
     if (!allowed) {
-        answer->allow = route->post ? "POST" : "GET, HEAD";
+        answer->allow = post ? "POST" : "GET, HEAD";
         dp_admin_refuse(answer, 405, "method_not_allowed",
-                        route->post ? "this path takes POST" : "this path takes GET");
+                        post ? "this path takes POST" : "this path takes GET");
         return;
     }
-    if (route->post && !is_guarded(head)) {
+    if (post && !is_guarded(head)) {
         dp_admin_refuse(
             answer, 403, "forbidden",
             "the header Davenport-Admin: 1 is needed, so that no web page can send this");
         return;
     }
-    route->handle(source, request, answer);
+    if (post) {
+        dp_admin_order(source, request, route->order, answer);
+    } else {
+        route->get(source, request, answer);
+    }
     if (answer->body.failed) {
         dp_admin_refuse(answer, 500, "out_of_memory", "the answer did not fit into memory");
     }

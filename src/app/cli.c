@@ -34,6 +34,25 @@
         "json", 'j', NULL, "JSON for programs"                                                     \
     }
 
+#define ORDER_OPTIONS                                                                              \
+    ADMIN_OPTION, ADMIN_CONFIG_OPTION, JSON_OPTION,                                                \
+        {"reason", 'm', "TEXT", "why, for the journal"},                                           \
+        {"epoch", 'e', "N", "only if the epoch is still N (davenport status shows it)"},           \
+    {                                                                                              \
+        "dry-run", 'n', NULL, "tell what would change, and change nothing"                         \
+    }
+#define TTL_OPTION                                                                                 \
+    {                                                                                              \
+        "ttl", 't', "TIME", "it ends by itself after 90s, 10m, 1h, 2d"                             \
+    }
+#define FORCE_OPTION                                                                               \
+    {                                                                                              \
+        "force", 'f', NULL, "override the rules; the journal says which"                           \
+    }
+
+#define ORDER_TEXT                                                                                 \
+    "Exit code 4: a rule refused it (or would, with --dry-run); 5: the epoch has "                 \
+    "moved.\n" ADMIN_TEXT
 #define ADMIN_TEXT "Without --admin and -c, the address is $DAVENPORT_ADMIN, or 127.0.0.1:8985.\n"
 
 /* clang-format off */
@@ -89,31 +108,80 @@ static const struct dp_cli_command commands[] = {
         },
     },
     {
-        .name = "switch", .args = "REGION", .min_args = 1, .max_args = 1, .run = dp_cli_switch,
-        .summary = "send the traffic to a region",
+        .name = "explain", .args = "", .run = dp_cli_explain,
+        .summary = "why traffic is where it is, and what comes next",
         .text =
-            "Also ends a manual failover: switch back to the preferred region. A switch to a less\n"
-            "preferred region stays until the next switch or until that region goes down.\n" ADMIN_TEXT "\n"
-            "  davenport switch eu-de --reason 'data caught up'\n",
-        .options = {
-            ADMIN_OPTION, ADMIN_CONFIG_OPTION, JSON_OPTION,
-            {"reason", 'm', "TEXT", "why, for the journal"},
-            {"force", 'f', NULL, "even if that region is down or drains"},
-        },
+            "What was decided and ordered, who takes over next, and each region's evidence: how much\n"
+            "speaks against it, and how much more it takes.\n" ADMIN_TEXT "\n"
+            "  davenport explain\n",
+        .options = {ADMIN_OPTION, ADMIN_CONFIG_OPTION, JSON_OPTION},
+    },
+    {
+        .name = "switch", .args = "REGION", .min_args = 1, .max_args = 1, .run = dp_cli_order,
+        .summary = "send the traffic to a region, and keep it there",
+        .text =
+            "The traffic is pinned there: no failback undoes it, but it leaves if the region is lost.\n"
+            "Also ends a manual failover: switch back to the preferred region. When --ttl is over the\n"
+            "pin ends and the rules decide again: with failback.mode hold_down the traffic returns.\n"
+            "Refused if the region is drained, down or draining, or if the last move is younger than\n"
+            "safety.dwell_ms; --force overrides all but the drain.\n" ORDER_TEXT "\n"
+            "  davenport switch eu-de --dry-run\n"
+            "  davenport switch eu-de --reason 'data caught up'\n"
+            "  davenport switch us-south --ttl 1h --reason drill\n",
+        .options = {ORDER_OPTIONS, TTL_OPTION, FORCE_OPTION},
+    },
+    {
+        .name = "drain", .args = "REGION", .min_args = 1, .max_args = 1, .run = dp_cli_order,
+        .summary = "take a region out of service until it is resumed",
+        .text =
+            "It takes no request any more, not even as a last resort, and no restart forgets that (with\n"
+            "journal.path). If it had the traffic, the best other region takes over. Refused if fewer\n"
+            "than safety.min_regions would be left that serve, or if traffic would move within\n"
+            "safety.dwell_ms of the last move; --force overrides both.\n" ORDER_TEXT "\n"
+            "  davenport drain eu-de --dry-run\n"
+            "  davenport drain eu-de --reason 'kernel update' --ttl 2h\n",
+        .options = {ORDER_OPTIONS, TTL_OPTION, FORCE_OPTION},
+    },
+    {
+        .name = "resume", .args = "REGION", .min_args = 1, .max_args = 1, .run = dp_cli_order,
+        .summary = "end the drain of a region",
+        .text =
+            "It is probed all along, so it stands by at once, held for failback.hold_down_ms since it\n"
+            "lacks what was written meanwhile. To send it the traffic now: davenport switch.\n" ORDER_TEXT "\n"
+            "  davenport resume eu-de\n",
+        .options = {ORDER_OPTIONS},
+    },
+    {
+        .name = "freeze", .args = "", .run = dp_cli_order,
+        .summary = "let nothing move the traffic by itself",
+        .text =
+            "No failback and no failover, not even away from a region that goes dark: there, requests\n"
+            "that may be sent twice are still tried in the other regions, one by one. Operators' orders\n"
+            "go on. Use --ttl, so that a forgotten freeze ends.\n" ORDER_TEXT "\n"
+            "  davenport freeze --ttl 30m --reason 'network change'\n",
+        .options = {ORDER_OPTIONS, TTL_OPTION},
+    },
+    {
+        .name = "unfreeze", .args = "", .run = dp_cli_order,
+        .summary = "end a freeze; the rules decide again, at once",
+        .text = ORDER_TEXT "\n  davenport unfreeze\n",
+        .options = {ORDER_OPTIONS},
     },
     {
         .name = "events", .args = "", .run = dp_cli_events,
         .summary = "show the latest entries of the journal",
         .text =
-            "Every change of state, with what was seen and which threshold it met.\n" ADMIN_TEXT "\n"
+            "Every change of state and every order, with what was seen, which threshold it met, and who\n"
+            "did it. With journal.path also those before the last restart.\n" ADMIN_TEXT "\n"
             "  davenport events\n"
             "  davenport events --follow\n"
-            "  davenport events --json | jq -c 'select(.event == \"failover\")'\n",
+            "  davenport events --since 41 --json | jq -c 'select(.event == \"failover\")'\n",
         .options = {
             ADMIN_OPTION, ADMIN_CONFIG_OPTION,
             {"json", 'j', NULL, "JSON for programs, an object a line"},
-            {"lines", 'n', "N", "at most so many (default 20)"},
-            {"follow", 'F', NULL, "wait for more, until Ctrl-C"},
+            {"lines", 'n', "N", "at most so many (default 20; 256 with --since)"},
+            {"since", 's', "EPOCH", "from this epoch on"},
+            {"follow", 'F', NULL, "go on as they come, until Ctrl-C"},
         },
     },
     {
@@ -188,14 +256,16 @@ static void help_all(struct dp_text *out)
     for (size_t i = 0; i < DP_ARRAY_LEN(commands); i++) {
         dp_text_addf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
     }
-    dp_text_addf(out, "\nBegin with:\n"
-                      "  davenport check -c davenport.json     is this configuration good?\n"
-                      "  davenport serve -c davenport.json     run it\n"
-                      "  davenport status                      where does the traffic go?\n"
-                      "  davenport help COMMAND                more about one of them\n"
-                      "  davenport help config                 every key of the configuration\n"
-                      "\nExit codes: 0 done; 1 failed, refused, or a bad configuration; 2 a wrong\n"
-                      "command line; 3 no proxy answers.\n");
+    dp_text_addf(out,
+                 "\nBegin with:\n"
+                 "  davenport check -c davenport.json     is this configuration good?\n"
+                 "  davenport serve -c davenport.json     run it\n"
+                 "  davenport status                      where does the traffic go?\n"
+                 "  davenport help COMMAND                more about one of them\n"
+                 "  davenport help config                 every key of the configuration\n"
+                 "  davenport explain                     why there, and what comes next?\n"
+                 "\nExit codes: 0 done; 1 failed, or a bad configuration; 2 a wrong command line;\n"
+                 "3 no proxy answers; 4 refused by a rule; 5 the epoch has moved.\n");
 }
 
 static int print_and_free(struct dp_text *text)

@@ -8,16 +8,19 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* What a process may end with; told in `davenport help`. */
 enum dp_exit {
     DP_EXIT_OK = 0,
-    DP_EXIT_FAILED = 1,     /* a bad configuration, a refused command, a start that failed */
-    DP_EXIT_USAGE = 2,      /* the command line itself */
-    DP_EXIT_UNREACHABLE = 3 /* no proxy answers */
+    DP_EXIT_FAILED = 1,      /* a bad configuration, an unknown region, a start that failed */
+    DP_EXIT_USAGE = 2,       /* the command line itself */
+    DP_EXIT_UNREACHABLE = 3, /* no proxy answers */
+    DP_EXIT_REFUSED = 4,     /* a rule refused the order, or would (--dry-run) */
+    DP_EXIT_EPOCH = 5        /* the epoch has moved (--epoch) */
 };
 
-#define DP_CLI_OPTIONS 8
+#define DP_CLI_OPTIONS 10 /* one more than any command has */
 
 struct dp_cli_option {
     const char *name; /* NULL ends the list */
@@ -56,6 +59,8 @@ int dp_cli_main(int argc, char **argv);
 void dp_cli_error(const char *fmt, ...) DP_PRINTF(1, 2);
 /* On stdout; true when all of it was written. */
 bool dp_cli_print(const struct dp_text *text);
+/* "90", "90s", "10m", "1h", "2d": 1 s to 366 d. */
+DP_MUST_USE bool dp_ttl_parse(const char *text, uint64_t *seconds);
 /* May what goes to stdout have colours? */
 bool dp_cli_colour(void);
 /* Are the regions' hosts looked up too? TRY: one without an address is only a warning. */
@@ -68,7 +73,8 @@ int dp_cli_serve(const struct dp_cli_call *call);
 int dp_cli_check(const struct dp_cli_call *call);
 int dp_cli_schema(const struct dp_cli_call *call);
 int dp_cli_status(const struct dp_cli_call *call);
-int dp_cli_switch(const struct dp_cli_call *call);
+int dp_cli_explain(const struct dp_cli_call *call);
+int dp_cli_order(const struct dp_cli_call *call); /* switch, drain, resume, freeze, unfreeze */
 int dp_cli_events(const struct dp_cli_call *call);
 int dp_cli_version(const struct dp_cli_call *call);
 int dp_cli_help(const struct dp_cli_call *call);

@@ -222,7 +222,11 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
         .failback = (enum dp_failback)c->failback,
         .failback_hold_ms = (uint32_t)c->failback_hold_ms,
         .retry_after_s = (uint32_t)c->retry_after_s,
+        .min_regions = (uint16_t)c->min_regions,
+        .dwell_ms = (uint32_t)c->dwell_ms,
         .journal_path = c->journal_path,
+        .journal_max_bytes = c->journal_max_bytes,
+        .journal_keep = (uint32_t)c->journal_keep,
     };
     for (uint16_t i = 0; i < c->n_regions; i++) {
         out->regions[i] = control_region(&c->regions[i]);

@@ -422,6 +422,10 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
     at_most(problems, "limits.upstream_idle", c->pool_max_idle, "limits.upstream", c->max_upstream);
     at_most(problems, "limits.replay_body_bytes", c->replay_body_bytes, "limits.buffer_bytes",
             c->buffer_bytes);
+    if (c->n_regions && c->min_regions > c->n_regions) {
+        dp_problem(problems, "safety.min_regions", "must be at most the number of regions, %u",
+                   (unsigned)c->n_regions);
+    }
     if (dp_admin_addr_parse(c->admin_listen, &admin, &why) == DP_OK && !admin.unix_path &&
         admin.port != 0 && admin.port == c->listen_port &&
         strcmp(admin.ip, c->listen_address) == 0) {

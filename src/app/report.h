@@ -68,6 +68,8 @@ void dp_report_add_process(struct dp_report *r);
 bool dp_report_ready(const struct dp_report *r, const char **why);
 /* GET /status. */
 void dp_report_json(const struct dp_report *r, struct dp_text *out);
+/* GET /explain: why traffic is where it is, what each region's evidence is, and how far the next decision. */
+void dp_report_explain(const struct dp_report *r, struct dp_text *out);
 /* GET /metrics: Prometheus text format 0.0.4. */
 void dp_report_metrics(const struct dp_report *r, struct dp_text *out);
 

@@ -110,6 +110,38 @@ static json_t *lookup_json(const struct dp_report *r, const struct dp_lookup_sta
     return lookup;
 }
 
+/* An order that stands, or null. */
+static void put_standing(json_t *object, const char *key, const struct dp_standing *s,
+                         int64_t now_ms)
+{
+    if (!s->on) {
+        put(object, key, json_null());
+        return;
+    }
+    json_t *standing = json_object();
+    put_text(standing, "actor", s->actor);
+    put_text(standing, "reason", s->reason);
+    put_time(standing, "since", s->since_wall_ms);
+    put_seconds(standing, "for_s", s->since_wall_ms, now_ms);
+    put_time(standing, "until", s->until_wall_ms);
+    if (s->until_wall_ms) {
+        put_seconds(standing, "left_s", now_ms, s->until_wall_ms);
+    } else {
+        put(standing, "left_s", json_null());
+    }
+    put(object, key, standing);
+}
+
+static void put_journal(json_t *root, const struct dp_status *s)
+{
+    json_t *journal = json_object();
+    put_bool(journal, "file", s->journal.file);
+    put_bool(journal, "troubled", s->journal.troubled);
+    put_uint(journal, "waiting", s->journal.waiting);
+    put_uint(journal, "lost", s->journal.lost);
+    put(root, "journal", journal);
+}
+
 static json_t *region_json(const struct dp_report *r, const struct dp_region_status *s)
 {
     json_t *region = json_object();
@@ -121,6 +153,8 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_bool(region, "active", s->active);
     put_bool(region, "held_down", s->held_down);
     put_bool(region, "draining", s->draining);
+    put_standing(region, "drained", &s->drained, r->now_wall_ms);
+    put_text(region, "route", dp_route_state_name(s->route));
     put_bool(region, "slow", s->slow);
     put_uint(region, "late_ms", s->late_ms);
     put_uint(region, "late", s->late);
@@ -198,7 +232,11 @@ static void put_routing(json_t *root, const struct dp_report *r)
     put_text(root, "mode", "active-passive");
     put_uint(root, "epoch", s->epoch);
     put_text(root, "active", s->active == DP_NO_REGION ? NULL : s->regions[s->active].name);
-    put_bool(root, "pinned", s->pinned);
+    put_bool(root, "pinned", s->pin.on);
+    put_standing(root, "pin", &s->pin, r->now_wall_ms);
+    put_standing(root, "frozen", &s->frozen, r->now_wall_ms);
+    put_uint(root, "serving", s->serving);
+    put_journal(root, s);
     put_time(root, "active_since", s->active_since_wall_ms);
     put_seconds(root, "active_for_s", s->active_since_wall_ms, r->now_wall_ms);
     put_text(root, "why", s->why);

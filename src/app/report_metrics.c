@@ -64,6 +64,18 @@ static void program_metrics(const struct dp_report *r, struct dp_text *out)
                 "Moves of the traffic away from a region that failed.", r->status.failovers);
     single_uint(out, "davenport_failbacks_total", "counter",
                 "Moves of the traffic back to a more preferred region.", r->status.failbacks);
+    single_uint(out, "davenport_frozen", "gauge",
+                "1 while an operator has frozen the traffic: nothing moves by itself.",
+                r->status.frozen.on);
+    single_uint(out, "davenport_pinned", "gauge",
+                "1 while an operator's switch holds the traffic: no failback.", r->status.pin.on);
+    single_uint(out, "davenport_regions_serving", "gauge",
+                "Regions that are known to serve and not drained.", r->status.serving);
+    single_uint(out, "davenport_journal_waiting_lines", "gauge",
+                "Journal lines that are not on the disk yet.", r->status.journal.waiting);
+    single_uint(out, "davenport_journal_lost_lines_total", "counter",
+                "Journal lines that the file lacks, for its queue was full.",
+                r->status.journal.lost);
 }
 
 static void reload_metrics(const struct dp_report *r, struct dp_text *out)
@@ -120,6 +132,8 @@ static void state_metrics(const struct dp_report *r, struct dp_text *out)
                 active)
     EACH_REGION("davenport_region_held_down", "gauge",
                 "1 while a region that is well again waits for failback.", held_down)
+    EACH_REGION("davenport_region_drained", "gauge", "1 while an operator has drained the region.",
+                drained.on)
     EACH_REGION("davenport_region_draining", "gauge",
                 "1 while a region is alive but asks for no requests.", draining)
     EACH_REGION("davenport_region_slow", "gauge",

@@ -190,11 +190,34 @@ static size_t events(void *ctx, struct dp_span *lines, size_t max)
     return dp_governor_events(r->governor, lines, max);
 }
 
-static enum dp_err move(void *ctx, const char *region, bool force, const char *actor,
-                        const char *reason, const char **why)
+static enum dp_err order(void *ctx, const struct dp_order_request *request,
+                         struct dp_order_result *out)
 {
     struct dp_runtime *r = ctx;
-    return dp_governor_switch(r->governor, region, force, actor, reason, why);
+    return dp_governor_order(r->governor, request, out);
+}
+
+static bool saved(void *ctx, uint64_t ticket)
+{
+    const struct dp_runtime *r = ctx;
+    return dp_governor_saved(r->governor, ticket);
+}
+
+/* The governor begins before the admin server and ends after it. */
+static void on_event(void *ctx, struct dp_span line)
+{
+    const struct dp_runtime *r = ctx;
+    if (r->admin) {
+        dp_admin_event(r->admin, line);
+    }
+}
+
+static void on_saved(void *ctx)
+{
+    const struct dp_runtime *r = ctx;
+    if (r->admin) {
+        dp_admin_saved(r->admin);
+    }
 }
 
 /* The end -------------------------------------------------------------------------------------- */
@@ -208,11 +231,11 @@ static void close_parts(struct dp_runtime *r)
     uv_close((uv_handle_t *)&r->on_hup, NULL);
     uv_close((uv_handle_t *)&r->on_usr1, NULL);
     uv_close((uv_handle_t *)&r->poll, NULL);
+    if (r->governor) { /* who follows the journal sees its last line */
+        dp_governor_destroy(r->governor, NULL, NULL);
+    }
     if (r->admin) {
         dp_admin_destroy(r->admin, NULL, NULL);
-    }
-    if (r->governor) {
-        dp_governor_destroy(r->governor, NULL, NULL);
     }
 }
 
@@ -341,6 +364,9 @@ static void on_rotate_signal(uv_signal_t *handle, int signum)
     if (r->access.sink) {
         dp_sink_reopen(r->access.sink);
     }
+    if (r->governor) {
+        dp_governor_reopen(r->governor);
+    }
 }
 
 /* The beginning -------------------------------------------------------------------------------- */
@@ -390,6 +416,9 @@ static enum dp_err make_governor(struct dp_runtime *r)
                                           .config = &r->control,
                                           .publish = publish,
                                           .publish_ctx = r,
+                                          .told = on_event,
+                                          .saved = on_saved,
+                                          .ctx = r,
                                           .seed = seed};
     enum dp_err err = dp_governor_new(&options, &r->governor, &why);
     if (err != DP_OK) {
@@ -456,7 +485,8 @@ static enum dp_err make_workers(struct dp_runtime *r)
 
 static enum dp_err make_admin(struct dp_runtime *r)
 {
-    struct dp_admin_source source = {.ctx = r, .report = report, .events = events, .move = move};
+    struct dp_admin_source source = {
+        .ctx = r, .report = report, .events = events, .order = order, .saved = saved};
     const char *why = "";
     int fd = r->admin_fd;
     r->admin_fd = -1;

@@ -112,12 +112,13 @@ static void fill(const json_t *region, struct line *line)
     bool held = is_true(region, "held_down");
     bool draining = is_true(region, "draining");
     bool slow = is_true(region, "slow");
+    bool drained = json_is_object(json_object_get(region, "drained"));
     line->active = is_true(region, "active");
-    line->tint = tint_of(state, held || draining || slow);
+    line->tint = tint_of(state, held || draining || slow || drained);
     line->why = text_of(region, "why");
     cell(line->cells[COLUMN_REGION], "%.63s", text_of(region, "name"));
-    cell(line->cells[COLUMN_STATE], "%.32s%s%s%s", state, draining ? ", draining" : "",
-         slow ? ", slow" : "", held ? ", held" : "");
+    cell(line->cells[COLUMN_STATE], "%.32s%s%s%s%s", state, drained ? ", drained" : "",
+         draining ? ", draining" : "", slow ? ", slow" : "", held ? ", held" : "");
     duration_of(region, "for_s", line->cells[COLUMN_FOR], CELL);
     if (json_is_number(latency)) {
         cell(line->cells[COLUMN_LATENCY], "%.1f ms", json_number_value(latency));
@@ -197,10 +198,50 @@ static void print_addresses(const json_t *region, struct dp_text *out)
     }
 }
 
+/* "Frozen by ann (loopback), 3 min ago, for 7 min more: a deploy" */
+static void print_standing(const char *what, const json_t *s, struct dp_text *out)
+{
+    char ago[CELL];
+    char left[CELL];
+    const char *reason = json_string_value(json_object_get(s, "reason"));
+    if (!json_is_object(s)) {
+        return;
+    }
+    duration_of(s, "for_s", ago, sizeof ago);
+    duration_of(s, "left_s", left, sizeof left);
+    bool ends = json_is_number(json_object_get(s, "left_s"));
+    dp_text_addf(out, YELLOW "%s" RESET " by %s, %s ago%s%s%s%s%s\n", what, text_of(s, "actor"),
+                 ago, ends ? ", for " : "", ends ? left : "", ends ? " more" : "",
+                 reason && *reason ? ": " : "", reason ? reason : "");
+}
+
+static void print_orders(const json_t *status, struct dp_text *out)
+{
+    const json_t *regions = json_object_get(status, "regions");
+    const json_t *journal = json_object_get(status, "journal");
+    print_standing("Frozen", json_object_get(status, "frozen"), out);
+    print_standing("Pinned", json_object_get(status, "pin"), out);
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        char what[CELL + 16];
+        const json_t *region = json_array_get(regions, i);
+        if (snprintf(what, sizeof what, "Drained: %.63s", text_of(region, "name")) > 0) {
+            print_standing(what, json_object_get(region, "drained"), out);
+        }
+    }
+    if (is_true(journal, "troubled")) {
+        dp_text_addf(out,
+                     RED "Journal: its disk refuses it" RESET ", %" JSON_INTEGER_FORMAT
+                         " lines wait; a restart would forget them\n",
+                     json_integer_value(json_object_get(journal, "waiting")));
+    }
+}
+
 static void print_failback(const json_t *status, struct dp_text *out)
 {
     char wait[CELL];
-    if (is_true(status, "pinned")) {
+    if (json_is_object(json_object_get(status, "frozen"))) {
+        dp_text_addf(out, "Failback: none while frozen, and no failover (davenport unfreeze)\n");
+    } else if (is_true(status, "pinned")) {
         dp_text_addf(out, "Failback: none, an operator chose this region; switch again to undo\n");
     } else if (json_is_number(json_object_get(status, "failback_in_s"))) {
         duration_of(status, "failback_in_s", wait, sizeof wait);
@@ -257,11 +298,14 @@ static void print_status(const json_t *status, struct dp_text *out)
         dp_text_addf(out, "\n" RED "Traffic goes nowhere" RESET " (for %s): %s\n", since,
                      text_of(status, "why"));
     }
+    print_orders(status, out);
     print_failback(status, out);
     const json_t *regions = json_object_get(status, "regions");
     for (size_t i = 0; i < json_array_size(regions); i++) {
         print_addresses(json_array_get(regions, i), out);
     }
+    dp_text_addf(out, "Epoch: %" JSON_INTEGER_FORMAT "\n",
+                 json_integer_value(json_object_get(status, "epoch")));
 }
 
 void dp_status_text(const json_t *status, bool colour, struct dp_text *out)
@@ -272,19 +316,150 @@ void dp_status_text(const json_t *status, bool colour, struct dp_text *out)
     dp_text_fini(&marked);
 }
 
+static void print_says(const json_t *object, const char *indent, struct dp_text *out)
+{
+    const json_t *says = json_object_get(object, "says");
+    for (size_t i = 0; i < json_array_size(says); i++) {
+        const char *text = json_string_value(json_array_get(says, i));
+        dp_text_addf(out, "%s%s\n", indent, text ? text : "-");
+    }
+}
+
+static void print_explain(const json_t *explain, struct dp_text *out)
+{
+    const json_t *regions = json_object_get(explain, "regions");
+    dp_text_addf(out, BOLD "Now" RESET " (epoch %" JSON_INTEGER_FORMAT ")\n",
+                 json_integer_value(json_object_get(explain, "epoch")));
+    print_says(explain, "  ", out);
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        const json_t *region = json_array_get(regions, i);
+        const char *state = text_of(region, "state");
+        dp_text_addf(out, "\n%s " BOLD "%s" RESET "  %s%s" RESET "\n",
+                     is_true(region, "active") ? ">" : " ", text_of(region, "name"),
+                     tint_of(state, false), state);
+        print_says(region, "    ", out);
+    }
+}
+
+void dp_explain_text(const json_t *explain, bool colour, struct dp_text *out)
+{
+    struct dp_text marked = {0};
+    print_explain(explain, &marked);
+    paint(&marked, colour, out);
+    dp_text_fini(&marked);
+}
+
+/* What a region's line in a look says: "ok", "barred, drained", "ok, held". */
+static void role_text(const json_t *region, char out[CELL])
+{
+    cell(out, "%.32s%s%s", text_of(region, "route"), is_true(region, "drained") ? ", drained" : "",
+         is_true(region, "held") ? ", held" : "");
+}
+
+static const char *word_of(const json_t *look, const char *key, const char *yes, const char *no)
+{
+    return is_true(look, key) ? yes : no;
+}
+
+/* "  name       before -> after"; what stays is left out. */
+static unsigned print_change(const char *name, const char *before, const char *after,
+                             struct dp_text *out)
+{
+    if (strcmp(before, after) == 0) {
+        return 0;
+    }
+    dp_text_addf(out, "  %-14s %s -> " BOLD "%s" RESET "\n", name, before, after);
+    return 1;
+}
+
+static void print_changes(const json_t *order, struct dp_text *out)
+{
+    const json_t *before = json_object_get(order, "before");
+    const json_t *after = json_object_get(order, "after");
+    const json_t *regions = json_object_get(before, "regions");
+    unsigned n = print_change("traffic", text_of(before, "active"), text_of(after, "active"), out);
+    n += print_change("moves", word_of(before, "frozen", "frozen", "by themselves"),
+                      word_of(after, "frozen", "frozen", "by themselves"), out);
+    n += print_change("pinned", word_of(before, "pinned", "yes", "no"),
+                      word_of(after, "pinned", "yes", "no"), out);
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        char was[CELL];
+        char is[CELL];
+        const json_t *region = json_array_get(regions, i);
+        role_text(region, was);
+        role_text(json_array_get(json_object_get(after, "regions"), i), is);
+        n += print_change(text_of(region, "name"), was, is, out);
+    }
+    if (n == 0) {
+        dp_text_addf(out, "  nothing changes but its record\n");
+    }
+}
+
+static void print_order(const json_t *order, struct dp_text *out)
+{
+    const char *refused = json_string_value(json_object_get(order, "refused"));
+    const char *region = json_string_value(json_object_get(order, "region"));
+    const char *reason = json_string_value(json_object_get(order, "reason"));
+    const char *kept = text_of(order, "kept");
+    bool dry = is_true(order, "dry_run");
+    dp_text_addf(out, "%s%s%s%s: ", dry ? "dry run: " : "", text_of(order, "order"),
+                 region ? " " : "", region ? region : "");
+    if (refused) {
+        dp_text_addf(out, RED "would be refused" RESET " (%s): %s\n", refused,
+                     text_of(order, "reason"));
+        return;
+    }
+    dp_text_addf(out, "%s (epoch %" JSON_INTEGER_FORMAT ")\n",
+                 dry ? "would do this" : GREEN "done" RESET,
+                 json_integer_value(json_object_get(order, "epoch")));
+    print_changes(order, out);
+    if (json_array_size(json_object_get(order, "overridden")) && reason) {
+        dp_text_addf(out, YELLOW "  forced, although" RESET " %s\n", reason);
+    }
+    if (strcmp(kept, "memory") == 0) {
+        dp_text_addf(out, YELLOW "  a restart forgets it" RESET ": there is no journal.path\n");
+    } else if (strcmp(kept, "pending") == 0) {
+        dp_text_addf(out, YELLOW "  not on the disk yet" RESET
+                                 ": a restart now would forget it (davenport status tells)\n");
+    }
+}
+
+void dp_order_text(const json_t *order, bool colour, struct dp_text *out)
+{
+    struct dp_text marked = {0};
+    print_order(order, &marked);
+    paint(&marked, colour, out);
+    dp_text_fini(&marked);
+}
+
 static void print_event(const json_t *event, struct dp_text *out)
 {
     const char *before = json_string_value(json_object_get(event, "before"));
     const char *after = json_string_value(json_object_get(event, "after"));
     const char *region = json_string_value(json_object_get(event, "region"));
-    dp_text_addf(out, DIM "%s" RESET "  %-12s", text_of(event, "ts"), text_of(event, "event"));
-    if (region) {
+    const char *actor = json_string_value(json_object_get(event, "actor"));
+    const char *order = json_string_value(json_object_get(event, "order"));
+    const char *until = json_string_value(json_object_get(event, "until"));
+    const char *reason = json_string_value(json_object_get(event, "reason"));
+    const char *name = text_of(event, "event");
+    bool of_all = strcmp(name, "freeze") == 0 || strcmp(name, "unfreeze") == 0;
+    dp_text_addf(out, DIM "%s" RESET "  %-12s", text_of(event, "ts"), name);
+    if (order) {
+        dp_text_addf(out, " %s", order);
+    }
+    if (region && *region && !of_all) {
         dp_text_addf(out, " %s", region);
     }
-    if (before && after) {
+    if (before && after && strcmp(before, after) != 0) {
         dp_text_addf(out, " (%s -> %s)", before, after);
     }
-    dp_text_addf(out, ": %s\n", text_of(event, "reason"));
+    if (actor && strcmp(actor, "governor") != 0) {
+        dp_text_addf(out, " by %s", actor);
+    }
+    if (until && *until) {
+        dp_text_addf(out, " until %s", until);
+    }
+    dp_text_addf(out, reason && *reason ? ": %s\n" : "%s\n", reason ? reason : "");
 }
 
 void dp_event_text(const json_t *event, bool colour, struct dp_text *out)

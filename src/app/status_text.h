@@ -1,4 +1,4 @@
-/* What /status and /events say, for a person at a terminal. */
+/* What /status, /explain, /events and orders say, for a person at a terminal. */
 #ifndef DAVENPORT_SRC_APP_STATUS_TEXT_H
 #define DAVENPORT_SRC_APP_STATUS_TEXT_H
 
@@ -11,6 +11,10 @@ void dp_duration_text(double seconds, char *buf, size_t cap);
 
 /* `status`: the parsed answer of GET /status. Members that are missing are shown as "-". */
 void dp_status_text(const json_t *status, bool colour, struct dp_text *out);
+/* `explain`: the parsed answer of GET /explain. */
+void dp_explain_text(const json_t *explain, bool colour, struct dp_text *out);
+/* `order`: the parsed answer to an order: what changed, or would change. */
+void dp_order_text(const json_t *order, bool colour, struct dp_text *out);
 /* `event`: one parsed line of the journal, told in one line. */
 void dp_event_text(const json_t *event, bool colour, struct dp_text *out);
 

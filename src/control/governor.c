@@ -14,6 +14,8 @@
 
 /* Between two tries of a name that does not resolve, unless lookups are more frequent anyway. */
 #define LOOKUP_RETRY_MS 1000
+/* How long a start waits for the journal's disk. */
+#define START_WAIT_MS 1000
 
 /* Every entry from the loop passes here first: a stall must be known before anything is judged by
  * time. */
@@ -28,6 +30,7 @@ static uint64_t wake(struct dp_governor *g)
 static void look(struct dp_governor *g)
 {
     uint64_t now = wake(g);
+    governor_expire(g, now);
     governor_sample(g, now);
     governor_settle(g, now);
 }
@@ -127,6 +130,7 @@ static void take_config(struct dp_governor *g, const struct dp_control_config *c
         .n_regions = c->n_regions,
         .automatic = c->failback == DP_FAILBACK_HOLD_DOWN,
         .hold_ns = c->failback_hold_ms * DP_NS_PER_MS,
+        .dwell_ns = c->dwell_ms * DP_NS_PER_MS,
     };
 }
 
@@ -183,6 +187,52 @@ static struct dp_resolver *make_resolver(struct dp_governor *g)
     return dp_resolver_new(&opt, targets, g->config->n_regions);
 }
 
+static void on_line(void *ctx, struct dp_span line)
+{
+    struct dp_governor *g = ctx;
+    if (g->opt.told)
+        g->opt.told(g->opt.ctx, line);
+}
+
+/* On the writer's thread, which ends before the handle is closed. */
+static void on_disk(void *ctx)
+{
+    (void)uv_async_send(&((struct dp_governor *)ctx)->saved);
+}
+
+static void on_saved(uv_async_t *saved)
+{
+    struct dp_governor *g = saved->data;
+    if (!g->dead && g->opt.saved)
+        g->opt.saved(g->opt.ctx);
+}
+
+static struct dp_journal *make_journal(struct dp_governor *g)
+{
+    const struct dp_control_config *c = g->config;
+    const struct dp_journal_options opt = {.path = c->journal_path,
+                                           .max_bytes = c->journal_max_bytes,
+                                           .keep = c->journal_keep ? c->journal_keep : 1,
+                                           .clock = g->clock,
+                                           .line = on_line,
+                                           .saved = on_disk,
+                                           .ctx = g};
+    return dp_journal_new(&opt);
+}
+
+/* Why traffic is where it begins. */
+static void say_first(struct dp_governor *g)
+{
+    if (g->failover.pinned)
+        (void)snprintf(g->why, sizeof(g->why), "%.127s chose it before the restart", g->pin.actor);
+    else if (g->decision.after == DP_NO_REGION)
+        (void)snprintf(g->why, sizeof(g->why), "every region was drained by an operator");
+    else
+        (void)snprintf(g->why, sizeof(g->why),
+                       "the first in the configured order%s; nothing is known yet",
+                       g->decision.move == DP_MOVE_DRAIN ? " that is not drained" : "");
+}
+
 enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_governor **out,
                             const char **why)
 {
@@ -197,20 +247,22 @@ enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_gov
     g->config = opt->config;
     g->clock = opt->clock ? opt->clock : &dp_clock_system;
     take_config(g, opt->config);
-    g->journal = dp_journal_new(opt->config->journal_path, g->clock);
+    g->journal = make_journal(g);
     if (!g->journal)
         goto fail;
-    if (uv_async_init(opt->loop, &g->kick, on_kick) != 0) {
+    /* A loop's handles of this kind share one descriptor: the second cannot fail. */
+    if (uv_async_init(opt->loop, &g->kick, on_kick) != 0 ||
+        uv_async_init(opt->loop, &g->saved, on_saved) != 0) {
         *why = "no file descriptor left for the loop";
         goto fail;
     }
     (void)uv_timer_init(opt->loop, &g->sample); /* cannot fail */
     g->kick.data = g;
+    g->saved.data = g;
     g->sample.data = g;
     init_endpoints(g);
     governor_first_view(g);
-    (void)snprintf(g->why, sizeof(g->why),
-                   "the first in the configured order; nothing is known yet");
+    say_first(g);
     g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
     g->prober = make_prober(g);
     g->resolver = make_resolver(g);
@@ -241,7 +293,13 @@ void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *tr
     g->started = true;
     dp_lag_init(&g->lag, g->config->sample_ms * DP_NS_PER_MS, DP_STALL_LIMIT_NS, now);
     init_endpoints(g);
+    if (g->state_unread)
+        governor_record_forgotten(g);
     governor_record_plain(g, "started");
+    governor_keep(g, false);
+    if (g->config->journal_path && !dp_journal_wait(g->journal, START_WAIT_MS))
+        dp_log(DP_LOG_WARN, "journal_slow", DP_KV_STR("path", g->config->journal_path),
+               DP_KV_STR("reason", "its disk does not take it yet; the start goes on"));
     if (g->opt.publish)
         g->opt.publish(g->opt.publish_ctx, g->view);
     for (uint16_t i = 0; i < g->config->n_regions; i++)
@@ -260,6 +318,7 @@ static void closed(struct dp_governor *g)
     void *ctx = g->done_ctx;
     dp_journal_free(g->journal);
     dp_view_unref(g->view);
+    free(g->kept);
     free(g);
     if (done)
         done(ctx);
@@ -277,13 +336,17 @@ static void on_part_closed(void *ctx)
 
 void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *ctx)
 {
-    if (g->started)
+    if (g->started) {
         governor_record_plain(g, "stopped");
+        governor_keep(g, true);
+    }
+    dp_journal_stop(g->journal);
     g->dead = true;
     g->done = done;
     g->done_ctx = ctx;
-    g->open = 2;
+    g->open = 3;
     uv_close((uv_handle_t *)&g->sample, on_handle_closed);
+    uv_close((uv_handle_t *)&g->saved, on_handle_closed);
     uv_close((uv_handle_t *)&g->kick, on_handle_closed);
     if (g->prober) {
         g->open++;
@@ -295,7 +358,7 @@ void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *c
     }
 }
 
-/* Operators. */
+/* What others ask of it. */
 
 void dp_governor_retrust(struct dp_governor *g, const struct dp_fetch_tls *const *tls,
                          const bool *changed)
@@ -310,21 +373,12 @@ void dp_governor_note_reload(struct dp_governor *g, bool done, const char *detai
     governor_record_reload(g, done, detail);
 }
 
-enum dp_err dp_governor_switch(struct dp_governor *g, const char *region, bool force,
-                               const char *actor, const char *reason, const char **why)
+bool dp_governor_saved(const struct dp_governor *g, uint64_t ticket)
 {
-    const struct governor_order order = {
-        .actor = actor ? actor : "operator", .reason = reason ? reason : "", .force = force};
-    for (uint16_t i = 0; i < g->config->n_regions; i++) {
-        if (strcmp(g->config->regions[i].name, region) != 0)
-            continue;
-        if (governor_obey(g, i, &order, governor_now(g)))
-            return DP_OK;
-        *why = g->endpoints[i].health.draining && g->endpoints[i].health.health != DP_HEALTH_DOWN
-                   ? "the region asks to be drained; force it to use it all the same"
-                   : "the region is down; force it to use it all the same";
-        return DP_ENOREGION;
-    }
-    *why = "there is no region of this name";
-    return DP_EINVAL;
+    return dp_journal_saved(g->journal, ticket);
+}
+
+void dp_governor_reopen(struct dp_governor *g)
+{
+    dp_journal_reopen(g->journal);
 }

@@ -8,7 +8,7 @@
 /* What is late is told anew when it moved by more than a fourth. */
 #define LATE_STEP 4
 
-static void regions_now(const struct dp_governor *g, struct dp_failover_region *out)
+void governor_regions(const struct dp_governor *g, struct dp_failover_region *out)
 {
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         const struct dp_health_state *h = &g->endpoints[i].health;
@@ -52,12 +52,14 @@ static bool routes_same(const struct dp_governor *g)
     return true;
 }
 
-/* Above every epoch that was ever told: of this life, and of the journal's earlier ones. */
-static uint64_t next_epoch(const struct dp_governor *g)
+uint64_t governor_next_epoch(const struct dp_governor *g)
 {
     uint64_t told = dp_journal_last_epoch(g->journal);
-    uint64_t ours = g->view ? g->view->epoch : 0;
-    return (told > ours ? told : ours) + 1;
+    if (g->view) /* it began above all that was told before */
+        return g->view->epoch + 1;
+    if (g->state_unread) /* and lines may be missing */
+        return told + DP_EPOCHS_AHEAD;
+    return told >= g->epoch_below ? told + 1 : g->epoch_below;
 }
 
 static void publish(struct dp_governor *g, uint64_t epoch)
@@ -72,7 +74,7 @@ static void publish(struct dp_governor *g, uint64_t epoch)
 void governor_publish_if_changed(struct dp_governor *g)
 {
     if (!routes_same(g))
-        publish(g, next_epoch(g));
+        publish(g, governor_next_epoch(g));
 }
 
 void governor_tune(struct dp_governor *g)
@@ -95,16 +97,25 @@ void governor_first_view(struct dp_governor *g)
 {
     struct dp_failover_region regions[DP_MAX_REGIONS];
     dp_failover_init(&g->failover);
-    regions_now(g, regions);
+    governor_restore(g);
+    governor_regions(g, regions);
     dp_failover_step(&g->failover, &g->failover_config, regions, governor_now(g), &g->decision);
-    g->view = view_of(g, next_epoch(g));
+    g->view = view_of(g, governor_next_epoch(g));
 }
 
-/* Carry a decision out: publish first, tell afterwards, the cause before its effect. */
-static void carry_out(struct dp_governor *g, const struct dp_failover_decision *d,
-                      const struct governor_cause *cause)
+/* A move that was ordered is told as the order. */
+static bool tells_move(const struct dp_failover_decision *d, const struct governor_cause *cause)
+{
+    bool ordered = d->move == DP_MOVE_SWITCH || d->move == DP_MOVE_DRAIN;
+    return d->move != DP_MOVE_NONE && !(cause->order && ordered);
+}
+
+/* Publish first, tell afterwards, the cause before its effect. */
+void governor_carry_out(struct dp_governor *g, const struct dp_failover_decision *d,
+                        const struct governor_cause *cause)
 {
     bool held_before[DP_MAX_REGIONS];
+    const struct governor_order *order = cause->order;
     memcpy(held_before, g->decision.held, sizeof(held_before));
     g->decision = *d;
     if (cause->change)
@@ -114,26 +125,32 @@ static void carry_out(struct dp_governor *g, const struct dp_failover_decision *
         g->failovers += d->move == DP_MOVE_FAILOVER;
         g->failbacks += d->move == DP_MOVE_FAILBACK;
     }
-    if (d->move != DP_MOVE_NONE || cause->order)
+    if (d->move != DP_MOVE_NONE || (order && order->order.kind == DP_ORDER_SWITCH && !order->ended))
         governor_explain_move(g, d, cause);
-    governor_publish_if_changed(g);
+    if (order)
+        publish(g, governor_next_epoch(g));
+    else
+        governor_publish_if_changed(g);
     if (cause->change)
         governor_record_health(g, cause);
-    if (d->move != DP_MOVE_NONE || cause->order)
-        governor_record_move(g, d, cause);
+    if (order)
+        governor_record_order(g, order, d);
+    if (tells_move(d, cause))
+        governor_record_move(g, d);
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         if (held_before[i] != d->held[i] && i != d->after)
             governor_record_hold(g, i);
     }
+    governor_keep(g, false);
 }
 
 static void settle(struct dp_governor *g, const struct governor_cause *cause, uint64_t now_ns)
 {
     struct dp_failover_region regions[DP_MAX_REGIONS];
     struct dp_failover_decision d;
-    regions_now(g, regions);
+    governor_regions(g, regions);
     dp_failover_step(&g->failover, &g->failover_config, regions, now_ns, &d);
-    carry_out(g, &d, cause);
+    governor_carry_out(g, &d, cause);
 }
 
 void governor_settle(struct dp_governor *g, uint64_t now_ns)
@@ -146,19 +163,6 @@ void governor_renew_pools(struct dp_governor *g, const bool *endpoints)
     for (uint16_t i = 0; i < g->config->n_regions; i++)
         g->endpoints[i].pool_epoch += endpoints[i];
     governor_publish_if_changed(g);
-}
-
-bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,
-                   uint64_t now_ns)
-{
-    struct dp_failover_region regions[DP_MAX_REGIONS];
-    struct dp_failover_decision d;
-    regions_now(g, regions);
-    if (!dp_failover_switch(&g->failover, &g->failover_config, regions, target, order->force,
-                            now_ns, &d))
-        return false;
-    carry_out(g, &d, &(struct governor_cause){.order = order});
-    return true;
 }
 
 void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_health_event *e,

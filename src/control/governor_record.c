@@ -45,6 +45,16 @@ void governor_record_plain(struct dp_governor *g, const char *event)
     dp_journal_write(g->journal, g->view->epoch, event, kv, DP_ARRAY_LEN(kv));
 }
 
+void governor_record_forgotten(struct dp_governor *g)
+{
+    const struct dp_kv kv[] = {
+        DP_KV_STR("actor", "governor"),
+        DP_KV_STR("reason", "the state file beside the journal is damaged: what operators ordered "
+                            "before this start is not known"),
+    };
+    dp_journal_write(g->journal, g->view->epoch, "orders_forgotten", kv, DP_ARRAY_LEN(kv));
+}
+
 void governor_record_stall(struct dp_governor *g)
 {
     int64_t ms = (int64_t)(g->lag.length_ns / DP_NS_PER_MS);
@@ -197,10 +207,11 @@ void governor_record_health(struct dp_governor *g, const struct governor_cause *
 void governor_record_hold(struct dp_governor *g, uint16_t region)
 {
     bool held = g->decision.held[region];
-    bool lost = g->decision.routes[region] == DP_ROUTE_DOWN || g->endpoints[region].health.draining;
+    bool lost = g->decision.routes[region] == DP_ROUTE_DOWN ||
+                g->endpoints[region].health.draining || g->failover.drained[region];
     char text[DP_WHY_TEXT];
     if (!held && lost)
-        return; /* told as region_down or draining */
+        return; /* told as region_down, draining or drain */
     say(text, sizeof(text),
         held ? "it was away and may lack data: for %" PRIu32 " s of unbroken health it takes "
                "only what no other region can"
@@ -228,6 +239,12 @@ static void lost_words(const struct dp_governor *g, uint16_t region, char *buf, 
         return;
     }
     const struct governor_endpoint *e = &g->endpoints[region];
+    const struct dp_standing *drain = &g->drained[region];
+    if (g->failover.drained[region]) {
+        say(buf, cap, "%s was drained by %s%s%s", name_of(g, region), drain->actor,
+            drain->reason[0] ? ": " : "", drain->reason);
+        return;
+    }
     say(buf, cap, "%s is %s: %s", name_of(g, region),
         e->health.health == DP_HEALTH_DOWN ? "down"
         : e->health.draining               ? "draining"
@@ -241,6 +258,7 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
     char lost[DP_WHY_TEXT];
     switch (d->move) {
     case DP_MOVE_FAILOVER:
+    case DP_MOVE_DRAIN:
         lost_words(g, d->before, g->why, sizeof(g->why));
         break;
     case DP_MOVE_FAILBACK:
@@ -258,7 +276,6 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
             g->endpoints[d->after].why);
         break;
     case DP_MOVE_SWITCH:
-    case DP_MOVE_DRAIN:
     case DP_MOVE_NONE:
         say(g->why, sizeof(g->why), "%s chose it%s%s", cause->order->actor,
             cause->order->reason[0] ? ": " : "", cause->order->reason);
@@ -266,20 +283,22 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
     }
 }
 
-/* Every region as the decision saw it: [{…},{…}]. */
-static struct dp_span regions_json(const struct dp_governor *g,
-                                   const struct dp_failover_decision *d, char *buf, size_t cap)
+struct dp_span governor_regions_json(const struct dp_governor *g,
+                                     const struct dp_failover_decision *d, char *buf, size_t cap)
 {
-    static const char *const routes[] = {"ok", "down", "barred"};
     size_t at = 0;
     buf[at++] = '[';
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         char one[256];
         const struct dp_health_state *h = &g->endpoints[i].health;
         const struct dp_kv kv[] = {
-            DP_KV_STR("name", name_of(g, i)),    DP_KV_STR("health", dp_health_name(h->health)),
-            DP_KV_BOOL("draining", h->draining), DP_KV_BOOL("slow", h->slow),
-            DP_KV_BOOL("held", d->held[i]),      DP_KV_STR("route", routes[d->routes[i]]),
+            DP_KV_STR("name", name_of(g, i)),
+            DP_KV_STR("health", dp_health_name(h->health)),
+            DP_KV_BOOL("draining", h->draining),
+            DP_KV_BOOL("slow", h->slow),
+            DP_KV_BOOL("drained", g->failover.drained[i]),
+            DP_KV_BOOL("held", d->held[i]),
+            DP_KV_STR("route", dp_route_state_name(d->routes[i])),
         };
         struct dp_span s = object(one, sizeof(one), kv, DP_ARRAY_LEN(kv));
         if (cap - at < s.n + 2)
@@ -293,24 +312,20 @@ static struct dp_span regions_json(const struct dp_governor *g,
     return (struct dp_span){buf, at};
 }
 
-void governor_record_move(struct dp_governor *g, const struct dp_failover_decision *d,
-                          const struct governor_cause *cause)
+void governor_record_move(struct dp_governor *g, const struct dp_failover_decision *d)
 {
     char buf[INPUTS_BYTES];
-    const struct governor_order *order = cause->order;
-    const char *event = order ? dp_move_name(DP_MOVE_SWITCH) : dp_move_name(d->move);
+    const char *event = dp_move_name(d->move);
     const struct dp_kv kv[] = {
         DP_KV_STR("region", name_of(g, d->after == DP_NO_REGION ? d->before : d->after)),
         DP_KV_STR("before", name_of(g, d->before)),
         DP_KV_STR("after", name_of(g, d->after)),
-        DP_KV_STR("actor", order ? order->actor : "governor"),
+        DP_KV_STR("actor", "governor"),
         DP_KV_STR("reason", g->why),
-        DP_KV_BOOL("forced", g->failover.forced),
-        DP_KV_JSON("regions", regions_json(g, d, buf, sizeof(buf))),
+        DP_KV_JSON("regions", governor_regions_json(g, d, buf, sizeof(buf))),
     };
     dp_journal_write(g->journal, g->view->epoch, event, kv, DP_ARRAY_LEN(kv));
     dp_log(DP_LOG_WARN, event, DP_KV_STR("before", name_of(g, d->before)),
-           DP_KV_STR("after", name_of(g, d->after)),
-           DP_KV_STR("actor", order ? order->actor : "governor"), DP_KV_STR("reason", g->why),
-           DP_KV_INT("epoch", g->view->epoch));
+           DP_KV_STR("after", name_of(g, d->after)), DP_KV_STR("actor", "governor"),
+           DP_KV_STR("reason", g->why), DP_KV_INT("epoch", g->view->epoch));
 }

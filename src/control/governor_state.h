@@ -27,6 +27,8 @@
 /* How long a region that was slow is not believed to be quick again, at first and at most. */
 #define DP_SLOW_HOLD_MS     30000
 #define DP_SLOW_HOLD_MAX_MS 300000
+/* How far the kept bound of epochs runs ahead. */
+#define DP_EPOCHS_AHEAD 16
 /* A loop later than this was asleep; for as long afterwards, traffic's bad news may be of our
  * making. */
 #define DP_STALL_LIMIT_NS DP_NS_PER_S
@@ -75,6 +77,12 @@ struct dp_governor {
     struct dp_failover_config failover_config;
     struct dp_failover_state failover;
     struct dp_failover_decision decision; /* the last one */
+    struct dp_orders_state orders;
+    struct dp_standing drained[DP_MAX_REGIONS], frozen,
+        pin;              /* who, why and since when; on: see standing */
+    uint64_t epoch_below; /* as kept: every epoch told is below it, in this life and before */
+    bool state_unread;    /* the state file was damaged */
+    char *kept;           /* the state as last given to the journal */
     struct governor_endpoint endpoints[DP_MAX_REGIONS];
     struct dp_view *view;
     struct dp_journal *journal;
@@ -84,7 +92,7 @@ struct dp_governor {
     const struct dp_traffic *const *traffic;
     uint32_t n_workers;
     uv_timer_t sample;
-    uv_async_t kick;
+    uv_async_t kick, saved;
     unsigned open; /* handles and parts that still close */
     bool started, dead;
     void (*done)(void *ctx);
@@ -94,10 +102,13 @@ struct dp_governor {
     uint64_t failovers, failbacks;
 };
 
-/* An operator moves the traffic. */
+/* An order that is being carried out, or one whose time is over (ended). */
 struct governor_order {
+    struct dp_order order;
     const char *actor, *reason;
-    bool force;
+    uint32_t ttl_s;
+    bool ended;
+    struct dp_orders_verdict verdict;
 };
 
 /* What a decision followed from: a change of one endpoint's health, an order, or, all zero, time
@@ -129,13 +140,34 @@ void governor_settle(struct dp_governor *g, uint64_t now_ns);
 /* Idle connections of these endpoints are not to be used again. */
 void governor_renew_pools(struct dp_governor *g, const bool *endpoints);
 /* False: the target is lost and force is not set. */
-bool governor_obey(struct dp_governor *g, uint16_t target, const struct governor_order *order,
-                   uint64_t now_ns);
+/* What failover thinks of each region now. */
+void governor_regions(const struct dp_governor *g, struct dp_failover_region *out);
+/* Publish a decision and tell of it. What follows an order has an epoch of its own. */
+void governor_carry_out(struct dp_governor *g, const struct dp_failover_decision *d,
+                        const struct governor_cause *cause);
+/* Above every epoch that was ever told, in this life and in the journal's earlier ones. */
+uint64_t governor_next_epoch(const struct dp_governor *g);
+
+/* governor_orders.c */
+
+/* End what has a time that is over. Before any decision by time. */
+void governor_expire(struct dp_governor *g, uint64_t now_ns);
+void governor_record_order(struct dp_governor *g, const struct governor_order *o,
+                           const struct dp_failover_decision *d);
+
+/* governor_keep.c: what must outlive us, as the text of the state file. */
+
+/* Take up what an earlier life kept. Before the first view. */
+void governor_restore(struct dp_governor *g);
+/* Hand the state to the journal if it changed. `last`: no epoch follows in this life. */
+void governor_keep(struct dp_governor *g, bool last);
 
 /* governor_record.c. explain: put words into the state, for people. record: lines for the journal
  * and the log, with the epoch of the view at that time. */
 
 void governor_record_plain(struct dp_governor *g, const char *event);
+/* The state file was damaged. */
+void governor_record_forgotten(struct dp_governor *g);
 void governor_record_stall(struct dp_governor *g);
 void governor_record_reload(struct dp_governor *g, bool done, const char *detail);
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint);
@@ -144,8 +176,11 @@ void governor_explain_health(struct dp_governor *g, const struct governor_cause 
 void governor_record_health(struct dp_governor *g, const struct governor_cause *cause);
 void governor_explain_move(struct dp_governor *g, const struct dp_failover_decision *d,
                            const struct governor_cause *cause);
-void governor_record_move(struct dp_governor *g, const struct dp_failover_decision *d,
-                          const struct governor_cause *cause);
+void governor_record_move(struct dp_governor *g, const struct dp_failover_decision *d);
+
+/* Every region as a decision saw it, as JSON: [{…},{…}]. */
+struct dp_span governor_regions_json(const struct dp_governor *g,
+                                     const struct dp_failover_decision *d, char *buf, size_t cap);
 
 /* governor_lookup.c */
 

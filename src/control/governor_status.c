@@ -14,6 +14,50 @@ _Static_assert((int)DP_REGION_UNKNOWN == (int)DP_HEALTH_UNKNOWN &&
                    (int)DP_REGION_DOWN == (int)DP_HEALTH_DOWN,
                "a region's words are an endpoint's");
 
+static struct dp_standing standing(const struct dp_standing *s, bool on)
+{
+    struct dp_standing out = {0};
+    if (on)
+        out = *s;
+    out.on = on;
+    return out;
+}
+
+/* The failure window, as far as it is of now. */
+static void window_counts(const struct dp_governor *g, const struct dp_health_state *h,
+                          struct dp_region_status *out)
+{
+    uint64_t slot_ns = g->health_config.window_ns / DP_HEALTH_SLOTS;
+    uint64_t slot = slot_ns ? governor_now(g) / slot_ns : 0;
+    for (uint64_t i = 0; i < DP_HEALTH_SLOTS; i++) {
+        if (slot >= h->slot + DP_HEALTH_SLOTS || i > h->slot ||
+            slot - (h->slot - i) >= DP_HEALTH_SLOTS)
+            break; /* from the newest on, each is older */
+        out->window_good += h->slots[(h->slot - i) % DP_HEALTH_SLOTS].good;
+        out->window_bad += h->slots[(h->slot - i) % DP_HEALTH_SLOTS].bad;
+    }
+}
+
+/* What the next decisions hang on. */
+static void region_evidence(const struct dp_governor *g, uint16_t i, struct dp_region_status *out)
+{
+    const struct dp_health_state *h = &g->endpoints[i].health;
+    uint64_t up_since = g->failover.up_since_ns[i];
+    out->drained = standing(&g->drained[i], g->failover.drained[i]);
+    out->route = g->decision.routes[i];
+    out->lost_data = g->failover.unsettled[i];
+    out->well_for_ms = up_since ? (governor_now(g) - up_since) / DP_NS_PER_MS : 0;
+    out->unanswered = h->unanswered;
+    out->errors = h->errors;
+    window_counts(g, h, out);
+}
+
+static bool serves(const struct dp_region_status *r)
+{
+    return (r->health == DP_REGION_UP || r->health == DP_REGION_SUSPECT) && !r->draining &&
+           !r->drained.on;
+}
+
 static void region_status(const struct dp_governor *g, uint16_t i, struct dp_region_status *out)
 {
     const struct governor_endpoint *e = &g->endpoints[i];
@@ -61,10 +105,24 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
     out->epoch = g->view->epoch;
     out->n_regions = g->config->n_regions;
     out->active = g->decision.after;
-    out->pinned = g->failover.pinned;
     out->active_since_wall_ms = g->active_since_wall_ms;
     memcpy(out->why, g->why, sizeof(out->why));
+    out->config = g->config;
+    out->frozen = standing(&g->frozen, g->failover.frozen);
+    out->pin = standing(&g->pin, g->failover.pinned);
+    out->forced = g->failover.forced;
+    out->dwell_left_ms =
+        dp_failover_dwell_left(&g->failover, &g->failover_config, now) / DP_NS_PER_MS;
+    struct dp_journal_health journal = dp_journal_health(g->journal);
+    out->journal.file = journal.file;
+    out->journal.troubled = journal.troubled;
+    out->journal.waiting = journal.waiting;
+    out->journal.lost = journal.lost;
     out->failback = g->config->failback;
+    out->failback_to = g->decision.waiting;
+    struct dp_failover_region regions[DP_MAX_REGIONS];
+    governor_regions(g, regions);
+    out->heir = dp_failover_heir(&g->failover, &g->failover_config, regions);
     if (g->decision.waiting != DP_NO_REGION) {
         uint64_t at = g->decision.failback_at_ns;
         uint64_t wait_ms = at > now ? (at - now) / DP_NS_PER_MS : 0;
@@ -74,6 +132,10 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
     out->failbacks = g->failbacks;
     for (uint16_t i = 0; i < out->n_regions; i++)
         region_status(g, i, &out->regions[i]);
+    for (uint16_t i = 0; i < out->n_regions; i++) {
+        region_evidence(g, i, &out->regions[i]);
+        out->serving = (uint16_t)(out->serving + serves(&out->regions[i]));
+    }
 }
 
 size_t dp_governor_events(const struct dp_governor *g, struct dp_span *lines, size_t max)

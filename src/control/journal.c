@@ -1,8 +1,9 @@
-/* The journal's file and ring. A torn last line (a crash, a full disk) is closed with a newline
- * before the next one is written, so that one bad line never spoils its neighbour. */
+/* The journal's lines and ring, and what it finds of its earlier life. A torn last line (a crash, a full disk) is
+ * passed over when reading. */
 #include "control/journal.h"
 
-#include <errno.h>
+#include "control/journal_writer.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,7 +15,9 @@
 #include <jansson.h>
 #include <uv.h>
 
-#define TAIL_BYTES 65536
+#define TAIL_BYTES  262144
+#define STATE_BYTES 65536
+#define WAIT_MS     1
 
 struct entry {
     char *text;
@@ -22,140 +25,14 @@ struct entry {
 };
 
 struct dp_journal {
-    char *path; /* NULL: memory only */
-    const struct dp_clock *clock;
-    int fd;        /* -1: not open */
-    bool torn;     /* the file does not end with a newline */
-    bool troubled; /* the last write failed, and was logged */
-    uint64_t last_epoch;
+    struct dp_journal_options opt;
+    struct dp_journal_writer *writer; /* NULL: memory only, or stopped */
+    uint64_t last_epoch, ticket, lost, lost_untold;
+    char *state; /* as found */
+    size_t state_bytes;
     struct entry ring[DP_JOURNAL_RING];
     size_t next, count;
 };
-
-static void trouble(struct dp_journal *j, const char *what, int error)
-{
-    if (!j->troubled)
-        dp_log(DP_LOG_ERROR, "journal_not_written", DP_KV_STR("path", j->path),
-               DP_KV_STR("reason", what),
-               DP_KV_STR("error", uv_strerror(uv_translate_sys_error(error))));
-    j->troubled = true;
-}
-
-/* The epoch of one line, 0 when it is no line of ours. */
-static uint64_t epoch_of(struct dp_span line)
-{
-    json_t *doc = json_loadb(line.p, line.n, 0, NULL);
-    json_int_t epoch = json_integer_value(json_object_get(doc, "epoch"));
-    json_decref(doc);
-    return epoch > 0 ? (uint64_t)epoch : 0;
-}
-
-/* The newest line that can be read tells the epoch: lines are written in its order. */
-static uint64_t last_epoch_in(const char *text, size_t n)
-{
-    while (n > 0) {
-        const char *newline = memrchr(text, '\n', n);
-        const char *begin = newline ? newline + 1 : text;
-        uint64_t epoch = epoch_of((struct dp_span){begin, n - (size_t)(begin - text)});
-        if (epoch)
-            return epoch;
-        n = newline ? (size_t)(newline - text) : 0;
-    }
-    return 0;
-}
-
-static void read_tail(struct dp_journal *j)
-{
-    struct stat st;
-    if (fstat(j->fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size <= 0)
-        return;
-    size_t want = st.st_size < TAIL_BYTES ? (size_t)st.st_size : TAIL_BYTES;
-    char *tail = malloc(want);
-    if (!tail)
-        return;
-    ssize_t got = pread(j->fd, tail, want, st.st_size - (off_t)want);
-    if (got > 0) {
-        j->torn = tail[got - 1] != '\n';
-        j->last_epoch = last_epoch_in(tail, (size_t)got);
-    }
-    free(tail);
-}
-
-static bool open_file(struct dp_journal *j)
-{
-    if (j->fd >= 0)
-        return true;
-    j->fd = open(j->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    if (j->fd < 0) {
-        trouble(j, "open", errno);
-        return false;
-    }
-    read_tail(j);
-    return true;
-}
-
-struct dp_journal *dp_journal_new(const char *path, const struct dp_clock *clock)
-{
-    struct dp_journal *j = calloc(1, sizeof(*j));
-    if (!j)
-        return NULL;
-    j->clock = clock;
-    j->fd = -1;
-    if (!path)
-        return j;
-    j->path = strdup(path);
-    if (!j->path) {
-        free(j);
-        return NULL;
-    }
-    (void)open_file(j);
-    return j;
-}
-
-void dp_journal_free(struct dp_journal *j)
-{
-    if (!j)
-        return;
-    if (j->fd >= 0)
-        (void)close(j->fd);
-    for (size_t i = 0; i < DP_JOURNAL_RING; i++)
-        free(j->ring[i].text);
-    free(j->path);
-    free(j);
-}
-
-uint64_t dp_journal_last_epoch(const struct dp_journal *j)
-{
-    return j->last_epoch;
-}
-
-/* All of it in one write, or the file is torn. */
-static void write_file(struct dp_journal *j, const char *line, size_t n)
-{
-    char with_newline[DP_JOURNAL_LINE + 1];
-    if (!j->path || !open_file(j))
-        return;
-    if (j->torn) {
-        with_newline[0] = '\n';
-        memcpy(with_newline + 1, line, n);
-        line = with_newline;
-        n++;
-    }
-    ssize_t done;
-    do {
-        done = write(j->fd, line, n);
-    } while (done < 0 && errno == EINTR);
-    if (done == (ssize_t)n) {
-        if (j->troubled)
-            dp_log(DP_LOG_INFO, "journal_written_again", DP_KV_STR("path", j->path));
-        j->troubled = false;
-        j->torn = false;
-        return;
-    }
-    if (done > 0)
-        j->torn = true;
-    trouble(j, "write", done < 0 ? errno : ENOSPC);
-}
 
 static void remember(struct dp_journal *j, const char *line, size_t n)
 {
@@ -171,24 +48,230 @@ static void remember(struct dp_journal *j, const char *line, size_t n)
         j->count++;
 }
 
+/* ---- what was found ---- */
+
+/* The last `max` bytes of a regular file, to be freed; NULL when there are none. */
+static char *read_tail(const char *path, size_t max, size_t *n)
+{
+    struct stat st;
+    char *text = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return NULL;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+        size_t want = (uint64_t)st.st_size < max ? (size_t)st.st_size : max;
+        text = malloc(want);
+        ssize_t got = text ? pread(fd, text, want, st.st_size - (off_t)want) : -1;
+        if (got <= 0) {
+            free(text);
+            text = NULL;
+        }
+        *n = got > 0 ? (size_t)got : 0;
+    }
+    (void)close(fd);
+    return text;
+}
+
+/* A line of ours has an epoch; what is torn or foreign has none. */
+static void take_line(struct dp_journal *j, struct dp_span line)
+{
+    json_t *doc = json_loadb(line.p, line.n, 0, NULL);
+    json_int_t epoch = json_integer_value(json_object_get(doc, "epoch"));
+    bool ours = epoch > 0 && json_is_string(json_object_get(doc, "event"));
+    json_decref(doc);
+    if (epoch > 0 && (uint64_t)epoch > j->last_epoch)
+        j->last_epoch = (uint64_t)epoch;
+    if (ours)
+        remember(j, line.p, line.n);
+}
+
+static void take_tail(struct dp_journal *j, const char *path)
+{
+    size_t n = 0;
+    char *text = read_tail(path, TAIL_BYTES, &n);
+    struct dp_span rest = {text, n};
+    if (!text)
+        return;
+    while (rest.p)
+        take_line(j, dp_span_cut(&rest, '\n'));
+    free(text);
+}
+
+/* The file, and the one before it, since the file may be fresh from a rotation. */
+static void take_files(struct dp_journal *j, const char *state_path)
+{
+    char before[4096];
+    if (snprintf(before, sizeof(before), "%s.1", j->opt.path) < (int)sizeof(before))
+        take_tail(j, before);
+    take_tail(j, j->opt.path);
+    if (state_path)
+        j->state = read_tail(state_path, STATE_BYTES, &j->state_bytes);
+}
+
+/* ---- life ---- */
+
+/* Beside a file. A pipe or a device has none: it keeps nothing. */
+static bool name_state(const char *path, char *buf, size_t cap)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return false;
+    return snprintf(buf, cap, "%s.state", path) < (int)cap;
+}
+
+struct dp_journal *dp_journal_new(const struct dp_journal_options *opt)
+{
+    struct dp_journal *j = calloc(1, sizeof(*j));
+    char state_path[4096];
+    if (!j)
+        return NULL;
+    j->opt = *opt;
+    if (!opt->path)
+        return j;
+    const char *state = name_state(opt->path, state_path, sizeof(state_path)) ? state_path : NULL;
+    take_files(j, state);
+    const struct dp_journal_files files = {
+        .path = opt->path, .state_path = state, .max_bytes = opt->max_bytes, .keep = opt->keep};
+    j->writer = dp_journal_writer_new(&files, opt->saved, opt->ctx);
+    if (!j->writer) {
+        dp_journal_free(j);
+        return NULL;
+    }
+    return j;
+}
+
+void dp_journal_stop(struct dp_journal *j)
+{
+    dp_journal_writer_end(j->writer);
+    j->writer = NULL;
+}
+
+void dp_journal_free(struct dp_journal *j)
+{
+    if (!j)
+        return;
+    dp_journal_stop(j);
+    for (size_t i = 0; i < DP_JOURNAL_RING; i++)
+        free(j->ring[i].text);
+    free(j->state);
+    free(j);
+}
+
+uint64_t dp_journal_last_epoch(const struct dp_journal *j)
+{
+    return j->last_epoch;
+}
+
+struct dp_span dp_journal_state(const struct dp_journal *j)
+{
+    return (struct dp_span){j->state, j->state_bytes};
+}
+
+/* ---- writing ---- */
+
+/* One line with its newline into `line`; its length, 0 when not even its head fits. */
+static size_t format(const struct dp_journal *j, char line[DP_JOURNAL_LINE], uint64_t epoch,
+                     const char *event, const struct dp_kv *kv, size_t n)
+{
+    static const char tail_cut[] = ",\"cut\":true}\n";
+    char ts[DP_TIME_TEXT];
+    bool cut;
+    dp_time_text(dp_clock_wall_ms(j->opt.clock), ts);
+    int head = snprintf(line, DP_JOURNAL_LINE,
+                        "{\"ts\":\"%s\",\"epoch\":%" PRIu64 ",\"event\":\"%s\"", ts, epoch, event);
+    if (head < 0 || (size_t)head >= DP_JOURNAL_LINE - sizeof(tail_cut))
+        return 0;
+    size_t at = (size_t)head;
+    at += dp_kv_write(line + at, DP_JOURNAL_LINE - sizeof(tail_cut) - at, kv, n, &cut);
+    const char *tail = cut ? tail_cut : "}\n";
+    memcpy(line + at, tail, strlen(tail));
+    return at + strlen(tail);
+}
+
+static bool queue(struct dp_journal *j, const char *line, size_t n)
+{
+    uint64_t ticket = dp_journal_writer_line(j->writer, (struct dp_span){line, n});
+    if (ticket)
+        j->ticket = ticket;
+    return ticket != 0;
+}
+
+/* Once there is room again, the file says itself that it lacks lines. */
+static void tell_lost(struct dp_journal *j, uint64_t epoch)
+{
+    char line[DP_JOURNAL_LINE];
+    const struct dp_kv kv[] = {
+        DP_KV_STR("actor", "governor"),
+        DP_KV_STR("reason", "the disk was away for so long that lines found the queue full"),
+        DP_KV_INT("lost", j->lost_untold),
+    };
+    size_t n = format(j, line, epoch, "journal_overflow", kv, DP_ARRAY_LEN(kv));
+    if (queue(j, line, n))
+        j->lost_untold = 0;
+}
+
 void dp_journal_write(struct dp_journal *j, uint64_t epoch, const char *event,
                       const struct dp_kv *kv, size_t n)
 {
-    static const char tail_cut[] = ",\"cut\":true}\n";
-    char line[DP_JOURNAL_LINE], ts[DP_TIME_TEXT];
-    bool cut;
-    dp_time_text(dp_clock_wall_ms(j->clock), ts);
-    int head = snprintf(line, sizeof(line), "{\"ts\":\"%s\",\"epoch\":%" PRIu64 ",\"event\":\"%s\"",
-                        ts, epoch, event);
-    if (head < 0 || (size_t)head >= sizeof(line) - sizeof(tail_cut))
+    char line[DP_JOURNAL_LINE];
+    size_t bytes = format(j, line, epoch, event, kv, n);
+    if (bytes == 0)
         return;
-    size_t at = (size_t)head;
-    at += dp_kv_write(line + at, sizeof(line) - sizeof(tail_cut) - at, kv, n, &cut);
-    const char *tail = cut ? tail_cut : "}\n";
-    memcpy(line + at, tail, strlen(tail));
-    at += strlen(tail);
-    remember(j, line, at - 1);
-    write_file(j, line, at);
+    remember(j, line, bytes - 1);
+    if (j->opt.line)
+        j->opt.line(j->opt.ctx, (struct dp_span){line, bytes - 1});
+    if (!j->writer)
+        return;
+    if (j->lost_untold)
+        tell_lost(j, epoch);
+    if (j->lost_untold || !queue(j, line, bytes)) {
+        if (j->lost_untold++ == 0)
+            dp_log(DP_LOG_ERROR, "journal_overflow", DP_KV_STR("path", j->opt.path),
+                   DP_KV_STR("reason", "its queue is full; lines are lost to the file"));
+        j->lost++;
+    }
+}
+
+void dp_journal_keep(struct dp_journal *j, struct dp_span state)
+{
+    uint64_t ticket = j->writer ? dp_journal_writer_state(j->writer, state) : 0;
+    if (ticket)
+        j->ticket = ticket;
+}
+
+uint64_t dp_journal_ticket(const struct dp_journal *j)
+{
+    return j->writer ? j->ticket : 0;
+}
+
+bool dp_journal_saved(const struct dp_journal *j, uint64_t ticket)
+{
+    return j->writer && dp_journal_writer_done(j->writer) >= ticket;
+}
+
+bool dp_journal_wait(const struct dp_journal *j, uint32_t ms)
+{
+    uint64_t by = uv_hrtime() + ms * DP_NS_PER_MS;
+    while (!dp_journal_saved(j, j->ticket)) {
+        if (!j->writer || uv_hrtime() > by)
+            return false;
+        uv_sleep(WAIT_MS);
+    }
+    return true;
+}
+
+void dp_journal_reopen(struct dp_journal *j)
+{
+    if (j->writer)
+        dp_journal_writer_reopen(j->writer);
+}
+
+struct dp_journal_health dp_journal_health(const struct dp_journal *j)
+{
+    struct dp_journal_health h = {.file = j->writer != NULL, .lost = j->lost};
+    if (j->writer)
+        h.waiting = dp_journal_writer_waiting(j->writer, &h.troubled);
+    return h;
 }
 
 size_t dp_journal_lines(const struct dp_journal *j, struct dp_span *lines, size_t max)

@@ -60,8 +60,7 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
         s->forced = false;
 }
 
-/* The best region but the active one: up and settled, else up, else not known to be lost, a slow one
- * last; among equals the most preferred. */
+/* Up and settled, else up, else not known to be lost, a slow one last; among equals the most preferred. */
 static uint16_t best_other(const struct dp_failover_state *s, const struct dp_failover_config *c,
                            const struct dp_failover_region *regions)
 {
@@ -77,6 +76,12 @@ static uint16_t best_other(const struct dp_failover_state *s, const struct dp_fa
         }
     }
     return best;
+}
+
+uint16_t dp_failover_heir(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                          const struct dp_failover_region *regions)
+{
+    return best_other(s, c, regions);
 }
 
 /* The most preferred region before the active one that is up: for the whole hold, or not yet. */

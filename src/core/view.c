@@ -24,3 +24,9 @@ void dp_view_unref(struct dp_view *v)
     if (v && atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) == 1)
         free(v);
 }
+
+const char *dp_route_state_name(enum dp_route_state s)
+{
+    static const char *const names[] = {"ok", "down", "barred"};
+    return s <= DP_ROUTE_BARRED ? names[s] : "?";
+}

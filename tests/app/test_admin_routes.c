@@ -1,5 +1,5 @@
 /* What the admin server answers, without its sockets: routes, methods, the two guards against browsers. */
-#include "app/admin.h"
+#include "app/admin_orders.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,13 @@
 struct fake {
     bool draining;
     size_t n_events;
-    char order[256]; /* the last switch, or "" */
-    enum dp_err refuse;
+    char order[512]; /* the last one, or "" */
+    enum dp_err err;
+    enum dp_refusal refusal;
+    uint64_t ticket;
 };
+
+static const struct dp_control_config config = {.n_regions = 1};
 
 static void report(void *ctx, struct dp_report *out)
 {
@@ -26,46 +30,70 @@ static void report(void *ctx, struct dp_report *out)
     out->status.n_regions = 1;
     out->status.regions[0].name = "left";
     out->status.regions[0].url = "http://h";
+    out->status.heir = out->status.failback_to = DP_NO_REGION;
+    out->status.config = &config;
 }
 
 static size_t events(void *ctx, struct dp_span *lines, size_t max)
 {
     const struct fake *f = ctx;
     for (size_t i = 0; i < f->n_events && i < max; i++) {
-        static const char digits[] = "0123456789";
-        lines[i] = (struct dp_span){&digits[i], 1};
+        static const char *const texts[] = {"{\"epoch\":1}", "{\"epoch\":1,\"x\":1}",
+                                            "{\"epoch\":2}"};
+        lines[i] = dp_span_str(texts[i]);
     }
     return f->n_events;
 }
 
-static enum dp_err move(void *ctx, const char *region, bool force, const char *actor,
-                        const char *reason, const char **why)
+static enum dp_err order(void *ctx, const struct dp_order_request *r, struct dp_order_result *out)
 {
     struct fake *f = ctx;
-    assert_true(snprintf(f->order, sizeof f->order, "%s force=%d actor=%s reason=%s", region, force,
-                         actor, reason ? reason : "(none)") > 0);
-    *why = "because";
-    return f->refuse;
+    char epoch[32] = "any";
+    if (r->if_epoch)
+        assert_true(snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)r->epoch) > 0);
+    assert_true(snprintf(f->order, sizeof f->order,
+                         "%s %s force=%d dry=%d ttl=%u epoch=%s actor=%s reason=%s",
+                         dp_order_name(r->kind), r->region ? r->region : "(all)", r->force,
+                         r->dry_run, (unsigned)r->ttl_s, epoch, r->actor,
+                         r->reason ? r->reason : "(none)") > 0);
+    *out = (struct dp_order_result){.refusal = f->refusal,
+                                    .epoch = 8,
+                                    .ticket = f->ticket,
+                                    .overridden = r->force ? 1U << DP_REFUSAL_DWELL : 0,
+                                    .before = {.active = 0},
+                                    .after = {.active = DP_NO_REGION, .drained = {true}}};
+    assert_true(snprintf(out->why, sizeof out->why, "because") > 0);
+    return f->err;
+}
+
+static bool saved(void *ctx, uint64_t ticket)
+{
+    (void)ctx;
+    return ticket == 0;
 }
 
 struct ask {
     enum dp_method method;
-    const char *target, *host, *guard, *body;
+    const char *target, *host, *guard, *body, *actor;
     bool unix_socket;
 };
 
 /* The answer's status; its body (and Allow) are left in `answer`. */
 static unsigned answer_to(struct fake *f, struct ask ask, struct dp_admin_answer *answer)
 {
-    struct dp_header guard = {.name = DP_SPAN("DAVENPORT-admin"), .value = dp_span_str(ask.guard)};
+    struct dp_header headers[] = {
+        {.name = DP_SPAN("DAVENPORT-admin"), .value = dp_span_str(ask.guard)},
+        {.name = DP_SPAN("Davenport-Actor"), .value = dp_span_str(ask.actor)}};
     struct dp_head head = {.method = ask.method,
                            .target = dp_span_str(ask.target),
                            .authority = dp_span_str(ask.host ? ask.host : "localhost"),
-                           .headers = &guard,
-                           .n_headers = ask.guard ? 1 : 0};
+                           .minor = 1,
+                           .headers = headers,
+                           .n_headers = ask.guard ? 2 : 0};
     struct dp_admin_request request = {
-        .head = &head, .body = dp_span_str(ask.body), .tcp = !ask.unix_socket, .actor = "me"};
-    struct dp_admin_source source = {.ctx = f, .report = report, .events = events, .move = move};
+        .head = &head, .body = dp_span_str(ask.body), .tcp = !ask.unix_socket, .peer = "uid 7"};
+    struct dp_admin_source source = {
+        .ctx = f, .report = report, .events = events, .order = order, .saved = saved};
     dp_text_fini(&answer->body);
     *answer = (struct dp_admin_answer){0};
     dp_admin_answer(&source, &request, answer);
@@ -95,6 +123,7 @@ static void test_routes(void **state)
         {{.method = GET, .target = "/healthz"}, 200, "application/json", "{\"status\":\"ok\"}\n"},
         {{.method = GET, .target = "/readyz"}, 200, "application/json", "{\"status\":\"ready\"}\n"},
         {{.method = GET, .target = "/events"}, 200, "application/json", "[\n]\n"},
+        {{.method = GET, .target = "/explain"}, 200, "application/json", "{\n  \"epoch\": 0,\n"},
         {{.method = GET, .target = "/"}, 404, "application/json", "{\"error\":\"not_found\""},
         {{.method = GET, .target = "/status/"},
          404,
@@ -165,45 +194,119 @@ static void test_host(void **state)
     dp_text_fini(&answer.body);
 }
 
-static void test_switch(void **state)
+static void test_orders(void **state)
 {
     static const struct {
-        const char *guard, *body;
+        const char *target, *guard, *actor, *body;
         unsigned status;
         const char *order, *says;
     } rows[] = {
-        {NULL, "{\"region\":\"left\"}", 403, "", "the header Davenport-Admin: 1 is needed"},
-        {"0", "{\"region\":\"left\"}", 403, "", "the header Davenport-Admin: 1 is needed"},
-        {"1", "{\"region\":\"left\"}", 200, "left force=0 actor=me reason=(none)", "\"regions\""},
-        {"1", "{\"region\":\"left\",\"force\":true,\"reason\":\"why not\"}", 200,
-         "left force=1 actor=me reason=why not", "\"regions\""},
-        {"1", "", 400, "", "the body must be a JSON object"},
-        {"1", "[]", 400, "", "the body must be a JSON object"},
-        {"1", "{}", 400, "", "region must be a string"},
-        {"1", "{\"region\":7}", 400, "", "region must be a string"},
-        {"1", "{\"region\":\"left\",\"reason\":1}", 400, "", "reason must be a string"},
-        {"1", "{\"region\":\"left\",\"force\":\"true\"}", 400, "", "force must be true or false"},
-        {"1", "{\"region\":\"left\",\"froce\":true}", 400, "", "only region, reason and force"},
-        {"1", "{\"region\":\"a\",\"region\":\"b\"}", 400, "", "the body must be a JSON object"},
+        {"/switch", NULL, NULL, "{\"region\":\"left\"}", 403, "",
+         "the header Davenport-Admin: 1 is needed"},
+        {"/drain", "0", NULL, "{\"region\":\"left\"}", 403, "",
+         "the header Davenport-Admin: 1 is needed"},
+        {"/switch", "1", NULL, "{\"region\":\"left\"}", 200,
+         "switch left force=0 dry=0 ttl=0 epoch=any actor=operator (uid 7) reason=(none)",
+         "\"done\":true"},
+        {"/switch", "1", "ann@host",
+         "{\"region\":\"left\",\"force\":true,\"reason\":\"why not\",\"ttl_s\":60,\"epoch\":7}",
+         200, "switch left force=1 dry=0 ttl=60 epoch=7 actor=ann@host (uid 7) reason=why not",
+         "\"overridden\":[\"dwell\"]"},
+        {"/drain", "1", "a\"\033[2J\xc3\xa9", "{\"region\":\"left\",\"dry_run\":true}", 200,
+         "drain left force=0 dry=1 ttl=0 epoch=any actor=a???2J?? (uid 7) reason=(none)",
+         "\"dry_run\":true,\"done\":false,\"refused\":null"},
+        {"/resume", "1", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxYYYY",
+         "{\"region\":\"left\",\"epoch\":0}", 200,
+         "resume left force=0 dry=0 ttl=0 epoch=0 actor="
+         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx (uid 7) reason=(none)",
+         "\"after\":{\"active\":null,\"frozen\":false,\"pinned\":false,\"regions\":[{\"name\":"
+         "\"left\","
+         "\"route\":\"ok\",\"drained\":true,\"held\":false}]},\"kept\":\"memory\"}\n"},
+        {"/freeze", "1", NULL, "{\"ttl_s\":31622400}", 200,
+         "freeze (all) force=0 dry=0 ttl=31622400 epoch=any actor=operator (uid 7) reason=(none)",
+         "\"region\":null"},
+        {"/unfreeze", "1", NULL, "{}", 200,
+         "unfreeze (all) force=0 dry=0 ttl=0 epoch=any actor=operator (uid 7) reason=(none)",
+         "\"order\":\"unfreeze\""},
+        {"/switch", "1", NULL, "", 400, "", "the body must be a JSON object"},
+        {"/switch", "1", NULL, "[]", 400, "", "the body must be a JSON object"},
+        {"/switch", "1", NULL, "{}", 400, "", "region must be a string"},
+        {"/drain", "1", NULL, "{\"region\":7}", 400, "", "region must be a string"},
+        {"/freeze", "1", NULL, "{\"region\":\"left\"}", 400, "", "no region may be given"},
+        {"/switch", "1", NULL, "{\"region\":\"left\",\"reason\":1}", 400, "",
+         "reason must be a string"},
+        {"/switch", "1", NULL, "{\"region\":\"left\",\"force\":\"true\"}", 400, "",
+         "force must be true or false"},
+        {"/switch", "1", NULL, "{\"region\":\"left\",\"froce\":true}", 400, "",
+         "only region, reason, ttl_s"},
+        {"/switch", "1", NULL, "{\"region\":\"a\",\"region\":\"b\"}", 400, "",
+         "the body must be a JSON object"},
+        {"/drain", "1", NULL, "{\"region\":\"left\",\"ttl_s\":0}", 400, "", "ttl_s must be"},
+        {"/drain", "1", NULL, "{\"region\":\"left\",\"ttl_s\":31622401}", 400, "", "ttl_s must be"},
+        {"/drain", "1", NULL, "{\"region\":\"left\",\"ttl_s\":1.5}", 400, "", "ttl_s must be"},
+        {"/resume", "1", NULL, "{\"region\":\"left\",\"ttl_s\":60}", 400, "",
+         "ttl_s is for switch"},
+        {"/drain", "1", NULL, "{\"region\":\"left\",\"epoch\":-1}", 400, "", "epoch must be"},
     };
     struct dp_admin_answer answer = {0};
     (void)state;
     for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
         struct fake f = {0};
-        struct ask ask = {
-            .method = POST, .target = "/switch", .guard = rows[i].guard, .body = rows[i].body};
+        struct ask ask = {.method = POST,
+                          .target = rows[i].target,
+                          .guard = rows[i].guard,
+                          .actor = rows[i].actor,
+                          .body = rows[i].body};
         assert_int_equal(answer_to(&f, ask, &answer), rows[i].status);
         assert_string_equal(f.order, rows[i].order);
-        assert_non_null(strstr(dp_text_str(&answer.body), rows[i].says));
+        if (!strstr(dp_text_str(&answer.body), rows[i].says)) {
+            fail_msg("row %zu: %s", i, dp_text_str(&answer.body));
+        }
     }
-    struct fake f = {.refuse = DP_EINVAL};
-    struct ask ask = {
-        .method = POST, .target = "/switch", .guard = "1", .body = "{\"region\":\"x\"}"};
-    assert_int_equal(answer_to(&f, ask, &answer), 404);
-    assert_string_equal(dp_text_str(&answer.body),
-                        "{\"error\":\"no_such_region\",\"reason\":\"because\"}\n");
-    f.refuse = DP_ENOREGION;
-    assert_int_equal(answer_to(&f, ask, &answer), 409);
+    dp_text_fini(&answer.body);
+}
+
+static void test_refused_orders(void **state)
+{
+    static const struct {
+        enum dp_refusal refusal;
+        enum dp_err err;
+        const char *body;
+        unsigned status;
+        const char *begins;
+    } rows[] = {
+        {DP_REFUSAL_NONE, DP_EINVAL, "{\"region\":\"x\"}", 404,
+         "{\"error\":\"no_such_region\",\"reason\":\"because\"}\n"},
+        {DP_REFUSAL_DWELL, DP_OK, "{\"region\":\"x\"}", 409,
+         "{\"error\":\"dwell\",\"order\":\"drain\""},
+        {DP_REFUSAL_EPOCH, DP_OK, "{\"region\":\"x\"}", 412, "{\"error\":\"epoch_moved\","},
+        {DP_REFUSAL_EPOCH, DP_OK, "{\"region\":\"x\",\"dry_run\":true}", 200,
+         "{\"order\":\"drain\","},
+    };
+    struct dp_admin_answer answer = {0};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct fake f = {.refusal = rows[i].refusal, .err = rows[i].err};
+        struct ask ask = {.method = POST, .target = "/drain", .guard = "1", .body = rows[i].body};
+        assert_int_equal(answer_to(&f, ask, &answer), rows[i].status);
+        assert_memory_equal(dp_text_str(&answer.body), rows[i].begins, strlen(rows[i].begins));
+        assert_int_equal(answer.ticket, 0);
+    }
+    dp_text_fini(&answer.body);
+}
+
+static void test_kept(void **state)
+{
+    struct fake f = {.ticket = 5};
+    struct dp_admin_answer answer = {0};
+    struct ask ask = {.method = POST, .target = "/freeze", .guard = "1", .body = "{}"};
+    (void)state;
+    assert_int_equal(answer_to(&f, ask, &answer), 200);
+    assert_int_equal(answer.ticket, 5);
+    assert_non_null(strstr(dp_text_str(&answer.body), ",\"kept\":\"pending\"}\n"));
+    dp_admin_kept(&answer);
+    assert_int_equal(answer.ticket, 0);
+    assert_non_null(strstr(dp_text_str(&answer.body), ",\"kept\":\"disk\"}\n"));
     dp_text_fini(&answer.body);
 }
 
@@ -214,11 +317,21 @@ static void test_events(void **state)
         unsigned status;
         const char *body;
     } rows[] = {
-        {"/events", 200, "[\n0,\n1,\n2\n]\n"},
-        {"/events?limit=2", 200, "[\n1,\n2\n]\n"},
-        {"/events?a=b&limit=1", 200, "[\n2\n]\n"},
+        {"/events", 200, "[\n{\"epoch\":1},\n{\"epoch\":1,\"x\":1},\n{\"epoch\":2}\n]\n"},
+        {"/events?limit=2", 200, "[\n{\"epoch\":1,\"x\":1},\n{\"epoch\":2}\n]\n"},
+        {"/events?a=b&limit=1", 200, "[\n{\"epoch\":2}\n]\n"},
         {"/events?limit=0", 200, "[\n]\n"},
-        {"/events?limit=99999999999", 200, "[\n0,\n1,\n2\n]\n"},
+        {"/events?limit=99999999999", 200,
+         "[\n{\"epoch\":1},\n{\"epoch\":1,\"x\":1},\n{\"epoch\":2}\n]\n"},
+        {"/events?since=2&limit=2", 200, "[\n{\"epoch\":2}\n]\n"},
+        {"/events?since=9", 200, "[\n]\n"},
+        {"/events?follow=true&since=1", 200,
+         "{\"epoch\":1}\n{\"epoch\":1,\"x\":1}\n{\"epoch\":2}\n"},
+        {"/events?follow=false&limit=1", 200, "[\n{\"epoch\":2}\n]\n"},
+        {"/events?follow=1", 400,
+         "{\"error\":\"bad_request\",\"reason\":\"follow must be true or false\"}\n"},
+        {"/events?since=x", 400,
+         "{\"error\":\"bad_request\",\"reason\":\"since must be an epoch\"}\n"},
         {"/events?limit=", 400,
          "{\"error\":\"bad_request\",\"reason\":\"limit must be a number\"}\n"},
         {"/events?limit=-1", 400,
@@ -239,8 +352,9 @@ static void test_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes), cmocka_unit_test(test_not_ready),
-        cmocka_unit_test(test_host),   cmocka_unit_test(test_switch),
+        cmocka_unit_test(test_routes),         cmocka_unit_test(test_not_ready),
+        cmocka_unit_test(test_host),           cmocka_unit_test(test_orders),
+        cmocka_unit_test(test_refused_orders), cmocka_unit_test(test_kept),
         cmocka_unit_test(test_events),
     };
     return cmocka_run_group_tests_name("admin_routes", tests, NULL, NULL);

@@ -109,6 +109,15 @@ static void test_lines(void **state)
          2,
          NULL,
          "davenport: --admin: example.org:80: must be"},
+        {{"drain", "x", "-t", "0m"}, 2, NULL, "davenport: drain: --ttl takes a time like 90s"},
+        {{"drain", "x", "-t", "367d"}, 2, NULL, "davenport: drain: --ttl takes a time like 90s"},
+        {{"resume", "x", "-t", "1h"}, 2, NULL, "davenport: resume: there is no option -t\n"},
+        {{"freeze", "x"}, 2, NULL, "davenport: freeze: x is too much\n"},
+        {{"freeze", "-e", "-1"}, 2, NULL, "davenport: freeze: --epoch takes the number"},
+        {{"freeze", "-t", "1h", "-a", "127.0.0.1:1"}, 3, NULL, "davenport: no proxy answers at "},
+        {{"explain", "-a", "127.0.0.1:1"}, 3, NULL, "davenport: no proxy answers at "},
+        {{"events", "-F", "-a", "127.0.0.1:1"}, 3, NULL, "davenport: no proxy answers at "},
+        {{"events", "-s", "x"}, 2, NULL, "davenport: events: --since takes an epoch"},
         {{"events", "-n", "many"},
          2,
          NULL,
@@ -134,8 +143,9 @@ static void test_lines(void **state)
 /* Every command explains itself in both ways, with its options. */
 static void test_every_command_has_help(void **state)
 {
-    static const char *const names[] = {"serve",  "check",  "schema",  "status",
-                                        "switch", "events", "version", "help"};
+    static const char *const names[] = {"serve",  "check",   "schema", "status", "explain",
+                                        "switch", "drain",   "resume", "freeze", "unfreeze",
+                                        "events", "version", "help"};
     struct caught *c = new_caught();
     char first[4096];
     (void)state;
@@ -149,11 +159,42 @@ static void test_every_command_has_help(void **state)
     free(c);
 }
 
+static void test_times(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t seconds; /* 0: not one */
+    } rows[] = {
+        {"90", 90},
+        {"90s", 90},
+        {"10m", 600},
+        {"1h", 3600},
+        {"2d", 172800},
+        {"366d", 31622400},
+        {"367d", 0},
+        {"", 0},
+        {"m", 0},
+        {"-1m", 0},
+        {"1.5h", 0},
+        {"1hm", 0},
+        {"0s", 0},
+        {"18446744073709551616", 0},
+        {"18446744073709551615d", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        uint64_t seconds = 0;
+        assert_int_equal(dp_ttl_parse(rows[i].text, &seconds), rows[i].seconds != 0);
+        assert_int_equal(seconds, rows[i].seconds);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_every_command_has_help),
+        cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);
 }

@@ -136,6 +136,9 @@ static void test_values(void **state)
          "ASCII\n"},
         {"{\"via\":\"a b\"," REGIONS "}", "f: via: must be 1 to 64 of a-z, A-Z, 0-9, -, . and _\n"},
         {"{\"journal\":{\"path\":\"\"}," REGIONS "}", "f: journal.path: must not be empty\n"},
+        {"{\"safety\":{\"min_regions\":2}," REGIONS "}",
+         "f: safety.min_regions: must be at most the number of regions, 1\n"},
+        {"{\"safety\":{\"min_regions\":0,\"dwell_ms\":0}," REGIONS "}", NULL},
     };
     (void)state;
     check_all(rows, DP_ARRAY_LEN(rows));

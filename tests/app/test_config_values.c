@@ -126,7 +126,9 @@ static void test_every_number_arrives(void **state)
         "\"rise\":12,\"jitter_percent\":13,\"path\":\"/x\"},"
         "\"traffic\":{\"failures\":14,\"sample_ms\":15},"
         "\"failback\":{\"mode\":\"manual\",\"hold_down_ms\":16},"
-        "\"no_region\":{\"retry_after_s\":17},\"journal\":{\"path\":\"j\"},\"via\":\"v\","
+        "\"no_region\":{\"retry_after_s\":17},\"journal\":{\"path\":\"j\",\"max_bytes\":70000,"
+        "\"keep\":18},"
+        "\"safety\":{\"min_regions\":1,\"dwell_ms\":19},\"via\":\"v\","
         "\"timeouts\":{\"head_ms\":1001,\"idle_ms\":1002,\"body_ms\":1003,\"connect_ms\":1004,"
         "\"answer_ms\":1005,\"stall_ms\":1006,\"feed_ms\":1007,\"pool_idle_ms\":1008,"
         "\"drain_ms\":1009},"
@@ -153,6 +155,10 @@ static void test_every_number_arrives(void **state)
     assert_int_equal(control.failback_hold_ms, 16);
     assert_int_equal(control.retry_after_s, 17);
     assert_string_equal(control.journal_path, "j");
+    assert_int_equal(control.journal_max_bytes, 70000);
+    assert_int_equal(control.journal_keep, 18);
+    assert_int_equal(control.min_regions, 1);
+    assert_int_equal(control.dwell_ms, 19);
     dp_config_access(c, &access);
     assert_string_equal(c->access_log_path, "a");
     assert_int_equal(access.format, DP_ACCESS_COMBINED);

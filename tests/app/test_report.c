@@ -272,7 +272,8 @@ static void test_table(void **state)
         "> us-south  up        2 h 5 min  12.2 ms      1208       3  1 probe passed\n"
         "\n"
         "Traffic goes to us-south (for 1 min 1 s): eu-de is down: 3 probes in a row failed\n"
-        "Failback: in 4 min 12 s, if the preferred region stays well\n");
+        "Failback: in 4 min 12 s, if the preferred region stays well\n"
+        "Epoch: 7\n");
 }
 
 static void test_table_without_a_region(void **state)
@@ -296,7 +297,8 @@ static void test_table_without_a_region(void **state)
                  "\n"
                  "\033[31mTraffic goes nowhere\033[0m (for 1 min 1 s): eu-de is down: 3 probes in "
                  "a row failed\n"
-                 "Failback: by an operator only (davenport switch)\n");
+                 "Failback: by an operator only (davenport switch)\n"
+                 "Epoch: 7\n");
 }
 
 static void test_failback_lines(void **state)
@@ -311,7 +313,7 @@ static void test_failback_lines(void **state)
         strstr(dp_text_str(&text), "\nFailback: after a preferred region was well for 5 min\n"));
     json_decref(status);
     dp_text_clear(&text);
-    r.status.pinned = true;
+    r.status.pin.on = true;
     status = status_of(&r);
     dp_status_text(status, false, &text);
     assert_non_null(strstr(dp_text_str(&text), "\nFailback: none, an operator chose this region"));
@@ -338,6 +340,8 @@ static void test_hostile_status(void **state)
         assert_non_null(status);
         dp_status_text(status, false, &text);
         dp_event_text(status, false, &text);
+        dp_explain_text(status, false, &text);
+        dp_order_text(status, false, &text);
         for (size_t j = 0; j < text.n; j++) {
             unsigned char c = (unsigned char)text.p[j];
             assert_true(c == '\n' || (c >= ' ' && c != 127));
@@ -368,6 +372,186 @@ static void test_durations(void **state)
     }
 }
 
+/* The thresholds behind the sample. */
+static const struct dp_control_config thresholds = {.n_regions = 2,
+                                                    .fall = 3,
+                                                    .rise = 2,
+                                                    .traffic_failures = 5,
+                                                    .failure_requests = 20,
+                                                    .failure_percent = 50,
+                                                    .failback_hold_ms = 300000,
+                                                    .min_regions = 1};
+
+static struct dp_standing standing(const char *actor, const char *reason, int64_t since_s,
+                                   int64_t left_s)
+{
+    struct dp_standing s = {.on = true, .since_wall_ms = NOW - since_s * S};
+    s.until_wall_ms = left_s ? NOW + left_s * S : 0;
+    assert_true(snprintf(s.actor, sizeof s.actor, "%s", actor) > 0);
+    assert_true(snprintf(s.reason, sizeof s.reason, "%s", reason) >= 0);
+    return s;
+}
+
+static struct dp_report explained(void)
+{
+    struct dp_report r = sample();
+    r.status.config = &thresholds;
+    r.status.journal.file = true;
+    r.status.serving = 2;
+    r.status.heir = 0;
+    r.status.failback_to = 0;
+    r.status.regions[0].lost_data = true;
+    r.status.regions[0].well_for_ms = 48000;
+    r.status.regions[1].unanswered = 2;
+    r.status.regions[1].window_bad = 6;
+    r.status.regions[1].window_good = 34;
+    return r;
+}
+
+static void assert_explained(const struct dp_report *r, const char *expected)
+{
+    struct dp_text json = {0};
+    struct dp_text text = {0};
+    dp_report_explain(r, &json);
+    json_t *doc = json_loads(dp_text_str(&json), JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(doc);
+    dp_explain_text(doc, false, &text);
+    assert_string_equal(dp_text_str(&text), expected);
+    json_decref(doc);
+    dp_text_fini(&json);
+    dp_text_fini(&text);
+}
+
+static void test_explain(void **state)
+{
+    struct dp_report r = explained();
+    (void)state;
+    assert_explained(
+        &r,
+        "Now (epoch 7)\n"
+        "  traffic goes to us-south (for 1 min 1 s): eu-de is down: 3 probes in a row failed\n"
+        "  if us-south is lost, eu-de takes over (it was away and may lack data)\n"
+        "  eu-de takes the traffic back in 4 min 12 s if it stays well\n"
+        "\n"
+        "  eu-de  up, held\n"
+        "    held: it was away and may lack data, so it takes only what fails in the active "
+        "region\n"
+        "    up for 48 s: 2 probes in a row passed\n"
+        "    settled in 4 min 12 s if it stays well\n"
+        "    down after 3 failed probes in a row (now 0) or 5 requests in a row without an answer "
+        "(now 0)\n"
+        "    last probe 1 s ago: 200 in 2.0 ms\n"
+        "\n"
+        "> us-south  up\n"
+        "    takes the traffic\n"
+        "    up for 2 h 5 min: 1 probe passed\n"
+        "    down after 3 failed probes in a row (now 0) or 5 requests in a row without an answer "
+        "(now 2)\n"
+        "    6 of the last 40 requests (15 %) got no answer; down at 50 %\n");
+}
+
+static void test_explain_orders(void **state)
+{
+    struct dp_report r = explained();
+    (void)state;
+    r.status.frozen = standing("ann (uid 1)", "a deploy", 60, 540);
+    r.status.regions[0].drained = standing("bob (loopback)", "", 3600, 0);
+    r.status.regions[0].held_down = false;
+    r.status.regions[0].route = DP_ROUTE_BARRED;
+    r.status.regions[1].health = DP_REGION_DOWN;
+    r.status.regions[1].probe_successes_in_row = 1;
+    r.status.heir = r.status.failback_to = DP_NO_REGION;
+    r.status.failback_at_wall_ms = 0;
+    r.status.serving = 0;
+    r.status.dwell_left_ms = 2600;
+    r.status.journal.file = false;
+    assert_explained(
+        &r,
+        "Now (epoch 7)\n"
+        "  traffic goes to us-south (for 1 min 1 s): eu-de is down: 3 probes in a row failed\n"
+        "  us-south is down and keeps the traffic all the same: it is frozen there\n"
+        "  frozen by ann (uid 1), 1 min ago, for 9 min more: a deploy\n"
+        "  nothing moves by itself, not even away from a dead region (davenport unfreeze)\n"
+        "  eu-de is drained by bob (loopback), 1 h ago, until an operator ends it\n"
+        "  if us-south is lost, no region can take over\n"
+        "  the last move is young: for 2.6 s a switch needs --force\n"
+        "  0 regions are known to serve, and safety.min_regions is 1: no drain without --force\n"
+        "  there is no journal.path: a restart forgets orders and history\n"
+        "\n"
+        "  eu-de  up, drained\n"
+        "    takes nothing, not even as a last resort: drained (davenport resume eu-de)\n"
+        "    up for 48 s: 2 probes in a row passed\n"
+        "    down after 3 failed probes in a row (now 0) or 5 requests in a row without an answer "
+        "(now 0)\n"
+        "    last probe 1 s ago: 200 in 2.0 ms\n"
+        "\n"
+        "> us-south  down\n"
+        "    takes the traffic\n"
+        "    down for 2 h 5 min: 1 probe passed\n"
+        "    1 of 2 good probes in a row until it is trusted\n");
+}
+
+static void test_standing_orders_in_the_table(void **state)
+{
+    struct dp_report r = explained();
+    struct dp_text text = {0};
+    (void)state;
+    r.status.frozen = standing("ann (uid 1)", "a deploy", 60, 540);
+    r.status.pin = standing("bob", "", 5, 0);
+    r.status.regions[0].drained = standing("bob", "broken", 7, 0);
+    r.status.journal.troubled = true;
+    r.status.journal.waiting = 3;
+    json_t *status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(
+        strstr(dp_text_str(&text),
+               "Frozen by ann (uid 1), 1 min ago, for 9 min more: a deploy\n"
+               "Pinned by bob, 5 s ago\n"
+               "Drained: eu-de by bob, 7 s ago: broken\n"
+               "Journal: its disk refuses it, 3 lines wait; a restart would forget them\n"
+               "Failback: none while frozen, and no failover (davenport unfreeze)\n"));
+    json_decref(status);
+    dp_text_fini(&text);
+}
+
+static void test_order_text(void **state)
+{
+    static const struct {
+        const char *json, *text;
+    } rows[] = {
+        {"{\"order\":\"drain\",\"region\":\"a\",\"dry_run\":false,\"refused\":null,\"overridden\":["
+         "\"dwell\"],"
+         "\"reason\":\"because\",\"epoch\":8,\"before\":{\"active\":\"a\",\"frozen\":false,"
+         "\"pinned\":true,"
+         "\"regions\":[{\"name\":\"a\",\"route\":\"ok\"}]},\"after\":{\"active\":\"b\",\"frozen\":"
+         "true,"
+         "\"pinned\":false,\"regions\":[{\"name\":\"a\",\"route\":\"barred\",\"drained\":true}]},"
+         "\"kept\":\"memory\"}",
+         "drain a: done (epoch 8)\n"
+         "  traffic        a -> b\n"
+         "  moves          by themselves -> frozen\n"
+         "  pinned         yes -> no\n"
+         "  a              ok -> barred, drained\n"
+         "  forced, although because\n"
+         "  a restart forgets it: there is no journal.path\n"},
+        {"{\"order\":\"unfreeze\",\"region\":null,\"dry_run\":true,\"refused\":null,\"epoch\":8}",
+         "dry run: unfreeze: would do this (epoch 8)\n  nothing changes but its record\n"},
+        {"{\"order\":\"switch\",\"region\":\"a\",\"dry_run\":true,\"refused\":\"dwell\",\"reason\":"
+         "\"young\"}",
+         "dry run: switch a: would be refused (dwell): young\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct dp_text text = {0};
+        json_t *order = json_loads(rows[i].json, 0, NULL);
+        assert_non_null(order);
+        dp_order_text(order, false, &text);
+        assert_string_equal(dp_text_str(&text), rows[i].text);
+        json_decref(order);
+        dp_text_fini(&text);
+    }
+}
+
 static void test_event_lines(void **state)
 {
     struct dp_text text = {0};
@@ -378,6 +562,14 @@ static void test_event_lines(void **state)
     (void)state;
     dp_event_text(event, false, &text);
     assert_string_equal(dp_text_str(&text), "T  failover     b (a -> b): a is down\n");
+    json_decref(event);
+    dp_text_clear(&text);
+    event = json_loads(
+        "{\"ts\":\"T\",\"event\":\"freeze\",\"region\":\"b\",\"before\":\"b\",\"after\":\"b\","
+        "\"actor\":\"ann\",\"until\":\"U\",\"reason\":\"\"}",
+        0, NULL);
+    dp_event_text(event, false, &text);
+    assert_string_equal(dp_text_str(&text), "T  freeze       by ann until U\n");
     json_decref(event);
     dp_text_fini(&text);
 }
@@ -437,7 +629,7 @@ static void test_metrics_have_families(void **state)
 {
     struct dp_report r = sample();
     struct dp_text text = {0};
-    char seen[64][80];
+    char seen[80][80];
     size_t n_seen = 0;
     (void)state;
     dp_report_metrics(&r, &text);
@@ -511,6 +703,10 @@ int main(void)
         cmocka_unit_test(test_failback_lines),
         cmocka_unit_test(test_hostile_status),
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_explain_orders),
+        cmocka_unit_test(test_standing_orders_in_the_table),
+        cmocka_unit_test(test_order_text),
         cmocka_unit_test(test_event_lines),
         cmocka_unit_test(test_metrics),
         cmocka_unit_test(test_metrics_have_families),

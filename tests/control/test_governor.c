@@ -235,6 +235,9 @@ static void the_journal_tells_cause_and_effect(void **state)
     json_decref(line);
 
     /* The same lines are in the file, cause before effect. */
+    assert_int_equal(desk_order(d, DP_ORDER_UNFREEZE, NULL, NULL), DP_REFUSAL_NONE);
+    while (!dp_governor_saved(d->governor, d->result.ticket))
+        desk_turn(d, 1);
     struct dp_span lines[256];
     size_t n = dp_governor_events(d->governor, lines, 256);
     FILE *f = fopen(d->path, "r");
@@ -366,17 +369,13 @@ static void refused_keys_are_an_alarm_only(void **state)
 static void an_operator_switches(void **state)
 {
     struct desk *d = *state;
-    const char *why = NULL;
     desk_start(d);
     desk_await(d, "region_up:a", 1);
     desk_await(d, "region_up:b", 1);
-    assert_int_equal(dp_governor_switch(d->governor, "x", false, "ann", "test", &why), DP_EINVAL);
-    assert_non_null(why);
-    assert_int_equal(dp_governor_switch(d->governor, "b", false, "ann", "update of a", &why),
-                     DP_OK);
+    assert_int_equal(desk_order(d, DP_ORDER_SWITCH, "b", "update of a"), DP_REFUSAL_NONE);
     assert_int_equal(d->view->active, 1);
     assert_int_equal(d->view->epoch, 2);
-    assert_true(desk_status(d)->pinned);
+    assert_true(desk_status(d)->pin.on);
     assert_string_equal(desk_status(d)->why, "ann chose it: update of a");
     let_pass(d, 400);
     assert_int_equal(desk_status(d)->active, 1); /* no failback undoes it */
@@ -387,11 +386,12 @@ static void an_operator_switches(void **state)
     assert_int_equal(desk_count(d, "held_down:a"), 0); /* it was never lost */
     script_server_kill(&d->servers[1]);
     desk_await(d, "failover:a", 1);
-    assert_false(desk_status(d)->pinned);
-    why = NULL;
-    assert_int_equal(dp_governor_switch(d->governor, "b", false, "ann", NULL, &why), DP_ENOREGION);
-    assert_non_null(strstr(why, "down"));
-    assert_int_equal(dp_governor_switch(d->governor, "b", true, NULL, NULL, &why), DP_OK);
+    assert_false(desk_status(d)->pin.on);
+    assert_int_equal(desk_order(d, DP_ORDER_SWITCH, "b", NULL), DP_REFUSAL_DOWN);
+    assert_non_null(strstr(d->result.why, "the region is down: "));
+    d->request.force = true;
+    assert_int_equal(desk_order(d, DP_ORDER_SWITCH, "b", NULL), DP_REFUSAL_NONE);
+    assert_int_equal(d->result.overridden, 1U << DP_REFUSAL_DOWN);
     assert_int_equal(d->view->active, 1);
     assert_int_equal(d->view->regions[1].state, DP_ROUTE_OK);
 }

@@ -1,14 +1,17 @@
 /* The journal's lines, its ring, and what it makes of the files it finds. */
 #include "control/journal.h"
+#include "control/journal_writer.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,15 +47,41 @@ static int setup(void **state)
     return 0;
 }
 
+static const char *const endings[] = {"", ".1", ".2", ".3", ".away", ".state", ".state.new"};
+
+static void path_of(const struct desk *d, const char *ending, char out[128])
+{
+    (void)snprintf(out, 128, "%s%s", d->path, ending);
+}
+
 static int teardown(void **state)
 {
     struct desk *d = *state;
-    (void)chmod(d->dir, 0700);
-    (void)unlink(d->path);
+    char path[128];
+    for (size_t i = 0; i < DP_ARRAY_LEN(endings); i++) {
+        path_of(d, endings[i], path);
+        (void)unlink(path);
+    }
     (void)rmdir(d->path); /* one test makes a folder of it */
     assert_int_equal(rmdir(d->dir), 0);
     free(d);
     return 0;
+}
+
+#define LONG_MS 60000 /* what only a hang reaches */
+
+static struct dp_journal *open_sized(const char *path, uint64_t max_bytes, uint32_t keep)
+{
+    const struct dp_journal_options opt = {
+        .path = path, .max_bytes = max_bytes, .keep = keep, .clock = &test_clock};
+    struct dp_journal *j = dp_journal_new(&opt);
+    assert_non_null(j);
+    return j;
+}
+
+static struct dp_journal *open_journal(const char *path)
+{
+    return open_sized(path, 0, 1);
 }
 
 static void put(const struct desk *d, const char *text, size_t n)
@@ -64,9 +93,9 @@ static void put(const struct desk *d, const char *text, size_t n)
 }
 
 /* The whole file, NUL ended; the caller frees. */
-static char *take(const struct desk *d)
+static char *take_from(const char *path)
 {
-    int fd = open(d->path, O_RDONLY);
+    int fd = open(path, O_RDONLY);
     assert_true(fd >= 0);
     struct stat st;
     assert_int_equal(fstat(fd, &st), 0);
@@ -75,6 +104,11 @@ static char *take(const struct desk *d)
     assert_int_equal(read(fd, text, (size_t)st.st_size), st.st_size);
     assert_int_equal(close(fd), 0);
     return text;
+}
+
+static char *take(const struct desk *d)
+{
+    return take_from(d->path);
 }
 
 static void write_one(struct dp_journal *j, uint64_t epoch, const char *region)
@@ -86,11 +120,11 @@ static void write_one(struct dp_journal *j, uint64_t epoch, const char *region)
 static void a_line_is_a_json_object(void **state)
 {
     struct desk *d = *state;
-    struct dp_journal *j = dp_journal_new(d->path, &test_clock);
-    assert_non_null(j);
+    struct dp_journal *j = open_journal(d->path);
     assert_int_equal(dp_journal_last_epoch(j), 0);
     write_one(j, 7, "eu\n\"x\"");
     write_one(j, 8, "us");
+    assert_true(dp_journal_wait(j, LONG_MS));
     char *text = take(d);
     assert_string_equal(
         text, "{\"ts\":\"2026-11-22T21:03:04.567Z\",\"epoch\":7,\"event\":\"region_down\","
@@ -111,8 +145,7 @@ static void a_line_is_a_json_object(void **state)
 
 static uint64_t epoch_found(const struct desk *d)
 {
-    struct dp_journal *j = dp_journal_new(d->path, &test_clock);
-    assert_non_null(j);
+    struct dp_journal *j = open_journal(d->path);
     uint64_t epoch = dp_journal_last_epoch(j);
     dp_journal_free(j);
     return epoch;
@@ -123,13 +156,13 @@ static uint64_t epoch_found(const struct desk *d)
 static void the_epoch_goes_on(void **state)
 {
     struct desk *d = *state;
-    struct dp_journal *j = dp_journal_new(d->path, &test_clock);
+    struct dp_journal *j = open_journal(d->path);
     write_one(j, 41, "eu");
     dp_journal_free(j);
     assert_int_equal(epoch_found(d), 41);
     PUT(d, "{\"ts\":\"x\",\"epoch\":42,\"event\":\"failover\"}\n{\"ts\":\"2026-1");
     assert_int_equal(epoch_found(d), 42); /* the torn line is passed over */
-    j = dp_journal_new(d->path, &test_clock);
+    j = open_journal(d->path);
     write_one(j, 43, "eu"); /* and closed */
     dp_journal_free(j);
     assert_int_equal(epoch_found(d), 43);
@@ -151,7 +184,13 @@ static void strange_files(void **state)
     assert_int_equal(epoch_found(d), 9);
     char *junk = calloc(1, 200000);
     memset(junk, 'x', 200000);
-    put(d, junk, 200000); /* a tail without a line in it */
+    put(d, junk, 200000);
+    assert_int_equal(epoch_found(d), 9);
+    put(d, "\n", 1);
+    char *far = calloc(1, 300000);
+    memset(far, 'x', 300000);
+    put(d, far, 300000); /* a tail without a line in it */
+    free(far);
     free(junk);
     assert_int_equal(epoch_found(d), 0);
     PUT(d, "\n{\"epoch\":10}");
@@ -161,7 +200,7 @@ static void strange_files(void **state)
 static void memory_only(void **state)
 {
     (void)state;
-    struct dp_journal *j = dp_journal_new(NULL, &test_clock);
+    struct dp_journal *j = open_journal(NULL);
     struct dp_span lines[DP_JOURNAL_RING + 10];
     assert_int_equal(dp_journal_lines(j, lines, DP_JOURNAL_RING), 0);
     for (uint64_t i = 1; i <= DP_JOURNAL_RING + 50; i++)
@@ -179,7 +218,7 @@ static void memory_only(void **state)
 static void a_line_that_is_too_long_is_cut_and_says_so(void **state)
 {
     struct desk *d = *state;
-    struct dp_journal *j = dp_journal_new(d->path, &test_clock);
+    struct dp_journal *j = open_journal(d->path);
     char *huge = calloc(1, 10001);
     memset(huge, 'h', 10000);
     const struct dp_kv kv[] = {DP_KV_STR("region", "eu"), DP_KV_STR("reason", huge)};
@@ -210,49 +249,233 @@ static size_t count_in_log(int fd, const char *word)
     return count;
 }
 
-/* The path is a folder, later none: the journal goes on in memory, complains once, and catches up. */
+struct log_pipe {
+    int ends[2];
+};
+
+static struct log_pipe listen_to_log(void)
+{
+    struct log_pipe p;
+    assert_int_equal(pipe2(p.ends, O_NONBLOCK | O_CLOEXEC), 0);
+    dp_log_set_fd(p.ends[1]);
+    return p;
+}
+
+static void leave_log(struct log_pipe p)
+{
+    dp_log_set_fd(2);
+    (void)close(p.ends[0]);
+    (void)close(p.ends[1]);
+}
+
+static void await_trouble(const struct dp_journal *j)
+{
+    while (!dp_journal_health(j).troubled)
+        (void)usleep(1000);
+}
+
+/* The path is a folder, later none: the journal goes on in memory, complains once, and catches up with every line. */
 static void a_file_that_cannot_be_written(void **state)
 {
     struct desk *d = *state;
-    int log[2];
-    assert_int_equal(pipe2(log, O_NONBLOCK | O_CLOEXEC), 0);
-    dp_log_set_fd(log[1]);
+    struct log_pipe log = listen_to_log();
     assert_int_equal(mkdir(d->path, 0700), 0);
-    struct dp_journal *j = dp_journal_new(d->path, &test_clock);
-    assert_non_null(j);
+    struct dp_journal *j = open_journal(d->path);
     for (uint64_t i = 1; i < 10; i++)
         write_one(j, i, "eu");
-    assert_int_equal(count_in_log(log[0], "journal_not_written"), 1);
+    await_trouble(j);
+    uint64_t ticket = dp_journal_ticket(j);
+    assert_true(ticket > 0 && !dp_journal_saved(j, ticket));
     struct dp_span lines[20];
     assert_int_equal(dp_journal_lines(j, lines, 20), 9);
     assert_int_equal(rmdir(d->path), 0);
-    PUT(d, "{\"epoch\":77}\n"); /* somebody put the right file there meanwhile */
     write_one(j, 10, "eu");
-    assert_int_equal(count_in_log(log[0], "journal_written_again"), 1);
-    assert_int_equal(dp_journal_last_epoch(j), 77);
+    assert_true(dp_journal_wait(j, LONG_MS));
+    dp_journal_stop(j);
+    assert_int_equal(count_in_log(log.ends[0], "journal_not_written"), 1);
+    char *text = take(d);
+    assert_non_null(strstr(text, "\"epoch\":1,"));
+    assert_non_null(strstr(text, "\"epoch\":10,"));
+    free(text);
     dp_journal_free(j);
-    dp_log_set_fd(2);
-    (void)close(log[0]);
-    (void)close(log[1]);
+    leave_log(log);
 }
 
 static void a_full_disk(void **state)
 {
     (void)state;
-    int log[2];
-    assert_int_equal(pipe2(log, O_NONBLOCK | O_CLOEXEC), 0);
-    dp_log_set_fd(log[1]);
-    struct dp_journal *j = dp_journal_new("/dev/full", &test_clock);
-    assert_non_null(j);
+    struct log_pipe log = listen_to_log();
+    struct dp_journal *j = open_journal("/dev/full");
     for (uint64_t i = 1; i < 10; i++)
         write_one(j, i, "eu");
-    assert_int_equal(count_in_log(log[0], "journal_not_written"), 1);
+    await_trouble(j);
     struct dp_span lines[20];
     assert_int_equal(dp_journal_lines(j, lines, 20), 9);
     dp_journal_free(j);
-    dp_log_set_fd(2);
-    (void)close(log[0]);
-    (void)close(log[1]);
+    leave_log(log);
+}
+
+/* The disk takes half of a line, and later the rest: no line is lost, and the half one spoils none. */
+static void a_disk_that_fills_up_within_a_line(void **state)
+{
+    struct desk *d = *state;
+    struct rlimit before, small;
+    struct log_pipe log = listen_to_log();
+    assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct dp_journal *j = open_journal(d->path);
+    write_one(j, 1, "eu");
+    assert_true(dp_journal_wait(j, LONG_MS));
+    small = before;
+    small.rlim_cur = 130;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    write_one(j, 2, "eu");
+    await_trouble(j);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    write_one(j, 3, "eu");
+    assert_true(dp_journal_wait(j, LONG_MS));
+    dp_journal_free(j);
+    assert_int_equal(count_in_log(log.ends[0], "journal_written_again"), 1);
+    leave_log(log);
+    char *text = take(d);
+    struct dp_span rest = dp_span_str(text);
+    unsigned whole = 0, torn = 0;
+    while (rest.p) {
+        struct dp_span line = dp_span_cut(&rest, '\n');
+        json_t *doc = json_loadb(line.p, line.n, 0, NULL);
+        if (doc)
+            assert_int_equal(json_integer_value(json_object_get(doc, "epoch")), ++whole);
+        else
+            torn += line.n > 0;
+        json_decref(doc);
+    }
+    assert_int_equal(whole, 3);
+    assert_int_equal(torn, 1);
+    free(text);
+    assert_int_equal(epoch_found(d), 3);
+}
+
+/* The disk is away for longer than the queue is long: lines are lost, and the file says how many. */
+static void an_overflow_is_counted_and_told(void **state)
+{
+    struct desk *d = *state;
+    struct log_pipe log = listen_to_log();
+    assert_int_equal(mkdir(d->path, 0700), 0);
+    struct dp_journal *j = open_journal(d->path);
+    for (uint64_t i = 1; i <= DP_JOURNAL_QUEUE + 50; i++)
+        write_one(j, i, "eu");
+    assert_int_equal(dp_journal_health(j).lost, 50);
+    assert_int_equal(dp_journal_health(j).waiting, DP_JOURNAL_QUEUE);
+    assert_int_equal(rmdir(d->path), 0);
+    assert_true(dp_journal_wait(j, LONG_MS));
+    write_one(j, 5000, "eu");
+    dp_journal_free(j);
+    assert_int_equal(count_in_log(log.ends[0], "\"journal_overflow\""), 1);
+    leave_log(log);
+    char *text = take(d);
+    const char *told = strstr(text, "\"event\":\"journal_overflow\"");
+    assert_non_null(told);
+    assert_non_null(strstr(told, "\"lost\":50}\n"));
+    assert_non_null(strstr(told, "\"epoch\":5000,"));
+    free(text);
+}
+
+static uint64_t size_of(const struct desk *d, const char *ending)
+{
+    struct stat st;
+    char path[128];
+    path_of(d, ending, path);
+    return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static void it_is_rotated_by_size(void **state)
+{
+    struct desk *d = *state;
+    struct dp_journal *j = open_sized(d->path, 1000, 2);
+    for (uint64_t i = 1; i <= 100; i++)
+        write_one(j, i, "eu");
+    assert_true(dp_journal_wait(j, LONG_MS));
+    dp_journal_free(j);
+    assert_in_range(size_of(d, ""), 1, 1000);
+    assert_in_range(size_of(d, ".1"), 900, 1000);
+    assert_in_range(size_of(d, ".2"), 900, 1000);
+    assert_int_equal(size_of(d, ".3"), 0);
+    /* What the next life finds goes back over the rotation, and so does the epoch where the file is fresh. */
+    j = open_sized(d->path, 1000, 2);
+    assert_int_equal(dp_journal_last_epoch(j), 100);
+    struct dp_span lines[DP_JOURNAL_RING];
+    size_t n = dp_journal_lines(j, lines, DP_JOURNAL_RING);
+    assert_true(n > 10);
+    assert_non_null(memmem(lines[n - 1].p, lines[n - 1].n, "\"epoch\":100,", 12));
+    dp_journal_free(j);
+    assert_int_equal(unlink(d->path), 0);
+    assert_true(epoch_found(d) > 80);
+}
+
+static void it_is_reopened_when_it_was_moved_away(void **state)
+{
+    struct desk *d = *state;
+    char away[128];
+    path_of(d, ".away", away);
+    struct dp_journal *j = open_journal(d->path);
+    write_one(j, 1, "eu");
+    assert_true(dp_journal_wait(j, LONG_MS));
+    assert_int_equal(rename(d->path, away), 0);
+    write_one(j, 2, "eu"); /* still into the old one */
+    assert_true(dp_journal_wait(j, LONG_MS));
+    dp_journal_reopen(j);
+    while (access(d->path, F_OK) != 0)
+        (void)usleep(1000);
+    write_one(j, 3, "eu");
+    dp_journal_free(j);
+    char *old = take_from(away), *new = take(d);
+    assert_non_null(strstr(old, "\"epoch\":2,"));
+    assert_null(strstr(old, "\"epoch\":3,"));
+    assert_non_null(strstr(new, "\"epoch\":3,"));
+    free(old);
+    free(new);
+}
+
+static void the_state_is_replaced_whole(void **state)
+{
+    struct desk *d = *state;
+    char path[128];
+    path_of(d, ".state", path);
+    struct dp_journal *j = open_journal(d->path);
+    assert_int_equal(dp_journal_state(j).n, 0);
+    for (unsigned i = 0; i < 100; i++)
+        dp_journal_keep(j, dp_span_str("{\"old\":1}\n"));
+    dp_journal_keep(j, dp_span_str("{\"new\":1}\n"));
+    assert_true(dp_journal_wait(j, LONG_MS));
+    char *text = take_from(path);
+    assert_string_equal(text, "{\"new\":1}\n");
+    free(text);
+    dp_journal_free(j);
+    assert_int_equal(size_of(d, ".state.new"), 0);
+    j = open_journal(d->path);
+    assert_true(dp_span_eq(dp_journal_state(j), DP_SPAN("{\"new\":1}\n")));
+    dp_journal_free(j);
+}
+
+static void count_line(void *ctx, struct dp_span line)
+{
+    unsigned *count = ctx;
+    assert_true(line.n > 0 && line.p[line.n - 1] == '}');
+    (*count)++;
+}
+
+static void who_listens_hears_every_line(void **state)
+{
+    (void)state;
+    unsigned count = 0;
+    const struct dp_journal_options opt = {.clock = &test_clock, .line = count_line, .ctx = &count};
+    struct dp_journal *j = dp_journal_new(&opt);
+    write_one(j, 1, "eu");
+    write_one(j, 2, "eu");
+    assert_int_equal(count, 2);
+    assert_int_equal(dp_journal_ticket(j), 0);
+    assert_false(dp_journal_health(j).file);
+    dp_journal_free(j);
 }
 
 int main(void)
@@ -266,6 +489,12 @@ int main(void)
         T(a_line_that_is_too_long_is_cut_and_says_so),
         T(a_file_that_cannot_be_written),
         cmocka_unit_test(a_full_disk),
+        T(a_disk_that_fills_up_within_a_line),
+        T(an_overflow_is_counted_and_told),
+        T(it_is_rotated_by_size),
+        T(it_is_reopened_when_it_was_moved_away),
+        T(the_state_is_replaced_whole),
+        cmocka_unit_test(who_listens_hears_every_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,7 +117,7 @@ test('addresses change while it runs: another order moves nothing, a lost addres
         await until('the old connection to go', () => first.connections.size === 0 || [...first.connections].every((socket) => socket.destroyed));
         assert.equal(await addresses(proxy), '127.0.0.3*');
         assert.ok((await proxy.status()).epoch > epoch);
-        const line = proxy.journalLines().findLast((entry) => entry.event === 'address');
+        const line = (await proxy.events()).findLast((entry) => entry.event === 'address');
         assert.deepEqual([line.host, line.after], [NAME, '127.0.0.3']);
     }, names.env)(t);
     await first.close();
@@ -142,7 +142,7 @@ test('a failing resolver keeps the last addresses, says so, and says when it is 
         names.set({ [NAME]: [LIVE] });
         await until('the recovery', async () => !(await proxy.region('left')).lookup.failing);
         assert.equal(await proxy.metric('davenport_region_lookup_failing'), 0);
-        const events = proxy.journalLines().map((entry) => entry.event).filter((event) => event.startsWith('lookup'));
+        const events = (await proxy.events()).map((entry) => entry.event).filter((event) => event.startsWith('lookup'));
         assert.deepEqual(events, ['lookup_failed', 'lookup_recovered']);
     }, names.env)(t);
     await live.close();

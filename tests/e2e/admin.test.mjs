@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { request } from '../support/http.mjs';
 import { configuration, Proxy, withProxy } from '../support/proxy.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
@@ -76,9 +77,10 @@ test(
         await up(proxy);
         assert.equal((await request(`${proxy.admin}/healthz`)).status, 200);
         assert.equal((await request(`${proxy.admin}/readyz`)).status, 200);
-        const { json: events } = await request(`${proxy.admin}/events`);
-        assert.ok(Array.isArray(events) && events.length > 0);
-        assert.deepEqual(events, proxy.journalLines(), 'what is kept in memory is what the journal has');
+        await until('what is kept in memory and what the journal has to be the same', async () => {
+            const { json: events } = await request(`${proxy.admin}/events`);
+            return Array.isArray(events) && events.length > 0 && isDeepStrictEqual(events, proxy.journalLines());
+        });
     }),
 );
 

@@ -34,7 +34,7 @@ async function finish(load, t) {
 }
 
 // What the journal has of the active region's changes, oldest first.
-const moves = (proxy) => proxy.journalLines().filter((line) => /^(failover|failback|switch|lost|regained)$/.test(line.event));
+const moves = async (proxy) => (await proxy.events()).filter((line) => /^(failover|failback|switch|lost|regained)$/.test(line.event));
 const healthy = (proxy, name) => until(`${name} to be up`, async () => (await proxy.region(name)).health === 'up');
 
 test(
@@ -53,7 +53,7 @@ test(
         assert.equal(dead.health, 'down');
         assert.notEqual(dead.why, '');
         t.diagnostic(`why: ${status.why} | left: ${dead.why}`);
-        const [move] = moves(proxy);
+        const [move] = await moves(proxy);
         assert.deepEqual([move.event, move.before, move.after, move.actor], ['failover', 'left', 'right', 'governor']);
         assert.equal(move.epoch, status.epoch);
         assert.notEqual(move.reason, '');
@@ -102,7 +102,7 @@ test(
         await finish(load, t);
 
         // By the journal's own clock: from up to active no less than the hold-down.
-        const lines = proxy.journalLines();
+        const lines = (await proxy.events());
         const time = (line) => Date.parse(line.time ?? line.ts ?? line.at);
         const back = lines.findLast((line) => /failback/.test(line.event));
         const up = lines.findLast((line) => line.region === 'left' && (line.after === 'up' || line.after?.health === 'up'));
@@ -128,7 +128,7 @@ test(
         assert.equal(await proxy.active(), 'right');
         assert.equal((await proxy.move('left', 'a test')).status, 200);
         await proxy.untilActive('left');
-        const last = moves(proxy).at(-1);
+        const last = (await moves(proxy)).at(-1);
         assert.deepEqual([last.event, last.before, last.after], ['switch', 'right', 'left']);
         assert.match(last.reason, /a test/);
         await load.done(50);

@@ -53,7 +53,7 @@ test('a region that answers its probes and stalls on all real work is left, and 
                 await load.done(100, since);
                 const left = await proxy.region('left');
                 assert.ok(left.late > 0);
-                const move = proxy.journalLines().find((line) => line.event === 'failover');
+                const move = (await proxy.events()).find((line) => line.event === 'failover');
                 assert.match(move.reason, /got no answer/);
             });
         })(t);

@@ -37,7 +37,7 @@ class Files {
     }
 }
 
-const lastOf = (proxy, event) => proxy.journalLines().filter((line) => line.event === event).at(-1);
+const lastOf = async (proxy, event) => (await proxy.events()).filter((line) => line.event === event).at(-1);
 
 async function reload(proxy, result = 'done') {
     const count = async () => (await proxy.status())[`reloads_${result}`];
@@ -116,7 +116,7 @@ test('connections and a feed live through a reload, new connections see the new 
         assert.equal((await feed).text, '{"seq":1}\n{"seq":2}\n');
         agent.destroy();
 
-        const line = proxy.journalLines().find((one) => one.event === 'reloaded');
+        const line = (await proxy.events()).find((one) => one.event === 'reloaded');
         assert.match(line.detail, /listen/);
         const [certificate] = (await proxy.status()).certificates;
         assert.equal(certificate.to, 'clients');
@@ -141,7 +141,7 @@ test('a file that cannot be used is named, and what was in force stays', async (
             files.put(first);
             spoil();
             await reload(proxy, 'refused');
-            const line = lastOf(proxy, 'reload_refused');
+            const line = await lastOf(proxy, 'reload_refused');
             assert.match(line.detail, reason);
             assert.match(proxy.child.text(), /"level":"error","event":"reload_refused"/);
             assert.equal((await greet(proxy)).name, 'first');
@@ -179,7 +179,7 @@ test('requests and probes show a region the new certificate and trust the new au
         await reload(proxy);
         await until('requests that show it', async () => (await request(`${proxy.origin}/db`)).json.client === 'new');
         await until('probes that show it', () => seen.probes.has('new'));
-        assert.match(lastOf(proxy, 'reloaded').detail, /region left/);
+        assert.match((await lastOf(proxy, 'reloaded')).detail, /region left/);
         assert.equal((await proxy.region('left')).health, 'up');
 
         // An authority that did not sign its certificate: a fault of trust, not a dark region.
@@ -190,7 +190,7 @@ test('requests and probes show a region the new certificate and trust the new au
         assert.equal(left.last_probe_result, 'tls_fault');
         assert.match(left.last_probe, /certificate/);
         assert.equal(await proxy.metric('davenport_region_tls_fault'), 1);
-        const down = proxy.journalLines().find((line) => line.event === 'region_down');
+        const down = (await proxy.events()).find((line) => line.event === 'region_down');
         assert.equal(down.inputs.probe, 'tls_fault');
         assert.match(down.reason, /certificate/);
 
@@ -212,7 +212,7 @@ test('without TLS a reload changes nothing and says so', async (t) => {
     await withProxy([region], {}, async (proxy) => {
         await reload(proxy);
         assert.equal((await request(`${proxy.origin}/db/doc`)).status, 200);
-        assert.equal(lastOf(proxy, 'reloaded').detail, 'TLS files changed: none');
+        assert.equal((await lastOf(proxy, 'reloaded')).detail, 'TLS files changed: none');
     })(t);
     region.close();
 });

@@ -100,6 +100,9 @@ int desk_teardown(void **state)
     for (size_t i = 0; i < 2; i++)
         free(d->workers[i]);
     (void)unlink(d->path);
+    char state_path[128];
+    (void)snprintf(state_path, sizeof(state_path), "%s.state", d->path);
+    (void)unlink(state_path);
     assert_int_equal(rmdir(d->dir), 0);
     free(d);
     return 0;
@@ -128,6 +131,18 @@ const struct dp_status *desk_status(struct desk *d)
 {
     dp_governor_status(d->governor, &d->status);
     return &d->status;
+}
+
+enum dp_refusal desk_order(struct desk *d, enum dp_order_kind kind, const char *region,
+                           const char *reason)
+{
+    d->request.kind = kind;
+    d->request.region = region;
+    d->request.actor = "ann";
+    d->request.reason = reason;
+    assert_int_equal(dp_governor_order(d->governor, &d->request, &d->result), DP_OK);
+    d->request = (struct dp_order_request){0};
+    return d->result.refusal;
 }
 
 void desk_turn(struct desk *d, uint64_t ms)

@@ -37,7 +37,9 @@ struct desk {
     unsigned published;
     bool gone;
     char dir[64], path[96];
-    struct dp_status status; /* filled by desk_status */
+    struct dp_status status;         /* filled by desk_status */
+    struct dp_order_request request; /* of the next desk_order, beyond its arguments */
+    struct dp_order_result result;   /* of the last one */
     /* of the waits */
     const char *want;
     unsigned want_count;
@@ -54,6 +56,10 @@ void desk_stop(struct desk *d);
 
 int64_t desk_wall_ms(void *desk);
 const struct dp_status *desk_status(struct desk *d);
+
+/* An order of ann's, as d->request says besides (which is empty afterwards). */
+enum dp_refusal desk_order(struct desk *d, enum dp_order_kind kind, const char *region,
+                           const char *reason);
 
 /* One turn of the loop, `ms` later on the test's clock. */
 void desk_turn(struct desk *d, uint64_t ms);

@@ -44,6 +44,7 @@ export function configuration(regions, over = {}) {
                 rise: 2,
             },
             failback: { mode: 'hold_down', hold_down_ms: 3_000 },
+            safety: { dwell_ms: 0 },
         },
         over,
     );
@@ -101,12 +102,21 @@ export class Proxy {
     }
 
     // An operator's order: the whole answer.
-    move(region, reason) {
-        return request(`${this.admin}/switch`, {
+    order(name, json = {}, actor = 'test@e2e') {
+        return request(`${this.admin}/${name}`, {
             method: 'POST',
-            headers: { 'davenport-admin': '1' },
-            json: { region, reason },
+            headers: { 'davenport-admin': '1', 'davenport-actor': actor },
+            json,
         });
+    }
+
+    move(region, reason) {
+        return this.order('switch', { region, reason });
+    }
+
+    // A subcommand that asks this proxy.
+    cli(...args) {
+        return Proxy.run([...args, '--admin', this.admin.slice('http://'.length)]);
     }
 
     async metrics() {
@@ -134,6 +144,12 @@ export class Proxy {
         return until(`${name} to be active`, async () => (await this.active()) === name, options);
     }
 
+    // What is in memory, at once.
+    events() {
+        return couch(`${this.admin}/events`);
+    }
+
+    // What the file has by now: it is written beside, a moment later.
     journalLines() {
         if (!existsSync(this.journal)) {
             return [];

@@ -1,4 +1,4 @@
-/* The governor owns health: it probes, samples the workers' counters, decides through core/,
+/* The governor owns health: it probes, samples the workers' counters, decides through core/, obeys operators,
  * publishes views and writes the journal. All on the control thread unless said otherwise. */
 #ifndef DAVENPORT_CONTROL_GOVERNOR_H
 #define DAVENPORT_CONTROL_GOVERNOR_H
@@ -8,6 +8,7 @@
 #include "davenport/base/err.h"
 #include "davenport/base/span.h"
 #include "davenport/client/fetch.h"
+#include "davenport/core/orders.h"
 #include "davenport/core/traffic.h"
 #include "davenport/core/view.h"
 
@@ -58,6 +59,11 @@ struct dp_control_config {
     /* clients */
     uint32_t retry_after_s;
     const char *journal_path; /* NULL: memory only */
+    uint64_t journal_max_bytes;
+    uint32_t journal_keep;
+    /* what orders must keep */
+    uint16_t min_regions; /* 0: no such rule */
+    uint32_t dwell_ms;    /* between a move and the next voluntary one */
 };
 
 /* What happened, newest last; for the journal and for people. */
@@ -75,6 +81,18 @@ struct dp_lookup_status {
     char why[DP_WHY_TEXT]; /* why the last one failed; "": it did not */
 };
 
+/* Who an order came from: printable, bounded. */
+#define DP_ACTOR_TEXT 128
+
+/* An order that stands. */
+struct dp_standing {
+    bool on; /* else nothing below means anything */
+    char actor[DP_ACTOR_TEXT];
+    char reason[DP_WHY_TEXT]; /* in the operator's words; may be empty */
+    int64_t since_wall_ms;
+    int64_t until_wall_ms; /* 0: until another order ends it */
+};
+
 struct dp_region_status {
     const char *name, *url;
     struct dp_addrs addrs; /* where it is dialed; none: not known */
@@ -82,12 +100,19 @@ struct dp_region_status {
     struct dp_lookup_status lookup;
     enum dp_region_health health;
     bool active, held_down;
-    bool slow;             /* far slower than it was, and than others are */
-    uint32_t late_ms;      /* a first byte later than this counts as none; 0: none does */
-    uint64_t late;         /* requests that were late, over all workers */
-    bool draining;         /* alive, and asks for no requests (maintenance) */
-    int64_t since_wall_ms; /* of this state */
-    char why[DP_WHY_TEXT]; /* what brought it into this state, for people */
+    bool slow;                  /* far slower than it was, and than others are */
+    uint32_t late_ms;           /* a first byte later than this counts as none; 0: none does */
+    uint64_t late;              /* requests that were late, over all workers */
+    bool draining;              /* alive, and asks for no requests (maintenance) */
+    struct dp_standing drained; /* by an operator */
+    enum dp_route_state route;
+    bool lost_data;       /* it was away: held until its hold is over, unless it is active */
+    uint64_t well_for_ms; /* unbroken, up and not drained, draining or slow */
+    uint32_t unanswered;  /* requests in a row without an answer */
+    uint32_t errors;      /* and with a 5xx, no good one between */
+    uint32_t window_good, window_bad; /* of the last failure_window_ms */
+    int64_t since_wall_ms;            /* of this state */
+    char why[DP_WHY_TEXT];            /* what brought it into this state, for people */
     uint32_t probe_failures_in_row, probe_successes_in_row;
     int64_t last_probe_wall_ms;    /* 0: none yet */
     uint16_t last_probe_status;    /* HTTP status; 0: no answer */
@@ -105,11 +130,24 @@ struct dp_status {
     uint64_t epoch;
     uint16_t n_regions;
     uint16_t active; /* DP_NO_REGION: none */
-    bool pinned;     /* an operator chose it: no failback undoes that */
     int64_t active_since_wall_ms;
     char why[DP_WHY_TEXT]; /* why traffic is where it is */
+    struct dp_standing frozen;
+    struct dp_standing pin; /* an operator chose the active region: no failback undoes that */
+    bool forced;            /* pinned against the evidence */
     enum dp_failback failback;
-    int64_t failback_at_wall_ms;   /* when hold-down lets traffic return; 0: nothing is waiting */
+    int64_t failback_at_wall_ms; /* when hold-down lets traffic return; 0: nothing is waiting */
+    uint16_t failback_to;        /* where to; DP_NO_REGION: nothing is waiting */
+    uint16_t heir;          /* who takes over if the active region is lost; DP_NO_REGION: nobody */
+    uint16_t serving;       /* regions that are known to serve */
+    uint64_t dwell_left_ms; /* until the next voluntary move may be made */
+    const struct dp_control_config *config; /* the thresholds; borrowed */
+    struct {
+        bool file;     /* there is a journal on disk */
+        bool troubled; /* the disk refused the last try */
+        uint32_t waiting;
+        uint64_t lost; /* lines that the file lacks, ever */
+    } journal;
     uint64_t failovers, failbacks; /* since the start */
     struct dp_region_status regions[DP_MAX_REGIONS];
 };
@@ -124,6 +162,11 @@ struct dp_governor_options {
      * start. */
     void (*publish)(void *ctx, struct dp_view *view);
     void *publish_ctx;
+    /* On the loop. Each may be NULL. told: a journal line was written, here without its newline.
+     * saved: dp_governor_saved may have changed. */
+    void (*told)(void *ctx, struct dp_span line);
+    void (*saved)(void *ctx);
+    void *ctx;     /* of these two */
     uint64_t seed; /* of the jitter */
 };
 
@@ -142,11 +185,44 @@ void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *c
 
 void dp_governor_status(const struct dp_governor *g, struct dp_status *out);
 
-/* An operator moves the traffic. DP_EINVAL: no such region; DP_ENOREGION: it is down (unless
- * force). *why for people. actor and reason go to the journal. A switch to a less preferred region
- * stays until the next switch or until that region goes down, also in hold-down mode. */
-DP_MUST_USE enum dp_err dp_governor_switch(struct dp_governor *g, const char *region, bool force,
-                                           const char *actor, const char *reason, const char **why);
+/* An order as it comes from outside. */
+struct dp_order_request {
+    enum dp_order_kind kind;
+    const char *region; /* where the kind names one, else NULL */
+    bool force;
+    bool dry_run; /* tell what would happen, change nothing */
+    bool if_epoch;
+    uint64_t epoch;             /* refuse it in any other */
+    uint32_t ttl_s;             /* 0: it stands until another order ends it */
+    const char *actor, *reason; /* for the record; either may be NULL. Cut where too long. */
+};
+
+/* How things stand, as far as orders go. */
+struct dp_order_look {
+    uint16_t active; /* DP_NO_REGION: none */
+    bool frozen, pinned;
+    bool drained[DP_MAX_REGIONS], held[DP_MAX_REGIONS];
+    enum dp_route_state routes[DP_MAX_REGIONS];
+};
+
+struct dp_order_result {
+    enum dp_refusal refusal; /* NONE: done, or would be */
+    unsigned overridden;     /* as in struct dp_orders_verdict */
+    char why[DP_WHY_TEXT];   /* of the refusal, or what force overrode, for people */
+    uint64_t epoch;          /* in force now */
+    enum dp_move move;       /* what the traffic did, or would do */
+    struct dp_order_look before, after;
+    uint64_t ticket; /* for dp_governor_saved; 0: there is no file to keep it */
+};
+
+/* Carry an order out, or refuse it. Done, it has an epoch of its own even if no route changed. Standing orders are
+ * kept over restarts by the state file beside the journal. DP_EINVAL: no such region; out->why tells. */
+DP_MUST_USE enum dp_err dp_governor_order(struct dp_governor *g, const struct dp_order_request *r,
+                                          struct dp_order_result *out);
+/* Is an order with this ticket on the disk? */
+bool dp_governor_saved(const struct dp_governor *g, uint64_t ticket);
+/* The journal's file was moved away: open its path anew. */
+void dp_governor_reopen(struct dp_governor *g);
 
 /* A reload brought new TLS files for probes: tls[i] is region i's (NULL: defaults), and outlives the governor or the
  * next such call. changed[i]: idle connections that trusted the old ones are not used again; publishes a view. */

@@ -93,6 +93,10 @@ void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_conf
                       const struct dp_failover_region *regions, uint64_t now_ns,
                       struct dp_failover_decision *out);
 
+/* The best region but the active one: who would take over. DP_NO_REGION: nobody could. */
+uint16_t dp_failover_heir(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                          const struct dp_failover_region *regions);
+
 /* How long the next voluntary move has to wait, in ns. */
 uint64_t dp_failover_dwell_left(const struct dp_failover_state *s,
                                 const struct dp_failover_config *c, uint64_t now_ns);

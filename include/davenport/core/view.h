@@ -24,6 +24,8 @@ enum dp_route_state {
                      */
 };
 
+const char *dp_route_state_name(enum dp_route_state s); /* "ok", "down", "barred" */
+
 struct dp_view_endpoint {
     uint16_t region;
     enum dp_route_state state;

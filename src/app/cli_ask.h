@@ -1,0 +1,20 @@
+/* What the commands that ask a running proxy have in common. */
+#ifndef DAVENPORT_SRC_APP_CLI_ASK_H
+#define DAVENPORT_SRC_APP_CLI_ASK_H
+
+#include "app/cli.h"
+
+#include <jansson.h>
+
+/* Where the proxy's operators connect (--admin, -c, $DAVENPORT_ADMIN, the default), as text to be freed; false after
+ * telling what is wrong. */
+DP_MUST_USE bool dp_cli_admin_address(const struct dp_cli_call *call, struct dp_text *out);
+/* Ask; the answer as JSON in *out, to be released. Otherwise the exit code after telling what is wrong; a refused
+ * order sets *out all the same. */
+DP_MUST_USE int dp_cli_ask(const char *addr, const char *path, const char *body, json_t **out);
+/* JSON and a newline. */
+void dp_cli_dump(const json_t *json, size_t flags, struct dp_text *out);
+/* The value of an option, NULL too where the command has no such option. */
+const char *dp_cli_given(const struct dp_cli_call *call, const char *option);
+
+#endif

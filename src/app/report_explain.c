@@ -1,0 +1,284 @@
+/* GET /explain: the sentences that an engineer who was woken needs, and the numbers they are made of. Traffic first, then
+ * what comes next and what stands in its way, then each region: where it stands, what speaks against it so far,
+ * how much more it takes. */
+#include "davenport/base/clock.h"
+
+#include "app/report.h"
+#include "app/status_text.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#define SENTENCE 640
+#define SPAN     48
+
+DP_PRINTF(2, 3) static void say(json_t *says, const char *fmt, ...)
+{
+    char text[SENTENCE];
+    va_list args;
+    va_start(args, fmt);
+    int n = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    size_t bytes = n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1;
+    json_t *value = json_stringn(text, bytes);
+    for (unsigned i = 0; i < 3 && !value && bytes > 0; i++) { /* cut inside a character */
+        value = json_stringn(text, --bytes);
+    }
+    (void)json_array_append_new(says, value ? value : json_string(""));
+}
+
+static const char *duration(double seconds, char buf[SPAN])
+{
+    dp_duration_text(seconds, buf, SPAN);
+    return buf;
+}
+
+static const char *since(const struct dp_report *r, int64_t from_ms, char buf[SPAN])
+{
+    return duration((double)(r->now_wall_ms - from_ms) / 1000, buf);
+}
+
+/* " by ann (loopback), 3 min ago, for 7 min more: a deploy" */
+static const char *standing_words(const struct dp_report *r, const struct dp_standing *s, char *buf,
+                                  size_t cap)
+{
+    char ago[SPAN];
+    char left[SPAN];
+    double left_s = (double)(s->until_wall_ms - r->now_wall_ms) / 1000;
+    if (snprintf(buf, cap, "by %s, %s ago%s%s%s%s%s", s->actor, since(r, s->since_wall_ms, ago),
+                 s->until_wall_ms ? ", for " : ", until an operator ends it",
+                 s->until_wall_ms ? duration(left_s, left) : "", s->until_wall_ms ? " more" : "",
+                 s->reason[0] ? ": " : "", s->reason) < 0) {
+        buf[0] = '\0';
+    }
+    return buf;
+}
+
+/* ---- the whole ---- */
+
+static void say_where(const struct dp_report *r, json_t *says)
+{
+    const struct dp_status *s = &r->status;
+    char ago[SPAN];
+    since(r, s->active_since_wall_ms, ago);
+    if (s->active == DP_NO_REGION) {
+        say(says, "traffic goes nowhere (for %s): %s", ago, s->why);
+        return;
+    }
+    const struct dp_region_status *a = &s->regions[s->active];
+    say(says, "traffic goes to %s (for %s): %s", a->name, ago, s->why);
+    if (a->health == DP_REGION_DOWN || a->draining) {
+        say(says, "%s is %s and keeps the traffic all the same: %s", a->name,
+            a->health == DP_REGION_DOWN ? "down" : "draining",
+            s->frozen.on ? "it is frozen there" : "a switch forced it");
+    }
+}
+
+static void say_orders(const struct dp_report *r, json_t *says)
+{
+    const struct dp_status *s = &r->status;
+    char words[SENTENCE];
+    if (s->frozen.on) {
+        say(says, "frozen %s", standing_words(r, &s->frozen, words, sizeof words));
+        say(says, "nothing moves by itself, not even away from a dead region (davenport unfreeze)");
+    }
+    if (s->pin.on) {
+        say(says, "pinned %s", standing_words(r, &s->pin, words, sizeof words));
+        say(says, "no failback undoes that, but the region is left if it is lost");
+    }
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        if (s->regions[i].drained.on) {
+            say(says, "%s is drained %s", s->regions[i].name,
+                standing_words(r, &s->regions[i].drained, words, sizeof words));
+        }
+    }
+}
+
+static void say_next(const struct dp_report *r, json_t *says)
+{
+    const struct dp_status *s = &r->status;
+    const char *active = s->active == DP_NO_REGION ? NULL : s->regions[s->active].name;
+    char wait[SPAN];
+    if (active && s->heir != DP_NO_REGION) {
+        say(says, "if %s is lost, %s %s%s", active, s->regions[s->heir].name,
+            s->frozen.on ? "would take over, were it not frozen" : "takes over",
+            s->regions[s->heir].lost_data ? " (it was away and may lack data)" : "");
+    } else if (active) {
+        say(says, "if %s is lost, no region can take over", active);
+    }
+    if (s->failback_to != DP_NO_REGION && s->failback_at_wall_ms) {
+        say(says, "%s takes the traffic back in %s if it stays well",
+            s->regions[s->failback_to].name,
+            duration((double)(s->failback_at_wall_ms - r->now_wall_ms) / 1000, wait));
+    } else if (s->active != 0 && active && s->failback == DP_FAILBACK_MANUAL) {
+        say(says, "failback is manual: davenport switch %s", s->regions[0].name);
+    }
+    if (s->dwell_left_ms) {
+        say(says, "the last move is young: for %.1f s a switch needs --force",
+            (double)s->dwell_left_ms / 1000);
+    }
+    if (s->serving <= s->config->min_regions) {
+        say(says,
+            "%u region%s known to serve, and safety.min_regions is %u: no drain without --force",
+            (unsigned)s->serving, s->serving == 1 ? " is" : "s are",
+            (unsigned)s->config->min_regions);
+    }
+    if (!s->journal.file) {
+        say(says, "there is no journal.path: a restart forgets orders and history");
+    } else if (s->journal.troubled || s->journal.lost) {
+        say(says, "the journal's disk %s; %u lines wait, %" PRIu64 " are lost",
+            s->journal.troubled ? "refuses it" : "takes it again", (unsigned)s->journal.waiting,
+            s->journal.lost);
+    }
+}
+
+/* ---- one region ---- */
+
+static void say_role(const struct dp_report *r, const struct dp_region_status *g, json_t *says)
+{
+    const struct dp_status *s = &r->status;
+    if (g->active) {
+        say(says, "takes the traffic");
+    } else if (g->drained.on) {
+        say(says, "takes nothing, not even as a last resort: drained (davenport resume %s)",
+            g->name);
+    } else if (g->health == DP_REGION_DOWN) {
+        say(says, "takes nothing: it is down");
+    } else if (g->draining) {
+        say(says, "takes nothing: it asks to be drained (maintenance)");
+    } else if (g->held_down) {
+        say(says, "held: it was away and may lack data, so it takes %s",
+            g->route == DP_ROUTE_OK ? "only what fails in the active region"
+                                    : "nothing while another region can");
+    } else {
+        say(says, "stands by%s: takes what fails in the active region",
+            s->heir != DP_NO_REGION && &s->regions[s->heir] == g ? ", next in line" : "");
+    }
+}
+
+/* How much more it takes until it is trusted, or settled. */
+static void say_way_back(const struct dp_report *r, const struct dp_region_status *g, json_t *says)
+{
+    const struct dp_control_config *c = r->status.config;
+    char wait[SPAN];
+    if (g->health == DP_REGION_DOWN || g->health == DP_REGION_SUSPECT) {
+        say(says, "%u of %u good probes in a row until it is trusted",
+            (unsigned)g->probe_successes_in_row, (unsigned)c->rise);
+    }
+    if (g->slow) {
+        say(says, "slow: far slower than it was and than others are");
+    }
+    if (g->lost_data && g->well_for_ms < c->failback_hold_ms && g->health == DP_REGION_UP &&
+        !g->drained.on && !g->draining) {
+        say(says, "settled in %s if it stays well",
+            duration((double)(c->failback_hold_ms - g->well_for_ms) / 1000, wait));
+    }
+}
+
+/* What speaks against it so far, each with what it takes. */
+static void say_evidence(const struct dp_report *r, const struct dp_region_status *g, json_t *says)
+{
+    const struct dp_control_config *c = r->status.config;
+    uint64_t window = (uint64_t)g->window_good + g->window_bad;
+    if (g->health == DP_REGION_DOWN) {
+        return;
+    }
+    say(says,
+        "down after %u failed probes in a row (now %u) or %u requests in a row without an answer "
+        "(now %u)",
+        (unsigned)c->fall, (unsigned)g->probe_failures_in_row, (unsigned)c->traffic_failures,
+        (unsigned)g->unanswered);
+    if (g->errors) {
+        say(says, "%u requests in a row ended with 5xx: doubt only, unless probes fail too",
+            (unsigned)g->errors);
+    }
+    if (c->failure_requests && window >= c->failure_requests) {
+        say(says,
+            "%u of the last %" PRIu64 " requests (%" PRIu64 " %%) got no answer; down at %u %%",
+            (unsigned)g->window_bad, window, g->window_bad * 100 / window,
+            (unsigned)c->failure_percent);
+    }
+}
+
+static json_t *evidence_json(const struct dp_report *r, const struct dp_region_status *g)
+{
+    const struct dp_control_config *c = r->status.config;
+    json_t *e = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}",
+                          "probes_failed_in_row", (int)g->probe_failures_in_row, "fall",
+                          (int)c->fall, "probes_passed_in_row", (int)g->probe_successes_in_row,
+                          "rise", (int)c->rise, "unanswered_in_row", (int)g->unanswered,
+                          "errors_in_row", (int)g->errors, "failures", (int)c->traffic_failures,
+                          "window_bad", (int)g->window_bad, "window_good", (int)g->window_good,
+                          "window_percent", (int)c->failure_percent, "well_for_ms",
+                          (json_int_t)g->well_for_ms, "hold_ms", (json_int_t)c->failback_hold_ms);
+    return e ? e : json_null();
+}
+
+/* A word for the list's first column. */
+static json_t *state_json(const struct dp_region_status *g)
+{
+    char text[96];
+    if (snprintf(text, sizeof text, "%s%s%s%s%s", dp_region_health_name(g->health),
+                 g->drained.on ? ", drained" : "", g->draining ? ", draining" : "",
+                 g->slow ? ", slow" : "", g->held_down ? ", held" : "") < 0) {
+        text[0] = '\0';
+    }
+    return json_string(text);
+}
+
+static json_t *region_json(const struct dp_report *r, const struct dp_region_status *g)
+{
+    char age[SPAN];
+    json_t *says = json_array();
+    json_t *region = json_object();
+    (void)json_object_set_new(region, "name", json_string(g->name));
+    (void)json_object_set_new(region, "active", json_boolean(g->active));
+    (void)json_object_set_new(region, "state", state_json(g));
+    (void)json_object_set_new(region, "route", json_string(dp_route_state_name(g->route)));
+    say_role(r, g, says);
+    say(says, "%s for %s: %s", dp_region_health_name(g->health), since(r, g->since_wall_ms, age),
+        g->why);
+    say_way_back(r, g, says);
+    say_evidence(r, g, says);
+    if (g->last_probe_wall_ms) {
+        say(says, "last probe %s ago: %s", since(r, g->last_probe_wall_ms, age), g->last_probe);
+    }
+    (void)json_object_set_new(region, "says", says);
+    (void)json_object_set_new(region, "evidence", evidence_json(r, g));
+    return region;
+}
+
+void dp_report_explain(const struct dp_report *r, struct dp_text *out)
+{
+    const struct dp_status *s = &r->status;
+    json_t *root = json_object();
+    json_t *says = json_array();
+    json_t *regions = json_array();
+    (void)json_object_set_new(root, "epoch", json_integer((json_int_t)s->epoch));
+    (void)json_object_set_new(root, "active",
+                              s->active == DP_NO_REGION ? json_null()
+                                                        : json_string(s->regions[s->active].name));
+    (void)json_object_set_new(root, "frozen", json_boolean(s->frozen.on));
+    (void)json_object_set_new(root, "pinned", json_boolean(s->pin.on));
+    say_where(r, says);
+    say_orders(r, says);
+    say_next(r, says);
+    (void)json_object_set_new(root, "says", says);
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        (void)json_array_append_new(regions, region_json(r, &s->regions[i]));
+    }
+    (void)json_object_set_new(root, "regions", regions);
+    char *text = json_dumps(root, JSON_INDENT(2));
+    if (text) {
+        dp_text_addf(out, "%s\n", text);
+    } else {
+        out->failed = true;
+    }
+    free(text);
+    json_decref(root);
+}
