@@ -61,6 +61,11 @@ static const char *standing_words(const struct dp_report *r, const struct dp_sta
 
 /* ---- the whole ---- */
 
+static bool is_lost(const struct dp_region_status *g)
+{
+    return g->health == DP_REGION_DOWN || g->draining;
+}
+
 static void say_where(const struct dp_report *r, json_t *says)
 {
     const struct dp_status *s = &r->status;
@@ -72,7 +77,7 @@ static void say_where(const struct dp_report *r, json_t *says)
     }
     const struct dp_region_status *a = &s->regions[s->active];
     say(says, "traffic goes to %s (for %s): %s", a->name, ago, s->why);
-    if (a->health == DP_REGION_DOWN || a->draining) {
+    if (is_lost(a)) {
         say(says, "%s is %s and keeps the traffic all the same: %s", a->name,
             a->health == DP_REGION_DOWN ? "down" : "draining",
             s->frozen.on ? "it is frozen there" : "a switch forced it");
@@ -104,7 +109,11 @@ static void say_next(const struct dp_report *r, json_t *says)
     const struct dp_status *s = &r->status;
     const char *active = s->active == DP_NO_REGION ? NULL : s->regions[s->active].name;
     char wait[SPAN];
-    if (active && s->heir != DP_NO_REGION) {
+    if (active && s->heir != DP_NO_REGION && is_lost(&s->regions[s->active])) {
+        const char *heir = s->regions[s->heir].name;
+        say(says, "the way out: davenport switch %s%s", heir,
+            s->regions[s->heir].lost_data ? " (it was away and may lack data)" : "");
+    } else if (active && s->heir != DP_NO_REGION) {
         say(says, "if %s is lost, %s %s%s", active, s->regions[s->heir].name,
             s->frozen.on ? "would take over, were it not frozen" : "takes over",
             s->regions[s->heir].lost_data ? " (it was away and may lack data)" : "");
@@ -124,7 +133,8 @@ static void say_next(const struct dp_report *r, json_t *says)
     }
     if (s->serving <= s->config->min_regions) {
         say(says,
-            "%u region%s known to serve, and safety.min_regions is %u: no drain without --force",
+            "%u region%s known to serve, and safety.min_regions is %u: none of them is drained "
+            "without --force",
             (unsigned)s->serving, s->serving == 1 ? " is" : "s are",
             (unsigned)s->config->min_regions);
     }

@@ -89,7 +89,7 @@ DP_PRINTF(2, 3) static void cell(char out[CELL], const char *fmt, ...)
 
 static const char *tint_of(const char *state, bool held)
 {
-    if (strcmp(state, "down") == 0) {
+    if (strncmp(state, "down", 4) == 0) {
         return RED;
     }
     return strcmp(state, "up") == 0 && !held ? GREEN : YELLOW;
@@ -278,6 +278,19 @@ static void paint(const struct dp_text *marked, bool colour, struct dp_text *out
     out->failed |= marked->failed;
 }
 
+/* By a freeze, or because it was forced. */
+static bool active_is_down(const json_t *status)
+{
+    const json_t *regions = json_object_get(status, "regions");
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        const json_t *region = json_array_get(regions, i);
+        if (is_true(region, "active")) {
+            return strcmp(text_of(region, "health"), "down") == 0;
+        }
+    }
+    return false;
+}
+
 static void print_status(const json_t *status, struct dp_text *out)
 {
     const char *active = json_string_value(json_object_get(status, "active"));
@@ -292,7 +305,8 @@ static void print_status(const json_t *status, struct dp_text *out)
                  is_true(status, "draining") ? ", shutting down" : "");
     print_regions(json_object_get(status, "regions"), out);
     if (active) {
-        dp_text_addf(out, "\nTraffic goes to " BOLD "%s" RESET " (for %s): %s\n", active, since,
+        dp_text_addf(out, "\nTraffic goes to " BOLD "%s" RESET "%s (for %s): %s\n", active,
+                     active_is_down(status) ? RED ", which is down" RESET : "", since,
                      text_of(status, "why"));
     } else {
         dp_text_addf(out, "\n" RED "Traffic goes nowhere" RESET " (for %s): %s\n", since,

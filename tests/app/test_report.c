@@ -465,6 +465,13 @@ static void test_explain_orders(void **state)
     r.status.serving = 0;
     r.status.dwell_left_ms = 2600;
     r.status.journal.file = false;
+    struct dp_text json = {0};
+    struct dp_report other = r;
+    other.status.heir = 0;
+    dp_report_explain(&other, &json);
+    assert_non_null(
+        strstr(dp_text_str(&json), "\"the way out: davenport switch eu-de (it was away"));
+    dp_text_fini(&json);
     assert_explained(
         &r,
         "Now (epoch 7)\n"
@@ -475,7 +482,8 @@ static void test_explain_orders(void **state)
         "  eu-de is drained by bob (loopback), 1 h ago, until an operator ends it\n"
         "  if us-south is lost, no region can take over\n"
         "  the last move is young: for 2.6 s a switch needs --force\n"
-        "  0 regions are known to serve, and safety.min_regions is 1: no drain without --force\n"
+        "  0 regions are known to serve, and safety.min_regions is 1: none of them is drained "
+        "without --force\n"
         "  there is no journal.path: a restart forgets orders and history\n"
         "\n"
         "  eu-de  up, drained\n"
@@ -498,6 +506,7 @@ static void test_standing_orders_in_the_table(void **state)
     (void)state;
     r.status.frozen = standing("ann (uid 1)", "a deploy", 60, 540);
     r.status.pin = standing("bob", "", 5, 0);
+    r.status.regions[1].health = DP_REGION_DOWN;
     r.status.regions[0].drained = standing("bob", "broken", 7, 0);
     r.status.journal.troubled = true;
     r.status.journal.waiting = 3;
