@@ -69,7 +69,8 @@ endfunction()
 
 # dp_unit_tests(<layer>): tests/<layer>/test_<file>.c becomes the program unit_<layer>_<file> and the test
 # <prefix>unit.<layer>.<file>, labelled "unit" and with its layer's name. Tests of the layers that own
-# threads, and any file called test_*_threads.c, are labelled "threads" too.
+# threads, and any file called test_*_threads.c, are labelled "threads" too. test_*nomem.c is linked with the
+# allocators of tests/support/nomem_wrap.c.
 function(dp_unit_tests layer)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${layer}/test_*.c")
   if(NOT TARGET davenport_${layer})
@@ -102,6 +103,9 @@ function(dp_unit_tests layer)
       target_link_libraries(${target} PRIVATE davenport_support)
     endif()
     target_link_libraries(${target} PRIVATE davenport_${layer} PkgConfig::cmocka)
+    if(file MATCHES "nomem$")
+      target_link_options(${target} PRIVATE "LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup")
+    endif()
     dp_add_test(
       NAME unit.${layer}.${file}
       COMMAND ${target}

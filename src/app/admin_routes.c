@@ -1,6 +1,7 @@
 /* What the admin server answers, as a pure function of a request and a source. */
 #include "app/admin.h"
 #include "app/admin_orders.h"
+#include "app/json_memory.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -225,8 +226,8 @@ static const struct route *route_of(struct dp_span target)
     return NULL;
 }
 
-void dp_admin_answer(const struct dp_admin_source *source, const struct dp_admin_request *request,
-                     struct dp_admin_answer *answer)
+static void answer_by_route(const struct dp_admin_source *source,
+                            const struct dp_admin_request *request, struct dp_admin_answer *answer)
 {
     const struct dp_head *head = request->head;
     answer->status = 200;
@@ -263,7 +264,14 @@ void dp_admin_answer(const struct dp_admin_source *source, const struct dp_admin
     } else {
         route->get(source, request, answer);
     }
-    if (answer->body.failed) {
+}
+
+void dp_admin_answer(const struct dp_admin_source *source, const struct dp_admin_request *request,
+                     struct dp_admin_answer *answer)
+{
+    const unsigned refused = dp_json_memory_refused();
+    answer_by_route(source, request, answer);
+    if (answer->body.failed || dp_json_memory_refused() != refused) {
         dp_admin_refuse(answer, 500, "out_of_memory", "the answer did not fit into memory");
     }
 }

@@ -3,6 +3,7 @@
 
 #include "davenport/version.h"
 
+#include "app/json_memory.h"
 #include "app/serve.h"
 #include "app/suggest.h"
 
@@ -401,6 +402,7 @@ int dp_cli_main(int argc, char **argv)
 {
     struct dp_text text = {0};
     const char *name = argc > 1 ? argv[1] : NULL;
+    dp_json_memory_init();
     if (!name) {
         dp_cli_error("a command is missing; davenport help lists them");
         return DP_EXIT_USAGE;

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-/* jansson copes with NULL (out of memory) and says so when the whole is printed. */
+/* jansson copes with NULL (out of memory); whoever shows the whole looks at json_memory.h. */
 static void put(json_t *object, const char *key, json_t *value)
 {
     (void)json_object_set_new(object, key, value ? value : json_null());

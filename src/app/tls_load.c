@@ -108,19 +108,29 @@ static enum dp_err load_listen(struct dp_tls_load *l, const struct dp_config *co
     return err;
 }
 
+static enum dp_err no_memory(char why[DP_TLS_LOAD_WHY])
+{
+    (void)snprintf(why, DP_TLS_LOAD_WHY, "out of memory");
+    return DP_ENOMEM;
+}
+
 enum dp_err dp_tls_load_new(const struct dp_config *config,
                             const struct dp_tls_ticket_keys *ticket_keys, uint32_t n_workers,
                             struct dp_tls_load **out, char why[DP_TLS_LOAD_WHY])
 {
     struct dp_tls_load *l = calloc(1, sizeof *l + n_workers * sizeof(struct dp_worker_tls *));
     if (!l) {
-        abort();
+        return no_memory(why);
     }
     l->n_workers = n_workers;
-    for (uint32_t w = 0; w < n_workers; w++) {
+    enum dp_err err = DP_OK;
+    for (uint32_t w = 0; w < n_workers && err == DP_OK; w++) {
         l->workers[w] = dp_worker_tls_new();
+        err = l->workers[w] ? DP_OK : no_memory(why);
     }
-    enum dp_err err = load_listen(l, config, ticket_keys, why);
+    if (err == DP_OK) {
+        err = load_listen(l, config, ticket_keys, why);
+    }
     for (uint16_t i = 0; i < config->n_regions && err == DP_OK; i++) {
         err = load_region(l, i, &config->regions[i], why);
     }

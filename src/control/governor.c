@@ -261,11 +261,12 @@ enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_gov
     g->saved.data = g;
     g->sample.data = g;
     init_endpoints(g);
-    governor_first_view(g);
-    say_first(g);
+    bool viewed = governor_first_view(g);
+    if (viewed)
+        say_first(g);
     g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
-    g->prober = make_prober(g);
-    g->resolver = make_resolver(g);
+    g->prober = viewed ? make_prober(g) : NULL;
+    g->resolver = viewed ? make_resolver(g) : NULL;
     if (!g->prober || !g->resolver) {
         dp_governor_destroy(g, NULL, NULL);
         return DP_ENOMEM;

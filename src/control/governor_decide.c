@@ -20,6 +20,10 @@ void governor_regions(const struct dp_governor *g, struct dp_failover_region *ou
 static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
 {
     struct dp_view *v = dp_view_new();
+    if (!v) {
+        dp_log(DP_LOG_ERROR, "view_failed", DP_KV_STR("reason", "out of memory"));
+        return NULL;
+    }
     v->epoch = epoch;
     v->active = g->decision.after;
     v->n_regions = g->config->n_regions;
@@ -62,10 +66,13 @@ uint64_t governor_next_epoch(const struct dp_governor *g)
     return told >= g->epoch_below ? told + 1 : g->epoch_below;
 }
 
+/* Without memory what was published before still holds, and every later event tries again. */
 static void publish(struct dp_governor *g, uint64_t epoch)
 {
-    struct dp_view *old = g->view;
-    g->view = view_of(g, epoch);
+    struct dp_view *old = g->view, *fresh = view_of(g, epoch);
+    if (!fresh)
+        return;
+    g->view = fresh;
     if (g->started && g->opt.publish)
         g->opt.publish(g->opt.publish_ctx, g->view);
     dp_view_unref(old);
@@ -93,7 +100,7 @@ void governor_tune(struct dp_governor *g)
         publish(g, g->view->epoch);
 }
 
-void governor_first_view(struct dp_governor *g)
+bool governor_first_view(struct dp_governor *g)
 {
     struct dp_failover_region regions[DP_MAX_REGIONS];
     dp_failover_init(&g->failover);
@@ -101,6 +108,7 @@ void governor_first_view(struct dp_governor *g)
     governor_regions(g, regions);
     dp_failover_step(&g->failover, &g->failover_config, regions, governor_now(g), &g->decision);
     g->view = view_of(g, governor_next_epoch(g));
+    return g->view != NULL;
 }
 
 /* A move that was ordered is told as the order. */

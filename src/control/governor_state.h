@@ -127,7 +127,8 @@ static inline uint64_t governor_now(const struct dp_governor *g)
 /* governor_decide.c */
 
 /* The first view and epoch. */
-void governor_first_view(struct dp_governor *g);
+/* False: out of memory. */
+bool governor_first_view(struct dp_governor *g);
 /* Feed one event to one endpoint's health and follow up what comes of it. */
 void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_health_event *e,
                    uint64_t now_ns);

@@ -7,7 +7,7 @@ struct dp_view *dp_view_new(void)
 {
     struct dp_view *v = calloc(1, sizeof(*v));
     if (!v)
-        abort();
+        return NULL;
     atomic_init(&v->refs, 1);
     v->active = DP_NO_REGION;
     return v;

@@ -306,14 +306,29 @@ static void turn_away(struct dp_conn *c)
     dp_arena_reset(&a);
 }
 
+static void nobody_closed(void *owner)
+{
+    (void)owner;
+}
+
+/* Without memory for a connection not even an answer is possible. */
+static void discard(struct dp_stream *stream)
+{
+    static const struct dp_stream_events nobody = {.on_close = nobody_closed};
+    stream->events = &nobody;
+    dp_stream_close(stream, true);
+}
+
 struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const char *peer)
 {
     const struct dp_proxy_config *cfg = e->config;
     const struct dp_reader_limits limits = {cfg->max_head_bytes, cfg->max_target_bytes,
                                             cfg->max_headers};
     struct dp_conn *c = calloc(1, sizeof(*c));
-    if (!c)
-        abort(); /* small and fixed */
+    if (!c) {
+        discard(stream);
+        return NULL;
+    }
     *c = (struct dp_conn){.engine = e, .stream = stream};
     stream->owner = c;
     dp_list_push_back(&e->conns, &c->node);

@@ -64,6 +64,15 @@ static void finish(struct dp_dial *d)
 
 static const struct dp_stream_events attempt_events;
 
+static void failed(struct dp_dial *d, uint16_t i, enum dp_err err)
+{
+    /* The most telling one: that somebody was there; then that we could not even ask all. */
+    if (d->err != DP_ETLS && (d->err != DP_ENOMEM || err == DP_ETLS))
+        d->err = err;
+    if (err != DP_ENOMEM)
+        dp_pool_address_failed(d->pool, &d->addrs.at[i]);
+}
+
 /* Take the race one step on, and further as long as dialing fails at once. */
 static void step(struct dp_dial *d, enum dp_race_event event)
 {
@@ -78,8 +87,7 @@ static void step(struct dp_dial *d, enum dp_race_event event)
             break;
         }
         a->stream = NULL;
-        d->err = err;
-        dp_pool_address_failed(d->pool, &d->addrs.at[i]);
+        failed(d, i, err);
         event = DP_RACE_FAILED;
     }
     dp_timer_disarm(&d->timer);
@@ -109,9 +117,7 @@ static void lost_one(struct dp_dial *d, struct attempt *a, enum dp_err err)
 {
     struct dp_stream *s = a->stream;
     a->stream = NULL;
-    if (d->err != DP_ETLS) /* the most telling one: somebody was there */
-        d->err = err;
-    dp_pool_address_failed(d->pool, &d->addrs.at[a - d->attempts]);
+    failed(d, (uint16_t)(a - d->attempts), err);
     step(d, DP_RACE_FAILED);
     if (dp_race_lost(&d->race)) {
         finish(d);

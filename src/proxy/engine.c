@@ -26,7 +26,7 @@ static struct dp_pinned_view *pinned_new(struct dp_view *view)
 {
     struct dp_pinned_view *v = calloc(1, sizeof(*v));
     if (!v)
-        abort();
+        return NULL;
     v->view = view;
     v->pins = 1; /* being the current one */
     return v;
@@ -68,6 +68,8 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
         .kick = opt->kick,
         .kick_ctx = opt->kick_ctx,
     };
+    if (!e->view)
+        abort(); /* at start; small and fixed */
     init_waits(e);
     dp_access_log_init(&e->access, &opt->access, opt->traffic);
     dp_arena_cache_init(&e->arenas, FREE_ARENAS);
@@ -85,6 +87,7 @@ void dp_engine_fini(struct dp_engine *e)
     assert(dp_engine_idle(e));
     dp_access_log_fini(&e->access);
     dp_engine_unpin(e, e->view);
+    dp_view_unref(e->view_due);
     e->view = NULL;
     dp_arena_cache_fini(&e->arenas);
     dp_chunk_pool_fini(&e->chunks);
@@ -132,15 +135,28 @@ static void tell_view(struct dp_exchange *x, void *view)
     dp_exchange_view_changed(x, view);
 }
 
-void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view)
+/* Take the view that is due, if there is memory to pin it. */
+static void adopt_due(struct dp_engine *e)
 {
+    struct dp_view *view = e->view_due;
     struct dp_pinned_view *old = e->view;
-    e->view = pinned_new(view);
+    struct dp_pinned_view *pinned = view ? pinned_new(view) : NULL;
+    if (!pinned)
+        return;
+    e->view = pinned;
+    e->view_due = NULL;
     dp_engine_unpin(e, old);
     for (uint16_t i = 0; i < view->n_endpoints; i++) {
         dp_pool_adopt(&e->pools[i], &view->endpoints[i]);
     }
     each_exchange(e, tell_view, view);
+}
+
+void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view)
+{
+    dp_view_unref(e->view_due);
+    e->view_due = view;
+    adopt_due(e);
 }
 
 void dp_engine_turn(struct dp_engine *e)
@@ -186,6 +202,7 @@ static void count_late(struct dp_engine *e, uint64_t now_ns)
 
 void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
 {
+    adopt_due(e);
     count_late(e, now_ns);
     dp_timer_wheel_advance(&e->wheel, now_ns);
     keep_warm(e, now_ns);

@@ -52,6 +52,7 @@ struct dp_engine {
     struct dp_arena_cache arenas;
     struct dp_chunk_pool chunks;
     struct dp_pinned_view *view; /* current */
+    struct dp_view *view_due;    /* comes next, when there is memory to pin it; or NULL */
     struct dp_pool pools[DP_MAX_ENDPOINTS];
     uint64_t turns; /* of the loop: what happens in one turn came with one look at the sockets */
     uint64_t warm_at_ns;                      /* when the pools are looked at next */
@@ -92,7 +93,7 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt);
 /* All connections must be gone. */
 void dp_engine_fini(struct dp_engine *e);
 
-/* A new view: idle connections of changed endpoints are dropped, requests and feeds on a dead
+/* A new view (without memory to pin it: at one of the next ticks): idle connections of changed endpoints are dropped, requests and feeds on a dead
  * endpoint are moved or ended. Takes over the caller's reference. */
 void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view);
 

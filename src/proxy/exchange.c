@@ -232,7 +232,7 @@ static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err e
     leave_line(x);
     if (up)
         begin_sending(x, up);
-    else if (err == DP_ELIMIT)
+    else if (err == DP_ELIMIT || err == DP_ENOMEM) /* our own trouble, none of the region's */
         dp_exchange_refuse(x, err);
     else if (err == DP_ECLOSED)
         dp_exchange_attempt_failed(x, DP_OUTCOME_STALE, err);

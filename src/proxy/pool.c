@@ -135,8 +135,9 @@ enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l)
     p->n_waiters++;
     dp_list_push_back(&p->waiters, &l->node);
     dp_engine_wait(p->engine, &l->timer, DP_WAIT_LINE);
-    if (p->n_open < config_of(p)->max_upstream && dp_upstream_dial(p) != DP_OK)
-        hand_over(l, NULL, DP_ECONNECT);
+    enum dp_err err = p->n_open < config_of(p)->max_upstream ? dp_upstream_dial(p) : DP_OK;
+    if (err)
+        hand_over(l, NULL, err);
     return DP_OK;
 }
 
@@ -227,9 +228,11 @@ void dp_pool_gone(struct dp_pool *p)
 {
     p->n_open--;
     /* The line may grow by one again. */
-    if (first_waiter(p) && p->n_dialing < p->n_waiters && p->n_open < config_of(p)->max_upstream &&
-        dp_upstream_dial(p) != DP_OK)
-        hand_over(first_waiter(p), NULL, DP_ECONNECT);
+    if (!first_waiter(p) || p->n_dialing >= p->n_waiters || p->n_open >= config_of(p)->max_upstream)
+        return;
+    enum dp_err err = dp_upstream_dial(p);
+    if (err)
+        hand_over(first_waiter(p), NULL, err);
 }
 
 void dp_pool_keep_warm(struct dp_pool *p)

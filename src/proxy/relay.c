@@ -292,6 +292,16 @@ void dp_relay_end_feed(struct dp_exchange *x, bool dead)
         dp_exchange_cut(x);
 }
 
+/* The region's fault, unless it was we who had no memory. */
+static void answer_unreadable(struct dp_exchange *x, enum dp_outcome outcome)
+{
+    enum dp_err err = dp_reader_error(x->up->reader);
+    if (err == DP_ENOMEM)
+        dp_exchange_refuse(x, err);
+    else
+        dp_exchange_attempt_failed(x, outcome, x->committed ? err : DP_EBADRESPONSE);
+}
+
 /* Body bytes as they come, with `head` before the first of them. */
 static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p, size_t n)
 {
@@ -317,7 +327,7 @@ static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p
     if (r == DP_READ_DONE)
         dp_exchange_finish(x, n == 0);
     else if (r == DP_READ_FAILED)
-        dp_exchange_attempt_failed(x, DP_OUTCOME_TRUNCATED, dp_reader_error(x->up->reader));
+        answer_unreadable(x, DP_OUTCOME_TRUNCATED);
     else if (x->feed_ending && at_boundary(x))
         dp_relay_end_feed(x, false);
     else if (!x->up_paused)
@@ -422,7 +432,7 @@ void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
         if (r == DP_READ_MORE)
             return;
         if (r == DP_READ_FAILED) {
-            dp_exchange_attempt_failed(x, DP_OUTCOME_BAD_ANSWER, DP_EBADRESPONSE);
+            answer_unreadable(x, DP_OUTCOME_BAD_ANSWER);
             return;
         }
         if (x->response.status >= 200) {

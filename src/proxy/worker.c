@@ -153,10 +153,7 @@ static void begin_drain(struct dp_worker *w, enum drain how)
 
 struct dp_worker_tls *dp_worker_tls_new(void)
 {
-    struct dp_worker_tls *tls = calloc(1, sizeof(*tls));
-    if (!tls)
-        abort(); /* small and fixed */
-    return tls;
+    return calloc(1, sizeof(struct dp_worker_tls));
 }
 
 void dp_worker_tls_free(struct dp_worker_tls *tls)

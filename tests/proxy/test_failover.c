@@ -145,6 +145,28 @@ static void an_error_of_the_dial_itself_is_a_failed_attempt(void **state)
     rig_fini(&r);
 }
 
+/* Out of memory or descriptors: no region is blamed, and none is asked in its place. */
+static void what_we_could_not_even_dial_blames_no_region(void **state)
+{
+    (void)state;
+    for (int later = 0; later < 2; later++) {
+        struct rig r;
+        rig_init(&r, 2);
+        rig_start(&r);
+        r.dial_error = later ? DP_OK : DP_ENOMEM;
+        struct rig_peer *c = rig_client(&r);
+        rig_send(c, get);
+        if (later)
+            rig_connect(rig_dialed(&r, 1), DP_ENOMEM);
+        assert_refused(c, "HTTP/1.1 503 ", "\"overloaded\"");
+        assert_int_equal(r.n_regions, later);
+        assert_int_equal(r.kicks, 0);
+        for (enum dp_outcome o = 0; o < DP_OUTCOME_COUNT; o++)
+            assert_int_equal(outcome(&r, 0, o) + outcome(&r, 1, o), 0);
+        rig_fini(&r);
+    }
+}
+
 /* A reused connection that turns out to be closed is no evidence against its region. */
 static void a_stale_connection_is_replaced_in_the_same_region(void **state)
 {
@@ -538,6 +560,7 @@ int main(void)
         cmocka_unit_test(a_failed_handshake_moves_any_request),
         cmocka_unit_test(no_region_left_is_said),
         cmocka_unit_test(an_error_of_the_dial_itself_is_a_failed_attempt),
+        cmocka_unit_test(what_we_could_not_even_dial_blames_no_region),
         cmocka_unit_test(a_stale_connection_is_replaced_in_the_same_region),
         cmocka_unit_test(a_post_that_never_arrived_is_sent_again),
         cmocka_unit_test(what_came_before_the_request_could_go_is_no_answer),

@@ -2,6 +2,8 @@
 
 #include "davenport/net/tls.h"
 
+#include "support/nomem.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -51,7 +53,9 @@ enum dp_err tls_end_write_spans(struct tls_end *e, const struct dp_span *spans, 
 
 enum dp_err tls_end_write(struct tls_end *e, size_t n)
 {
+    nomem_pause();
     char *p = malloc(n > 0 ? n : 1);
+    nomem_resume();
     assert_non_null(p);
     for (size_t i = 0; i < n; i++)
         p[i] = byte_at(e->written + i);

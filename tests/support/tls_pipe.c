@@ -1,5 +1,7 @@
 #include "support/tls_pipe.h"
 
+#include "support/nomem.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +34,9 @@ static void append(struct tls_pipe_end *e, const char *p, size_t n)
 {
     if (n > e->cap - e->n) {
         e->cap = 2 * (e->n + n);
+        nomem_pause();
         e->bytes = realloc(e->bytes, e->cap);
+        nomem_resume();
         if (!e->bytes)
             abort();
     }
@@ -96,7 +100,9 @@ void tls_pipe_init(struct tls_pipe *p)
     *p = (struct tls_pipe){.cut_at = {TLS_PIPE_NEVER, TLS_PIPE_NEVER},
                            .room = {TLS_PIPE_NEVER, TLS_PIPE_NEVER}};
     for (int i = 0; i < 2; i++) {
+        nomem_pause();
         p->end[i] = calloc(1, sizeof(*p->end[i]));
+        nomem_resume();
         if (!p->end[i])
             abort();
         p->end[i]->stream.ops = &ops;
@@ -157,7 +163,9 @@ static bool deliver_bytes(struct tls_pipe *p, int from, struct tls_pipe_end *to,
         n = 65536; /* as a socket's read */
     if (n == 0 || !to->reading || to->end_told)
         return false;
+    nomem_pause();
     char *copy = malloc(n); /* valid during the call only */
+    nomem_resume();
     if (!copy)
         abort();
     memcpy(copy, e->bytes, n);

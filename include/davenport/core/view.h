@@ -52,7 +52,7 @@ struct dp_view {
 };
 
 /* The strings a view points at (names, hosts) belong to the configuration and outlive every view.
- * new: one reference, zeroed otherwise; aborts when out of memory (small and fixed).
+ * new: one reference, zeroed otherwise; NULL when out of memory.
  * ref/unref: any thread. */
 struct dp_view *dp_view_new(void);
 struct dp_view *dp_view_ref(struct dp_view *v);

@@ -83,7 +83,7 @@ struct dp_worker_tls {
     struct dp_tls *endpoints[DP_MAX_ENDPOINTS]; /* NULL: plain */
     struct dp_tls *listen;                      /* from clients; NULL: plain */
 };
-/* All plain; aborts when out of memory. free: NULL is fine. Any thread. */
+/* All plain; NULL when out of memory. free: NULL is fine. Any thread. */
 struct dp_worker_tls *dp_worker_tls_new(void);
 void dp_worker_tls_free(struct dp_worker_tls *tls);
 

@@ -1,7 +1,8 @@
-/* TLS when OpenSSL gets no memory: whatever allocation fails, the outcome is an error that is told, or
+/* TLS when we or OpenSSL get no memory: whatever allocation fails, the outcome is an error that is told, or
  * none was needed; nothing crashes, nothing leaks (the leak sanitizer), and what exists stays usable. */
 #include "davenport/net/tls.h"
 
+#include "support/nomem.h"
 #include "support/tls_certs.h"
 #include "support/tls_ends.h"
 
@@ -12,36 +13,7 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <openssl/crypto.h>
 #include <openssl/err.h>
-
-static long countdown; /* the allocation that fails; <= 0: none */
-
-static bool fails(void)
-{
-    return countdown > 0 && --countdown == 0;
-}
-
-static void *test_alloc(size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return fails() ? NULL : malloc(n);
-}
-
-static void *test_resize(void *p, size_t n, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    return fails() ? NULL : realloc(p, n);
-}
-
-static void test_release(void *p, const char *file, int line)
-{
-    (void)file;
-    (void)line;
-    free(p);
-}
 
 static enum dp_err make_client(struct dp_tls **out)
 {
@@ -70,13 +42,13 @@ static void test_contexts(void **state)
     (void)state;
     enum dp_err (*const makers[])(struct dp_tls **) = {make_client, make_server};
     for (size_t i = 0; i < 2; i++) {
-        long k = 1;
+        unsigned k = 1;
         for (bool failed = true; failed; k += k < 200 ? 1 : 13) {
             struct dp_tls *tls = NULL;
-            countdown = k;
+            nomem_at(k);
             enum dp_err err = makers[i](&tls);
-            failed = countdown == 0;
-            countdown = 0;
+            failed = nomem_happened();
+            nomem_at(0);
             assert_true(err == DP_OK || err == DP_ENOMEM || err == DP_EINVAL);
             assert_int_equal(err == DP_OK, tls != NULL);
             assert_int_equal(ERR_peek_error(), 0);
@@ -98,9 +70,9 @@ static void test_streams(void **state)
     assert_int_equal(make_client(&client), DP_OK);
     assert_int_equal(dp_tls_server_new(&c, &server, why, sizeof(why)), DP_OK);
     bool failed = true;
-    for (long k = 1; failed; k += 5) {
+    for (unsigned k = 1; failed; k += 5) {
         struct tls_pair p;
-        countdown = k;
+        nomem_at(k);
         bool begun = tls_pair_try(&p, client, server);
         p.server.echo = true;
         p.server.close_on_end = true;
@@ -110,8 +82,8 @@ static void test_streams(void **state)
             (void)tls_end_write(&p.client, 1000);
             tls_pair_run(&p, TLS_PIPE_NEVER);
         }
-        failed = countdown == 0;
-        countdown = 0;
+        failed = nomem_happened();
+        nomem_at(0);
         if (begun && p.client.received != 1000) {
             failures++;
             assert_true(failed);
@@ -143,7 +115,6 @@ int main(void)
         cmocka_unit_test(test_contexts),
         cmocka_unit_test(test_streams),
     };
-    if (CRYPTO_set_mem_functions(test_alloc, test_resize, test_release) != 1)
-        return 1;
+    nomem_libraries();
     return cmocka_run_group_tests(tests, make_certs, remove_certs);
 }

@@ -1,0 +1,74 @@
+/* The control loop when memory runs out: a governor is made, or it is not and says so; its orders and lines are carried
+ * out, or what held before still holds. Nothing crashes, nothing leaks (the leak sanitizer). */
+#include "support/desk.h"
+#include "support/nomem.h"
+
+/* More than it takes: it went in circles. */
+#define ALLOCATIONS_MAX 2000
+
+static void making_a_governor(void **state)
+{
+    struct desk *d = *state;
+    d->config.journal_path = NULL;
+    unsigned n = 0;
+    enum dp_err err = DP_ENOMEM;
+    for (bool happened = true; happened; assert_true(n < ALLOCATIONS_MAX)) {
+        const char *why = NULL;
+        const struct dp_governor_options opt = {.loop = &d->loop,
+                                                .clock = &d->clock,
+                                                .config = &d->config,
+                                                .publish = NULL,
+                                                .seed = 42};
+        nomem_at(++n);
+        err = dp_governor_new(&opt, &d->governor, &why);
+        happened = nomem_happened();
+        nomem_at(0);
+        assert_true(err == DP_OK || (err == DP_ENOMEM && happened));
+        if (err == DP_OK)
+            desk_stop(d);
+        else
+            d->governor = NULL;
+        for (int i = 0; i < 20; i++)
+            (void)uv_run(&d->loop,
+                         UV_RUN_NOWAIT); /* what a governor that was not made has to close */
+    }
+    print_message("%u allocations\n", n - 1);
+    assert_int_equal(err, DP_OK);
+    assert_true(n > 5);
+}
+
+/* A region is switched off; without memory for the view it is so a little later. */
+static void publishing_a_view(void **state)
+{
+    struct desk *d = *state;
+    d->config.journal_path = NULL;
+    unsigned n = 0;
+    for (bool happened = true; happened; assert_true(n < ALLOCATIONS_MAX)) {
+        desk_start(d);
+        desk_turn(d, 1);
+        assert_int_equal(d->view->active, 0);
+        nomem_at(++n);
+        enum dp_refusal refusal = desk_order(d, DP_ORDER_SWITCH, "b", "because");
+        happened = nomem_happened();
+        nomem_at(0);
+        assert_int_equal(refusal, DP_REFUSAL_NONE);
+        for (int i = 0; i < 1000 && d->view->active != 1; i++)
+            desk_turn(d, 1);
+        assert_int_equal(d->view->active, 1);
+        desk_stop(d);
+        dp_view_unref(d->view);
+        d->view = NULL;
+    }
+    print_message("%u allocations\n", n - 1);
+    assert_true(n > 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(making_a_governor, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(publishing_a_view, desk_setup, desk_teardown),
+    };
+    nomem_libraries();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

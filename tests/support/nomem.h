@@ -1,0 +1,22 @@
+/* Memory that runs out at the n-th allocation, for tests that try every n. Allocations of our own code fail where the
+ * test is linked with its allocators wrapped (cmake/DavenportTests.cmake: test_*_nomem.c), those of OpenSSL, libuv, jansson and
+ * libcurl once nomem_libraries was called. One thread. */
+#ifndef DAVENPORT_TESTS_SUPPORT_NOMEM_H
+#define DAVENPORT_TESTS_SUPPORT_NOMEM_H
+
+#include <stdbool.h>
+
+/* The n-th allocation from now fails, and only that one; 0: none. */
+void nomem_at(unsigned n);
+/* Did it? */
+bool nomem_happened(void);
+/* What the test itself allocates is not counted. May nest. */
+void nomem_pause(void);
+void nomem_resume(void);
+/* Does this allocation fail? For the wrappers. */
+bool nomem_now(void);
+
+/* Before any of them is used; in programs whose allocators are wrapped. */
+void nomem_libraries(void);
+
+#endif
