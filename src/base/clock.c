@@ -44,9 +44,11 @@ void dp_http_date(int64_t wall_ms, char buf[DP_TIME_TEXT])
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     time_t s = (time_t)(wall_ms / 1000);
     struct tm tm;
+    char day[3], rest[20];
     buf[0] = '\0';
-    if (gmtime_r(&s, &tm)) /* not strftime: its names follow the locale */
-        (void)snprintf(buf, DP_TIME_TEXT, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
-                       tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min,
-                       tm.tm_sec);
+    /* Names from here: those of strftime follow the locale. */
+    if (gmtime_r(&s, &tm) && strftime(day, sizeof(day), "%d", &tm) > 0 &&
+        strftime(rest, sizeof(rest), " %Y %H:%M:%S GMT", &tm) > 0)
+        (void)snprintf(buf, DP_TIME_TEXT, "%s, %s %s%s", days[tm.tm_wday], day, months[tm.tm_mon],
+                       rest);
 }
