@@ -223,6 +223,8 @@ test(
 
 test('SIGUSR1 opens the journal anew, and it is rotated by size', async (t) => {
     await withProxy(() => regions, { journal: { max_bytes: 65_536, keep: 2 } }, async (proxy) => {
+        /* what the first probes bring belongs before it */
+        await up(proxy);
         await proxy.order('freeze', { reason: 'before' });
         renameSync(proxy.journal, `${proxy.journal}.away`);
         proxy.child.signal('SIGUSR1');

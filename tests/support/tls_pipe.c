@@ -194,8 +194,10 @@ static bool step_from(struct tls_pipe *p, int from, size_t max)
         return true;
     if (p->end[from] && p->end[from]->drain_due) {
         p->end[from]->drain_due = false;
-        p->end[from]->stream.events->on_drain(p->end[from]->stream.owner);
-        return true;
+        if (p->end[from]->n <= DP_STREAM_HIGH_BYTES / 2) { /* nothing was written meanwhile */
+            p->end[from]->stream.events->on_drain(p->end[from]->stream.owner);
+            return true;
+        }
     }
     return open && deliver_end(p, from, to);
 }
