@@ -50,8 +50,8 @@ const PATIENT = {
     timeouts: { head_ms: 30_000, body_ms: 30_000, answer_ms: 30_000, stall_ms: 30_000, connect_ms: 10_000 },
     headers: { request_id: 'pass' },
     limits: { head_bytes: 4_096, target_bytes: 1_024, headers: 16, body_bytes: 4_096, upstream_warm: 0 },
-    // Faults of the only region, one after the other, are what this suite is made of.
-    traffic: { failures: 1_000 },
+    // Faults and stalls of the only region, one after the other, are what this suite is made of.
+    traffic: { failures: 1_000, window_requests: 0, late_ms: 0, slow_ms: 0 },
 };
 const SHORT = { ...PATIENT, timeouts: { head_ms: 700, body_ms: 700, answer_ms: 700, stall_ms: 700, idle_ms: 900 } };
 
@@ -125,15 +125,19 @@ class Client {
         });
     }
 
-    // The first final answer.
-    parsed(headless) {
+    // The first final answer; closed: with no more to come.
+    parsed(headless, closed = this.how !== null) {
         const final = this.text.replace(/^(HTTP\/1\.1 1\d\d [^]*?\r\n\r\n)+/, '');
-        const response = parseResponse(Buffer.from(final, 'latin1'), { closed: this.how !== null, headless });
+        const response = parseResponse(Buffer.from(final, 'latin1'), { closed, headless });
         if (!response) {
             return null;
         }
         const { status, complete, body, length } = response;
         return { status, complete, body: body.toString('latin1'), rest: final.slice(length) };
+    }
+
+    bodySoFar() {
+        return this.parsed(false, true)?.body;
     }
 
     end() {

@@ -4,7 +4,7 @@
 // as such. Probes are answered and not recorded. GET /after and GET /canary have answers of their own, so that
 // an answer which belongs to another request cannot pass for theirs.
 //
-// Steps of a script: a string; {until: 'whole' | 'client-head' | 'client-answer' | 'closed'}; {fin: true}; {reset: true}.
+// Steps of a script: a string; {until: 'whole' | 'client-head' | 'client-answer' | 'closed'}; {until: 'client-body', body}; {fin: true}; {reset: true}.
 
 import net from 'node:net';
 import { pickPort, reset } from '../support/sockets.mjs';
@@ -136,6 +136,8 @@ export class ExactOrigin {
                 await this.stage.when('the client to see a head', () => this.client.text.includes('\r\n\r\n'));
             } else if (step.until === 'client-answer') {
                 await this.stage.when('the client to have its answer', () => this.client.parsed(this.kase?.expect.headless));
+            } else if (step.until === 'client-body') {
+                await this.stage.when(`the client to see ${step.body}`, () => this.client.bodySoFar() === step.body);
             } else if (step.until === 'closed') {
                 await this.stage.when('the proxy to close its connection', () => link.closed);
             } else if (step.fin) {

@@ -1,8 +1,9 @@
 /* The count; the allocators that ask it are nomem_wrap.c's. */
 #include "support/nomem.h"
 
-static unsigned left, paused;
-static bool happened;
+/* A thread's own: supports that several threads use pause it too. */
+static _Thread_local unsigned left, paused;
+static _Thread_local bool happened;
 
 void nomem_at(unsigned n)
 {

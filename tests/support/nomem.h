@@ -1,6 +1,6 @@
 /* Memory that runs out at the n-th allocation, for tests that try every n. Allocations of our own code fail where the
  * test is linked with its allocators wrapped (cmake/DavenportTests.cmake: test_*_nomem.c), those of OpenSSL, libuv, jansson and
- * libcurl once nomem_libraries was called. One thread. */
+ * libcurl once nomem_libraries was called. Each thread has a count of its own. */
 #ifndef DAVENPORT_TESTS_SUPPORT_NOMEM_H
 #define DAVENPORT_TESTS_SUPPORT_NOMEM_H
 
