@@ -11,16 +11,14 @@
  * Invariants: one read buffer serves all, so what is read is written (or kept in a copy) before the
  * read callback returns. A half whose peer has a write under way does not read. A pair is freed
  * when both halves have been closed. One thread; it runs until a signal ends it. */
-#include <arpa/inet.h>
+#include "loopback.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <uv.h>
-
-#define BACKLOG     1024
 #define BUFFER_SIZE 65536
 
 struct half {
@@ -48,14 +46,6 @@ static struct sockaddr_in origin_address;
 static char read_buffer[BUFFER_SIZE];
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *buf);
-
-static void must(int status, const char *what)
-{
-    if (status < 0) {
-        fprintf(stderr, "bench_relay: %s: %s\n", what, uv_strerror(status));
-        exit(1);
-    }
-}
 
 static uv_stream_t *stream_of(struct half *half)
 {
@@ -203,19 +193,6 @@ static void on_connection(uv_stream_t *listener, int status)
     (void)uv_tcp_nodelay(&pair->origin.tcp, 1);
 }
 
-static int listen_anywhere(uv_loop_t *loop, uv_tcp_t *listener)
-{
-    struct sockaddr_in address;
-    int size = sizeof address;
-
-    must(uv_ip4_addr("127.0.0.1", 0, &address), "address");
-    must(uv_tcp_init(loop, listener), "uv_tcp_init");
-    must(uv_tcp_bind(listener, (const struct sockaddr *)&address, 0), "bind");
-    must(uv_listen((uv_stream_t *)listener, BACKLOG, on_connection), "listen");
-    must(uv_tcp_getsockname(listener, (struct sockaddr *)&address, &size), "getsockname");
-    return ntohs(address.sin_port);
-}
-
 int main(int argc, char **argv)
 {
     char *end = NULL;
@@ -229,9 +206,6 @@ int main(int argc, char **argv)
 
     uv_loop_t *loop = uv_default_loop();
     uv_tcp_t listener;
-    printf("%d\n", listen_anywhere(loop, &listener));
-    if (fflush(stdout) != 0) {
-        return 1;
-    }
+    listen_and_say(loop, &listener, on_connection);
     return uv_run(loop, UV_RUN_DEFAULT);
 }
