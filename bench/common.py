@@ -3,10 +3,10 @@
 import json
 import pathlib
 import socket
-import statistics
 import subprocess
 from dataclasses import dataclass, field
 
+import subjects
 from harness import BenchError
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -22,34 +22,51 @@ CLIENT = (
 )
 
 
+@dataclass(frozen=True)
+class Work:
+    """What rows of every kind have: a request, what it passes through, and who is measured."""
+    name: str
+    title: str
+    method: str = "GET"
+    target: str = TARGET
+    headers: tuple = CLIENT
+    body_bytes: int = 0
+    flags: frozenset = frozenset()  # client-tls, region-tls, log: lines of the configurations
+    origin: str = "origin"          # or sink
+    subjects: tuple = subjects.PROXIES
+    goals: tuple = ()
+    anywhere: bool = False          # bound to no CPU
+
+
 @dataclass
 class Summary:
-    """What a row found: a Markdown table, notes under it, and the numbers behind them."""
+    """What a row found: a Markdown table, verdicts, notes under it, and the numbers behind them.
+
+    rounds: [{subject: {quantity: value}}], from which everything else was made."""
     name: str
     title: str
     header: list
     lines: list
+    verdicts: list = field(default_factory=list)
     notes: list = field(default_factory=list)
-    numbers: dict = field(default_factory=dict)
+    rounds: list = field(default_factory=list)
 
 
-def spread(values, digits):
-    """median (lowest–highest)"""
-    if not values:
-        return "–"
-    return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
+def judge(goals, rounds):
+    return [verdict for goal in goals if (verdict := goal.judge(rounds))]
 
 
 # wrk, for as many requests as can be -------------------------------------------------------------
 
-def run_wrk(port, row, context, seconds):
+def run_wrk(proxy, row, context, seconds, connections=None):
     """One run of wrk. Gives what report.lua says."""
-    argv = ["wrk", "-t1", f"-c{context.connections}", f"-d{seconds}s", "--timeout", "10s", "--latency",
-            "-s", str(HERE / "report.lua")]
+    argv = ["wrk", "-t1", f"-c{connections or context.connections}", f"-d{seconds}s", "--timeout", "30s",
+            "--latency", "-s", str(HERE / "report.lua")]
     for name, value in row.headers:
         argv += ["-H", f"{name}: {value}"]
-    argv.append(f"http://127.0.0.1:{port}{row.target}")
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 30,
+    argv.append(f"http{'s' if proxy.tls else ''}://127.0.0.1:{proxy.port}{row.target}")
+    argv += ["--", row.method, str(row.body_bytes)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=seconds + 60,
                           preexec_fn=context.placement.prepare("load"))
     for line in done.stdout.split("\n"):
         if line.startswith("result "):

@@ -12,6 +12,7 @@ import resource
 import select
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass
@@ -55,6 +56,12 @@ def place():
     if len(cpus) < 3:
         about += " (they share it)"
     return Placement(frozenset([proxy]), frozenset([origin]), frozenset([load]), about)
+
+
+def place_anywhere():
+    """Everybody on every CPU: for rows that compare numbers of workers."""
+    cpus = frozenset(os.sched_getaffinity(0))
+    return Placement(cpus, cpus, cpus, "all on all CPUs")
 
 
 def raise_file_limit():
@@ -159,15 +166,18 @@ def wait_for_quiet(patience_s, limit=0.10):
 class Running:
     """A started subject. `pids` is its family, `port` where it listens on loopback."""
 
-    def __init__(self, subject, role, context, values, wrap=()):
+    def __init__(self, subject, role, context, values, flags=frozenset(), wrap=()):
         self.subject = subject
+        self.flags = flags  # what the row asks of configurations
+        self.tls = role == "proxy" and "client-tls" in flags or role == "origin" and "region-tls" in flags
         self.wrap = wrap  # a command in front of the subject's own
         self.log = context.folder / f"{subject.name}.log"
         self.pids = []
         self.port = 0
         self.process = None
         try:
-            self.start(role, context, {**context.values, **values, "DIR": context.folder})
+            self.start(role, context, {**context.values, **values, **dict(subject.values),
+                                       "DIR": context.folder, "NAME": subject.name})
             self.wait_until_ready()
         except BaseException:
             self.stop()
@@ -188,7 +198,7 @@ class Running:
         elif listen == "file":
             port_file.unlink(missing_ok=True)
             values = {**values, "PORTFILE": port_file}
-        values = subjects.write_conf(self.subject, context.folder, values)
+        values = subjects.write_conf(self.subject, context.folder, values, self.flags)
         argv = [*self.wrap, subjects.path_of(self.subject, context.build)]
         argv += [subjects.fill(word, values) for word in self.subject.arguments]
         with open(self.log, "ab") as log:
@@ -228,11 +238,20 @@ class Running:
 
     def answers(self):
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as client:
+            with self.connect() as client:
                 client.sendall(b"GET /_up HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")
                 return client.recv(64).startswith(b"HTTP/1.1 200")
         except OSError:
             return False
+
+    def connect(self):
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout=1)
+        if not self.tls:
+            return plain
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        return trusting.wrap_socket(plain)
 
     def fail(self, why):
         tail = self.log.read_text(errors="replace").strip().split("\n")[-8:]
@@ -274,7 +293,7 @@ class Direct:
     """In the place of a proxy: the origin itself, so there is no proxy's process to measure."""
 
     def __init__(self, subject, origin):
-        self.subject, self.port, self.pids = subject, origin.port, []
+        self.subject, self.port, self.tls, self.pids = subject, origin.port, origin.tls, []
 
     def __enter__(self):
         return self
@@ -283,13 +302,13 @@ class Direct:
         pass
 
 
-def start(subject, origin, context, wrap=()):
-    """Start a subject in front of the origin, by itself or under another command."""
+def start(subject, row, context, wrap=()):
+    """Start a subject in front of the row's origin, by itself or under another command."""
     if not subject.program:
-        return Direct(subject, origin)
-    return Running(subject, "proxy", context, {"ORIGIN": origin.port}, wrap)
+        return Direct(subject, context.origin)
+    return Running(subject, "proxy", context, {"ORIGIN": context.origin.port}, row.flags, wrap)
 
 
-def start_origin(context):
-    return Running(subjects.ORIGIN, "origin", context,
-                   {"DOCUMENT": subjects.document().replace("\n", "\\n")})
+def start_origin(row, context):
+    return Running(subjects.by_name(row.origin), "origin", context,
+                   {"DOCUMENT": subjects.document().replace("\n", "\\n")}, row.flags)

@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 
 import harness
-from common import BATCH, CLIENT, TARGET, Summary, ask, close_all, spread
+from common import BATCH, Summary, Work, ask, close_all, judge
+from goals import spread, values_of, verdict_line
 from harness import BenchError
 
 
@@ -23,35 +24,32 @@ def still_open(clients):
 
 
 @dataclass(frozen=True)
-class IdleRow:
-    name: str
-    title: str
-    clients: int = 5000
+class IdleRow(Work):
+    clients: int = 10000
     repeats: int = 3
-    settle_s: float = 2.0
-    target: str = TARGET
-    headers: tuple = CLIENT
-    subjects: tuple = ("davenport", "haproxy", "nginx")
+    settle_s: float = 3.0
 
     def run(self, context):
         chosen = context.choose(self.subjects)
-        grown = {subject.name: [] for subject in chosen}
-        start, end = {}, {}
+        rounds = []
         for number in range(self.repeats):
+            cells = {}
             for subject in chosen:
-                with harness.start(subject, context.origin, context) as proxy:
+                with harness.start(subject, self, context) as proxy:
                     before, after = self.measure(proxy)
-                grown[subject.name].append((after - before) * 1024 / self.clients)
-                start.setdefault(subject.name, []).append(before / 1024)
-                end.setdefault(subject.name, []).append(after / 1024)
+                cells[subject.name] = {"bytes": (after - before) * 1024 / self.clients,
+                                       "before_mib": before / 1024, "after_mib": after / 1024}
+            rounds.append(cells)
             context.say(f"{self.name}: repeat {number + 1} of {self.repeats}: " + ", ".join(
-                f"{name} {values[-1]:.0f} B" for name, values in grown.items()))
+                f"{name} {cell['bytes']:.0f} B" for name, cell in cells.items()))
+        verdicts = judge(self.goals, rounds)
         return Summary(
             self.name, self.title.format(clients=f"{self.clients:,}"),
             ["", "bytes a connection", "RSS MiB before", "RSS MiB with them"],
-            [[name, spread(values, 0), spread(start[name], 1), spread(end[name], 1)]
-             for name, values in grown.items()],
-            numbers={"bytes_a_connection": grown, "before_mib": start, "after_mib": end})
+            [[name, *(spread(values_of(rounds, name, key), digits)
+                      for key, digits in (("bytes", 0), ("before_mib", 1), ("after_mib", 1)))]
+             for name in (subject.name for subject in chosen)],
+            verdicts, [verdict_line(verdict) for verdict in verdicts], rounds)
 
     def measure(self, proxy):
         """RSS before and with the idle clients, after a warm-up that touches what every run touches."""

@@ -9,7 +9,11 @@
 /* End the program with a line on stderr if a libuv call failed. */
 void must(int status, const char *what);
 
-/* Listen on 127.0.0.1, on a port of the kernel's choice, and print that port on a line of its own. */
+/* A peer that is gone is an error of the write, no signal. */
+void ignore_broken_pipes(void);
+
+/* Listen on 127.0.0.1, on a port of the kernel's choice, and print that port on a line of its own.
+ * Ignores broken pipes. */
 void listen_and_say(uv_loop_t *loop, uv_tcp_t *listener, uv_connection_cb accepted);
 
 #endif

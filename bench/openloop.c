@@ -453,6 +453,7 @@ int main(int argc, char **argv)
 {
     if (!parse_options(argc, argv))
         return usage();
+    ignore_broken_pipes();
     make_request();
     run.period_ns = (uint64_t)((double)NS_PER_S / options.rate);
     run.skipped = (uint64_t)(options.warmup * options.rate);

@@ -6,6 +6,7 @@ A subject listens on a loopback port that the kernel chose. It gets it in one of
   print    the subject binds port 0 and prints the port as its first line
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -31,14 +32,21 @@ class Subject:
     arguments: tuple = ()     # placeholders here too; @CONF@ is the template filled in
     listen: str = "inherit"
     version: tuple = ()       # arguments that make it print its version
+    values: tuple = ()        # placeholders of its own: (name, value)
+    without: frozenset = frozenset()  # flags of rows that it does not heed
 
 
+DAVENPORT = Subject(
+    name="davenport", about="1 worker, release build",
+    program="davenport", target="davenport", template="davenport.json.in",
+    arguments=("serve", "-c", "@CONF@", "--port-file", "@PORTFILE@"), listen="file",
+    version=("--version",), values=(("WORKERS", 1),))
 SUBJECTS = (
-    Subject(
-        name="davenport", about="1 worker, release build",
-        program="davenport", target="davenport", template="davenport.json.in",
-        arguments=("serve", "-c", "@CONF@", "--port-file", "@PORTFILE@"), listen="file",
-        version=("--version",)),
+    DAVENPORT,
+    dataclasses.replace(DAVENPORT, name="davenport-unlogged", about="davenport without its access log",
+                        without=frozenset(["log"]), version=()),
+    dataclasses.replace(DAVENPORT, name="davenport-2", about="davenport with 2 workers",
+                        values=(("WORKERS", 2),), version=()),
     Subject(
         name="haproxy", about="nbthread 1",
         program="haproxy", template="haproxy.cfg.in", arguments=("-db", "-q", "-f", "@CONF@"),
@@ -50,17 +58,27 @@ SUBJECTS = (
     Subject(
         name="relay", about="bench/relay.c: copies bytes, parses nothing",
         program="bench/bench_relay", target="bench_relay", arguments=("@ORIGIN@",), listen="print"),
-    Subject(name="direct", about="wrk straight to the origin, no proxy"),
+    Subject(name="direct", about="the load straight to the origin, no proxy"),
 )
+PROXIES = ("davenport", "haproxy", "nginx")
 
-ORIGIN = Subject(
-    name="origin", about="nginx, 1 worker process, answers by itself",
-    program="nginx", template="origin.conf.in",
-    arguments=("-p", "@DIR@", "-e", "stderr", "-c", "@CONF@"))
+ORIGINS = (
+    Subject(
+        name="origin", about="nginx, 1 worker process, answers by itself",
+        program="nginx", template="origin.conf.in",
+        arguments=("-p", "@DIR@", "-e", "stderr", "-c", "@CONF@")),
+    Subject(
+        name="sink", about="bench/sink.c: reads a body to its end, then answers 201",
+        program="bench/bench_sink", target="bench_sink", listen="print"),
+)
+LOAD = Subject(
+    name="openloop", about="bench/openloop.c", program="bench/bench_openloop", target="bench_openloop")
+
+ATTACHMENTS = {"1m": 1 << 20, "64m": 64 << 20}
 
 
 def by_name(name):
-    return next(subject for subject in SUBJECTS if subject.name == name)
+    return next(subject for subject in (*SUBJECTS, *ORIGINS) if subject.name == name)
 
 
 def document():
@@ -73,6 +91,16 @@ def document():
     text = json.dumps(fields, separators=(",", ":")) + "\n"
     fields["note"] = "x" * (250 - len(text))
     return json.dumps(fields, separators=(",", ":")) + "\n"
+
+
+def choose_lines(text, flags):
+    """Lines that begin with ?flag or !flag are for rows with it, or without."""
+    def keep(line):
+        found = re.match(r"([?!])([a-z-]+)", line)
+        if not found:
+            return [line]
+        return [line[found.end():]] if (found[2] in flags) == (found[1] == "?") else []
+    return "".join(kept for line in text.splitlines(keepends=True) for kept in keep(line))
 
 
 def fill(text, values):
@@ -119,11 +147,35 @@ def run_quietly(argv):
         done.check_returncode()
 
 
-def write_conf(subject, folder, values):
+def write_conf(subject, folder, values, flags):
     """Fill in the subject's template, and name the file for its arguments."""
     if not subject.template:
         return values
-    conf = folder / subject.template.removesuffix(".in")
-    conf.write_text(fill((HERE / "conf" / subject.template).read_text(), values))
+    template = (HERE / "conf" / subject.template).read_text()
+    conf = folder / f"{subject.name}.{subject.template.removesuffix('.in')}"
+    conf.write_text(fill(choose_lines(template, flags - subject.without), values))
     os.chmod(conf, 0o644)
     return {**values, "CONF": conf}
+
+
+def write_attachments(folder):
+    """What rows download: files that do not compress to nothing."""
+    (folder / "attachments").mkdir()
+    for name, size in ATTACHMENTS.items():
+        (folder / "attachments" / name).write_bytes(os.urandom(1 << 16) * (size >> 16))
+
+
+def write_certificates(folder):
+    """An authority for this run, and what it signed for the region and for the proxies: P-256, an hour long."""
+    def openssl(*words):
+        subprocess.run(["openssl", *words], cwd=folder, check=True, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT)
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
+    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=bench authority")
+    for name in ("region", "proxy"):
+        openssl("req", "-x509", *key, "-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", f"{name}.key",
+                "-out", f"{name}.pem", "-subj", "/CN=localhost",
+                "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+                "-addext", "basicConstraints=critical,CA:FALSE")
+    both = (folder / "proxy.pem").read_text() + (folder / "proxy.key").read_text()
+    (folder / "proxy.both.pem").write_text(both)
