@@ -48,6 +48,16 @@
      .offset = offsetof(struct dp_config_region, f),                                               \
      .check = (c)},
 
+#define DP_REGION_TEXTS(p, f, c, n, fl, t)                                                         \
+    {.type = DP_CONFIG_TEXTS,                                                                      \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config_region, f),                                               \
+     .min = 1,                                                                                     \
+     .max = (n),                                                                                   \
+     .check = (c)},
+
 const struct dp_config_row dp_config_rows[] = {
 #include "davenport/app/config.def"
 };
@@ -79,6 +89,13 @@ const struct dp_config_row *dp_config_row_of(const char *section, const char *ke
         }
     }
     return NULL;
+}
+
+const struct dp_config_row *dp_config_row_instead(const struct dp_config_row *row)
+{
+    const struct dp_config_row *next = row + 1;
+    return next < dp_config_rows + dp_config_n_rows && (next->flags & DP_CONFIG_INSTEAD) ? next
+                                                                                         : NULL;
 }
 
 bool dp_choice_next(struct dp_span *rest, struct dp_span *word)
@@ -163,16 +180,19 @@ enum dp_err dp_config_load(const char *path, struct dp_problems *problems, struc
     return err;
 }
 
-bool dp_config_region_tls(const struct dp_config_region *r, struct dp_tls_client_config *out)
+bool dp_config_endpoint_tls(const struct dp_config *c, uint16_t endpoint,
+                            struct dp_tls_client_config *out)
 {
+    const struct dp_config_endpoint *e = &c->endpoints[endpoint];
+    const struct dp_config_region *r = &c->regions[e->region];
     *out = (struct dp_tls_client_config){
-        .server_name = r->host,
+        .server_name = e->host,
         .ca_file = r->ca_file,
         .cert_file = r->cert_file,
         .key_file = r->key_file,
     };
     memcpy(out->pins, r->pin, sizeof out->pins);
-    return r->https;
+    return e->https;
 }
 
 bool dp_config_listen_tls(const struct dp_config *c, struct dp_tls_server_config *out)
@@ -189,13 +209,22 @@ static struct dp_region_config control_region(const struct dp_config_region *r)
 {
     return (struct dp_region_config){
         .name = r->name,
-        .url = r->base_url,
-        .host = r->host_header,
-        .addrs = r->addrs,
-        .port = r->port,
-        .lookup = dp_config_is_ip(r->host) ? NULL : r->host,
+        .first = r->first,
+        .n_endpoints = r->n_endpoints,
         .username = r->username,
         .password = r->password,
+    };
+}
+
+static struct dp_endpoint_config control_endpoint(const struct dp_config_endpoint *e)
+{
+    return (struct dp_endpoint_config){
+        .region = e->region,
+        .url = e->base_url,
+        .host = e->host_header,
+        .addrs = e->addrs,
+        .port = e->port,
+        .lookup = dp_config_is_ip(e->host) ? NULL : e->host,
     };
 }
 
@@ -203,6 +232,8 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
 {
     *out = (struct dp_control_config){
         .n_regions = c->n_regions,
+        .n_endpoints = c->n_endpoints,
+        .up_percent = (uint32_t)c->up_percent,
         .probe_path = c->probe_path,
         .probe_interval_ms = (uint32_t)c->probe_interval_ms,
         .probe_fast_ms = (uint32_t)c->probe_fast_ms,
@@ -230,6 +261,9 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
     };
     for (uint16_t i = 0; i < c->n_regions; i++) {
         out->regions[i] = control_region(&c->regions[i]);
+    }
+    for (uint16_t i = 0; i < c->n_endpoints; i++) {
+        out->endpoints[i] = control_endpoint(&c->endpoints[i]);
     }
 }
 

@@ -313,11 +313,11 @@ static void split_pins(struct dp_arena *arena, struct dp_config_region *r)
 }
 
 /* Scheme and the authority as it is sent in Host; the URL was checked before. */
-static void derive(struct dp_arena *arena, struct dp_config_region *r)
+static void derive(struct dp_arena *arena, const char *given, struct dp_config_endpoint *e)
 {
     struct region_url url;
     struct dp_text base = {0};
-    if (parse_url(r->url, &url) != NULL) {
+    if (parse_url(given, &url) != NULL) {
         return;
     }
     const char *left = url.bracketed ? "[" : "";
@@ -335,11 +335,11 @@ static void derive(struct dp_arena *arena, struct dp_config_region *r)
     memcpy(p, dp_text_str(&base), base.n + 1);
     memcpy(host, url.host.p, url.host.n);
     host[url.host.n] = '\0';
-    r->base_url = p;
-    r->https = url.https;
-    r->host_header = p + strlen(scheme);
-    r->host = host;
-    r->port = url.port;
+    e->base_url = p;
+    e->https = url.https;
+    e->host_header = p + strlen(scheme);
+    e->host = host;
+    e->port = url.port;
     dp_text_fini(&base);
 }
 
@@ -358,10 +358,21 @@ static void problem_at(struct dp_problems *problems, unsigned region, const char
     va_end(args);
 }
 
+/* Of one region's url, or one of its endpoints: "url", "endpoints[2]". */
+#define URL_KEY 32
+static const char *url_key(const struct dp_config *c, uint16_t endpoint, char buf[URL_KEY])
+{
+    const struct dp_config_region *r = &c->regions[c->endpoints[endpoint].region];
+    if (!r->urls.n || snprintf(buf, URL_KEY, "endpoints[%d]", endpoint - r->first) < 0) {
+        return "url";
+    }
+    return buf;
+}
+
 static void check_region_tls(const struct dp_config_region *r, unsigned i,
                              struct dp_problems *problems)
 {
-    if (r->base_url && !r->https && (r->ca_file || r->cert_file || r->key_file || r->pins)) {
+    if (r->n_endpoints && !r->https && (r->ca_file || r->cert_file || r->key_file || r->pins)) {
         problem_at(problems, i, "tls",
                    "needs an https:// url: to an http:// one nothing is encrypted");
     }
@@ -370,26 +381,81 @@ static void check_region_tls(const struct dp_config_region *r, unsigned i,
     }
 }
 
+static void add_endpoint(struct dp_config *c, uint16_t region, const char *given,
+                         struct dp_problems *problems)
+{
+    struct dp_config_region *r = &c->regions[region];
+    if (!given) { /* told before */
+        return;
+    }
+    if (c->n_endpoints == DP_MAX_ENDPOINTS) {
+        problem_at(problems, region, r->urls.n ? "endpoints" : "url",
+                   "is one too many: all regions together have at most %d", DP_MAX_ENDPOINTS);
+        return;
+    }
+    struct dp_config_endpoint *e = &c->endpoints[c->n_endpoints++];
+    e->region = region;
+    derive(&c->arena, given, e);
+    if (r->n_endpoints++ == 0) {
+        r->https = e->https;
+    } else if (r->https != e->https) {
+        problem_at(problems, region, "endpoints", "must be all https:// or all http://");
+    }
+}
+
+static void check_urls(struct dp_config *c, uint16_t region, struct dp_problems *problems)
+{
+    struct dp_config_region *r = &c->regions[region];
+    r->first = c->n_endpoints;
+    if (r->url && r->urls.n) {
+        problem_at(problems, region, "endpoints", "stands in place of url, not beside it");
+        return;
+    }
+    if (r->url) {
+        add_endpoint(c, region, r->url, problems);
+    }
+    for (uint16_t i = 0; i < r->urls.n; i++) {
+        add_endpoint(c, region, r->urls.at[i], problems);
+    }
+}
+
+static void check_unlike(const struct dp_config *c, uint16_t region, struct dp_problems *problems)
+{
+    const struct dp_config_region *r = &c->regions[region];
+    char key[URL_KEY], others[URL_KEY];
+    for (unsigned j = 0; j < region; j++) {
+        const struct dp_config_region *other = &c->regions[j];
+        if (r->name && other->name && strcmp(r->name, other->name) == 0) {
+            problem_at(problems, region, "name", "is the name of regions[%u] too", j);
+        }
+    }
+    for (uint16_t i = r->first; i < r->first + r->n_endpoints; i++) {
+        for (uint16_t j = 0; j < i; j++) {
+            const struct dp_config_endpoint *other = &c->endpoints[j];
+            if (strcmp(c->endpoints[i].base_url, other->base_url) != 0) {
+                continue;
+            }
+            if (c->regions[other->region].urls.n) {
+                problem_at(problems, region, url_key(c, i, key), "is regions[%u].%s too",
+                           (unsigned)other->region, url_key(c, j, others));
+            } else {
+                problem_at(problems, region, url_key(c, i, key), "is the url of regions[%u] too",
+                           (unsigned)other->region);
+            }
+        }
+    }
+}
+
 static void check_regions(struct dp_config *c, struct dp_problems *problems)
 {
-    for (unsigned i = 0; i < c->n_regions; i++) {
+    for (uint16_t i = 0; i < c->n_regions; i++) {
         struct dp_config_region *r = &c->regions[i];
-        if (r->url) {
-            derive(&c->arena, r);
-        }
+        check_urls(c, i, problems);
         if (r->pins) {
             split_pins(&c->arena, r);
         }
         check_region_tls(r, i, problems);
-        for (unsigned j = 0; j < i; j++) {
-            const struct dp_config_region *other = &c->regions[j];
-            if (r->name && other->name && strcmp(r->name, other->name) == 0) {
-                problem_at(problems, i, "name", "is the name of regions[%u] too", j);
-            }
-            if (r->base_url && other->base_url && strcmp(r->base_url, other->base_url) == 0) {
-                problem_at(problems, i, "url", "is the url of regions[%u] too", j);
-            }
-        }
+        check_unlike(c, i, problems);
     }
 }
 
@@ -433,7 +499,7 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
     }
 }
 
-static bool resolve_one(struct dp_config_region *r, const char **why)
+static bool resolve_one(struct dp_config_endpoint *r, const char **why)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
@@ -452,18 +518,20 @@ enum dp_err dp_config_resolve(struct dp_config *c, bool must, struct dp_problems
 {
     enum dp_err err = DP_OK;
     char path[64];
-    for (unsigned i = 0; i < c->n_regions; i++) {
-        struct dp_config_region *r = &c->regions[i];
+    for (uint16_t i = 0; i < c->n_endpoints; i++) {
+        struct dp_config_endpoint *e = &c->endpoints[i];
+        const char *name = c->regions[e->region].name;
         const char *why;
-        if (resolve_one(r, &why)) {
+        char key[URL_KEY];
+        if (resolve_one(e, &why)) {
             continue;
         }
         if (must) {
-            problem_at(problems, i, "url", UNRESOLVED, r->name, r->host, why);
+            problem_at(problems, e->region, url_key(c, i, key), UNRESOLVED, name, e->host, why);
             err = DP_ERESOLVE;
-        } else if (snprintf(path, sizeof path, "regions[%u].url", i) > 0) {
-            dp_problem_warning(problems, path, UNRESOLVED "; it is tried on", r->name, r->host,
-                               why);
+        } else if (snprintf(path, sizeof path, "regions[%u].%s", (unsigned)e->region,
+                            url_key(c, i, key)) > 0) {
+            dp_problem_warning(problems, path, UNRESOLVED "; it is tried on", name, e->host, why);
         }
     }
     return err;

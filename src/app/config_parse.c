@@ -185,6 +185,29 @@ static void take_text(struct parser *p, const struct dp_config_row *row, const j
     *out = text;
 }
 
+static void take_texts(struct parser *p, const struct dp_config_row *row, const json_t *value,
+                       const char *shown, struct dp_config_texts *out)
+{
+    size_t n = json_array_size(value);
+    if (!json_is_array(value)) {
+        dp_problem(p->problems, shown, "must be an array of strings, not %s", type_name(value));
+        return;
+    }
+    if (n < row->min || n > row->max) {
+        dp_problem(p->problems, shown, "must hold %" PRIu64 " to %" PRIu64 " strings, not %zu",
+                   row->min, row->max, n);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        char item[SHOWN_PATH];
+        int written = snprintf(item, sizeof item, "%s[%zu]", shown, i);
+        assert(written >= 0 && (size_t)written < sizeof item);
+        (void)written;
+        take_text(p, row, json_array_get(value, i), item, &out->at[i]);
+    }
+    out->n = (uint16_t)n;
+}
+
 static void take_choice(struct parser *p, const struct dp_config_row *row, const json_t *value,
                         const char *shown, uint64_t *out)
 {
@@ -274,6 +297,9 @@ static void take_key(struct parser *p, const struct section *s, const char *key,
     case DP_CONFIG_TEXT:
         take_text(p, row, value, shown, field);
         break;
+    case DP_CONFIG_TEXTS:
+        take_texts(p, row, value, shown, field);
+        break;
     case DP_CONFIG_CHOICE:
         take_choice(p, row, value, shown, field);
         break;
@@ -287,6 +313,10 @@ static void require_keys(struct parser *p, const struct section *s)
         const char *leaf;
         if (!(row->flags & DP_CONFIG_REQUIRED) || !dp_config_row_under(row, s->path, &leaf) ||
             json_object_get(s->object, leaf)) {
+            continue;
+        }
+        const struct dp_config_row *instead = dp_config_row_instead(row);
+        if (instead && json_object_get(s->object, last_part(instead->path))) {
             continue;
         }
         char shown[SHOWN_PATH];

@@ -117,6 +117,17 @@ static json_t *text_schema(const struct dp_config_row *row)
     return schema;
 }
 
+/* No description and no default of its own in each string. */
+static json_t *texts_schema(const struct dp_config_row *row)
+{
+    struct dp_config_row one = *row;
+    json_t *items = text_schema(&one);
+    (void)json_object_del(items, "description");
+    return json_pack("{s:s, s:s, s:I, s:I, s:o}", "description", row->text, "type", "array",
+                     "minItems", (json_int_t)row->min, "maxItems", (json_int_t)row->max, "items",
+                     items);
+}
+
 static json_t *array_schema(const struct dp_config_row *row)
 {
     return json_pack("{s:s, s:s, s:i, s:i, s:o}", "description", row->text, "type", "array",
@@ -134,6 +145,8 @@ static json_t *row_schema(const struct dp_config_row *row)
         return choice_schema(row);
     case DP_CONFIG_TEXT:
         return text_schema(row);
+    case DP_CONFIG_TEXTS:
+        return texts_schema(row);
     }
     return NULL;
 }
@@ -189,7 +202,16 @@ void dp_config_schema(struct dp_text *out)
         const char *leaf = row->path;
         json_t *parent = schema_parent(root, row->path, &leaf);
         set(json_object_get(parent, "properties"), leaf, row_schema(row), out);
-        if (row->flags & DP_CONFIG_REQUIRED) {
+        const struct dp_config_row *instead = dp_config_row_instead(row);
+        if (!(row->flags & DP_CONFIG_REQUIRED)) {
+            continue;
+        }
+        if (instead) {
+            set(parent, "oneOf",
+                json_pack("[{s:[s]}, {s:[s]}]", "required", leaf, "required",
+                          strrchr(instead->path, '.') + 1),
+                out);
+        } else {
             require(parent, leaf);
         }
     }
@@ -200,6 +222,15 @@ void dp_config_schema(struct dp_text *out)
 /* The effective configuration --------------------------------------------------------------------
  */
 
+static json_t *texts_json(const struct dp_config_texts *texts)
+{
+    json_t *array = texts->n ? json_array() : NULL;
+    for (uint16_t i = 0; i < texts->n; i++) {
+        (void)json_array_append_new(array, json_string(texts->at[i]));
+    }
+    return array;
+}
+
 static json_t *value_json(const struct dp_config_row *row, const void *base)
 {
     switch (row->type) {
@@ -209,6 +240,8 @@ static json_t *value_json(const struct dp_config_row *row, const void *base)
         return json_integer((json_int_t)field_uint(base, row));
     case DP_CONFIG_CHOICE:
         return word_json(dp_choice_word(row->choices, field_uint(base, row)));
+    case DP_CONFIG_TEXTS:
+        return texts_json(field(base, row));
     case DP_CONFIG_TEXT:
         break;
     }
@@ -277,8 +310,13 @@ void dp_config_summary(const struct dp_config *c, struct dp_text *out)
     dp_text_addf(out, "  operators     %s\n", c->admin_listen);
     for (unsigned i = 0; i < c->n_regions; i++) {
         const struct dp_config_region *r = &c->regions[i];
-        dp_text_addf(out, "  region %-2u     %-*s  %s%s%s\n", i + 1, width, r->name, r->base_url,
-                     i == 0 ? "  (primary)" : "", r->username ? "  (probed with credentials)" : "");
+        dp_text_addf(out, "  region %-2u     %-*s  %s%s%s\n", i + 1, width, r->name,
+                     c->endpoints[r->first].base_url, i == 0 ? "  (primary)" : "",
+                     r->username ? "  (probed with credentials)" : "");
+        for (uint16_t k = 1; k < r->n_endpoints; k++) {
+            dp_text_addf(out, "                %-*s  %s\n", width, "",
+                         c->endpoints[r->first + k].base_url);
+        }
     }
     if (c->failback == DP_FAILBACK_MANUAL) {
         dp_text_addf(out, "  failback      by an operator (davenport switch)\n");
@@ -305,6 +343,9 @@ static void help_default(const struct dp_config_row *row, struct dp_text *out)
         dp_text_addf(out, " = \"%.*s\"  (%s)", (int)word.n, word.p, row->choices);
         break;
     }
+    case DP_CONFIG_TEXTS:
+        dp_text_addf(out, "  (an array of %" PRIu64 " to %" PRIu64 ")", row->min, row->max);
+        break;
     case DP_CONFIG_TEXT:
         if (row->def_text) {
             dp_text_addf(out, " = \"%s\"", row->def_text);

@@ -4,7 +4,13 @@
 
 #include "davenport/app/config.h"
 
-enum dp_config_type { DP_CONFIG_SECTION, DP_CONFIG_UINT, DP_CONFIG_TEXT, DP_CONFIG_CHOICE };
+enum dp_config_type {
+    DP_CONFIG_SECTION,
+    DP_CONFIG_UINT,
+    DP_CONFIG_TEXT,
+    DP_CONFIG_TEXTS, /* at most `max` */
+    DP_CONFIG_CHOICE
+};
 
 /* What a string must look like. */
 enum dp_config_check {
@@ -38,6 +44,8 @@ extern const size_t dp_config_n_rows;
 /* All defaults, no region. Never NULL. */
 struct dp_config *dp_config_new(void);
 
+/* The row that may stand in place of `row`, or NULL. */
+const struct dp_config_row *dp_config_row_instead(const struct dp_config_row *row);
 /* The row of a key under a section ("" or "probe" or "regions[]"), or NULL. */
 const struct dp_config_row *dp_config_row_of(const char *section, const char *key);
 /* Is `row` a key directly under `section`? Then *leaf is its last part. */
@@ -55,7 +63,7 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value);
 /* A regular expression (ECMA 262) of what the check accepts, for the schema; NULL: anything. */
 const char *dp_config_check_pattern(enum dp_config_check check);
 
-/* The rules that involve more than one key; also fills what is made of a region's url. */
+/* The rules that involve more than one key; also fills what is made of the regions' urls. */
 void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems);
 
 /* Replace ${env:NAME} and ${file:PATH} ($${ stands for ${) in `in`; the result lives in `arena`,

@@ -17,6 +17,31 @@ void dp_report_set_status(struct dp_report *r, const struct dp_status *status)
         memset(region->outcomes, 0, sizeof region->outcomes);
         region->in_flight = 0;
     }
+    for (uint16_t i = 0; i < r->status.n_endpoints; i++) {
+        struct dp_endpoint_status *endpoint = &r->status.endpoints[i];
+        memset(endpoint->outcomes, 0, sizeof endpoint->outcomes);
+        endpoint->in_flight = 0;
+    }
+}
+
+/* Bits of `addrs`: where this worker's new connections go. */
+static unsigned used_by(const struct dp_traffic_endpoint *e, const struct dp_addrs *addrs)
+{
+    uint64_t tag = dp_counter_get(&e->address);
+    unsigned used = 0;
+    for (uint16_t k = 0; k < addrs->n; k++) {
+        used |= (dp_addr_tag(&addrs->at[k]) == tag ? 1U : 0U) << k;
+    }
+    return used;
+}
+
+static void add_endpoint(struct dp_endpoint_status *out, const struct dp_traffic_endpoint *e)
+{
+    out->addrs_used |= used_by(e, &out->addrs);
+    for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
+        out->outcomes[o] += dp_counter_get(&e->outcomes[o]);
+    }
+    out->in_flight += dp_counter_get(&e->in_flight);
 }
 
 void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic,
@@ -32,10 +57,8 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
         const struct dp_traffic_endpoint *e = &traffic->endpoints[i];
         struct dp_region_status *region = &r->status.regions[view->endpoints[i].region];
         struct dp_report_latency *latency = &r->latency[view->endpoints[i].region];
-        uint64_t tag = dp_counter_get(&e->address);
-        for (uint16_t k = 0; k < region->addrs.n; k++) {
-            region->addrs_used |= (dp_addr_tag(&region->addrs.at[k]) == tag ? 1U : 0U) << k;
-        }
+        add_endpoint(&r->status.endpoints[i], e);
+        region->addrs_used |= used_by(e, &region->addrs);
         for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
             region->outcomes[o] += dp_counter_get(&e->outcomes[o]);
         }

@@ -215,6 +215,27 @@ static void say_evidence(const struct dp_report *r, const struct dp_region_statu
     }
 }
 
+/* Of several, each: it has its own evidence, and requests that it gets or not. */
+static void say_endpoints(const struct dp_report *r, const struct dp_region_status *g, json_t *says)
+{
+    const struct dp_status *s = &r->status;
+    char age[SPAN];
+    if (g->n_endpoints < 2) {
+        return;
+    }
+    say(says, "%u of %u endpoints serve%s; down when fewer than %u do", (unsigned)g->serving,
+        (unsigned)g->n_endpoints, g->serving == 1 ? "s" : "", (unsigned)g->need);
+    for (uint16_t i = 0; i < s->n_endpoints; i++) {
+        const struct dp_endpoint_status *e = &s->endpoints[i];
+        if (&s->regions[e->region] == g) {
+            say(says, "%s: %s%s%s for %s, %s requests: %s", e->url,
+                dp_region_health_name(e->health), e->draining ? ", draining" : "",
+                e->slow ? ", slow" : "", since(r, e->since_wall_ms, age),
+                e->route == DP_ROUTE_OK ? "takes" : "takes no", e->why);
+        }
+    }
+}
+
 static json_t *evidence_json(const struct dp_report *r, const struct dp_region_status *g)
 {
     const struct dp_control_config *c = r->status.config;
@@ -255,6 +276,7 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
         g->why);
     say_way_back(r, g, says);
     say_evidence(r, g, says);
+    say_endpoints(r, g, says);
     if (g->last_probe_wall_ms) {
         say(says, "last probe %s ago: %s", since(r, g->last_probe_wall_ms, age), g->last_probe);
     }

@@ -60,29 +60,29 @@ static void put_seconds(json_t *object, const char *key, int64_t from_ms, int64_
     put(object, key, json_real(to_ms > from_ms ? (double)(to_ms - from_ms) / 1000 : 0));
 }
 
-static void put_outcomes(json_t *region, const struct dp_region_status *s)
+static void put_outcomes(json_t *region, const uint64_t counts[DP_OUTCOME_COUNT])
 {
     uint64_t attempts = 0;
     uint64_t failures = 0;
     json_t *outcomes = json_object();
     for (unsigned i = 0; i < DP_OUTCOME_COUNT; i++) {
         enum dp_outcome o = (enum dp_outcome)i;
-        attempts += s->outcomes[i];
-        failures += dp_outcome_verdict(o) == DP_VERDICT_BAD ? s->outcomes[i] : 0;
-        put_uint(outcomes, dp_outcome_label(o), s->outcomes[i]);
+        attempts += counts[i];
+        failures += dp_outcome_verdict(o) == DP_VERDICT_BAD ? counts[i] : 0;
+        put_uint(outcomes, dp_outcome_label(o), counts[i]);
     }
     put_uint(region, "attempts", attempts);
     put_uint(region, "failures", failures);
     put(region, "outcomes", outcomes);
 }
 
-static json_t *addresses_json(const struct dp_region_status *s)
+static json_t *addresses_json(const struct dp_addrs *addrs, unsigned used)
 {
     json_t *addresses = json_array();
-    for (uint16_t i = 0; i < s->addrs.n; i++) {
+    for (uint16_t i = 0; i < addrs->n; i++) {
         json_t *one = json_object();
-        put_text(one, "ip", s->addrs.at[i].ip);
-        put_bool(one, "used", (s->addrs_used >> i) & 1);
+        put_text(one, "ip", addrs->at[i].ip);
+        put_bool(one, "used", (used >> i) & 1);
         (void)json_array_append_new(addresses, one);
     }
     return addresses;
@@ -142,12 +142,53 @@ static void put_journal(json_t *root, const struct dp_status *s)
     put(root, "journal", journal);
 }
 
+static json_t *endpoint_json(const struct dp_report *r, const struct dp_endpoint_status *s)
+{
+    json_t *endpoint = json_object();
+    put_text(endpoint, "url", s->url);
+    put(endpoint, "addresses", addresses_json(&s->addrs, s->addrs_used));
+    put(endpoint, "lookup", lookup_json(r, &s->lookup));
+    put_text(endpoint, "health", dp_region_health_name(s->health));
+    put_bool(endpoint, "draining", s->draining);
+    put_bool(endpoint, "slow", s->slow);
+    put_text(endpoint, "route", dp_route_state_name(s->route));
+    put_time(endpoint, "since", s->since_wall_ms);
+    put_seconds(endpoint, "for_s", s->since_wall_ms, r->now_wall_ms);
+    put_text(endpoint, "why", s->why);
+    put_uint(endpoint, "late_ms", s->late_ms);
+    put_uint(endpoint, "late", s->late);
+    put_ms(endpoint, "latency_ms", s->latency_ms);
+    put_uint(endpoint, "in_flight", s->in_flight);
+    put_outcomes(endpoint, s->outcomes);
+    put_uint(endpoint, "probes_ok", s->probes_ok);
+    put_uint(endpoint, "probes_failed", s->probes_failed);
+    put_uint(endpoint, "probe_successes_in_row", s->probe_successes_in_row);
+    put_uint(endpoint, "probe_failures_in_row", s->probe_failures_in_row);
+    put_time(endpoint, "last_probe_at", s->last_probe_wall_ms);
+    put_text(endpoint, "last_probe", s->last_probe);
+    put_text(endpoint, "last_probe_result", s->last_probe_result);
+    put_uint(endpoint, "last_probe_status", s->last_probe_status);
+    put_ms(endpoint, "probe_ms", s->probe_ms);
+    return endpoint;
+}
+
+static json_t *endpoints_json(const struct dp_report *r, uint16_t region)
+{
+    json_t *endpoints = json_array();
+    for (uint16_t i = 0; i < r->status.n_endpoints; i++) {
+        if (r->status.endpoints[i].region == region) {
+            (void)json_array_append_new(endpoints, endpoint_json(r, &r->status.endpoints[i]));
+        }
+    }
+    return endpoints;
+}
+
 static json_t *region_json(const struct dp_report *r, const struct dp_region_status *s)
 {
     json_t *region = json_object();
     put_text(region, "name", s->name);
     put_text(region, "url", s->url);
-    put(region, "addresses", addresses_json(s));
+    put(region, "addresses", addresses_json(&s->addrs, s->addrs_used));
     put(region, "lookup", lookup_json(r, &s->lookup));
     put_text(region, "health", dp_region_health_name(s->health));
     put_bool(region, "active", s->active);
@@ -163,7 +204,7 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_text(region, "why", s->why);
     put_ms(region, "latency_ms", s->latency_ms);
     put_uint(region, "in_flight", s->in_flight);
-    put_outcomes(region, s);
+    put_outcomes(region, s->outcomes);
     put_uint(region, "probes_ok", s->probes_ok);
     put_uint(region, "probes_failed", s->probes_failed);
     put_uint(region, "probe_successes_in_row", s->probe_successes_in_row);
@@ -180,7 +221,13 @@ static json_t *regions_json(const struct dp_report *r)
 {
     json_t *regions = json_array();
     for (uint16_t i = 0; i < r->status.n_regions; i++) {
-        (void)json_array_append_new(regions, region_json(r, &r->status.regions[i]));
+        json_t *region = region_json(r, &r->status.regions[i]);
+        if (r->status.regions[i].n_endpoints > 1) {
+            put(region, "endpoints", endpoints_json(r, i));
+            put_uint(region, "endpoints_serving", r->status.regions[i].serving);
+            put_uint(region, "endpoints_needed", r->status.regions[i].need);
+        }
+        (void)json_array_append_new(regions, region);
     }
     return regions;
 }

@@ -128,6 +128,8 @@ static void state_metrics(const struct dp_report *r, struct dp_text *out)
     for (uint16_t i = 0; i < s->n_regions; i++) {                                                  \
         region_uint(out, name, &s->regions[i], s->regions[i].value);                               \
     }
+    EACH_REGION("davenport_region_endpoints", "gauge", "Endpoints of the region.", n_endpoints)
+    EACH_REGION("davenport_region_endpoints_serving", "gauge", "Those of them that serve.", serving)
     EACH_REGION("davenport_region_active", "gauge", "1 for the region that takes the traffic.",
                 active)
     EACH_REGION("davenport_region_held_down", "gauge",
@@ -146,6 +148,17 @@ static void state_metrics(const struct dp_report *r, struct dp_text *out)
     EACH_REGION("davenport_region_attempts_in_flight", "gauge",
                 "Attempts sent to the region and not yet ended.", in_flight)
 #undef EACH_REGION
+}
+
+static uint64_t attempts_of(const struct dp_endpoint_status *e, bool failed_only)
+{
+    uint64_t n = 0;
+    for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
+        if (!failed_only || dp_outcome_verdict((enum dp_outcome)o) == DP_VERDICT_BAD) {
+            n += e->outcomes[o];
+        }
+    }
+    return n;
 }
 
 static void region_counters(const struct dp_status *s, struct dp_text *out)
@@ -192,6 +205,41 @@ static void region_durations(const struct dp_status *s, struct dp_text *out)
     for (uint16_t i = 0; i < s->n_regions; i++) {
         region_seconds(out, latency, &s->regions[i], s->regions[i].latency_ms);
     }
+}
+
+static void endpoint_uint(struct dp_text *out, const char *metric, const struct dp_status *s,
+                          const struct dp_endpoint_status *e, uint64_t value)
+{
+    if (s->regions[e->region].n_endpoints > 1) {
+        dp_text_addf(out, "%s{region=\"%s\",endpoint=\"%s\"} %" PRIu64 "\n", metric,
+                     s->regions[e->region].name, e->host, value);
+    }
+}
+
+/* Of regions that have several. Without any such region there are no rows, and no families. */
+static void endpoint_metrics(const struct dp_status *s, struct dp_text *out)
+{
+#define EACH_ENDPOINT(metric, type, help, value)                                                   \
+    family(out, metric, type, help);                                                               \
+    for (uint16_t i = 0; i < s->n_endpoints; i++) {                                                \
+        const struct dp_endpoint_status *e = &s->endpoints[i];                                     \
+        endpoint_uint(out, metric, s, e, value);                                                   \
+    }
+    if (s->n_endpoints == s->n_regions) {
+        return;
+    }
+    EACH_ENDPOINT("davenport_endpoint_up", "gauge",
+                  "1 while an endpoint of a region that has several is up or suspect.",
+                  e->health == DP_REGION_UP || e->health == DP_REGION_SUSPECT)
+    EACH_ENDPOINT("davenport_endpoint_serving", "gauge", "1 while requests may go to the endpoint.",
+                  e->route == DP_ROUTE_OK)
+    EACH_ENDPOINT("davenport_endpoint_attempts_in_flight", "gauge",
+                  "Attempts sent to the endpoint and not yet ended.", e->in_flight)
+    EACH_ENDPOINT("davenport_endpoint_attempts_total", "counter",
+                  "Attempts to have a request answered by the endpoint.", attempts_of(e, false))
+    EACH_ENDPOINT("davenport_endpoint_failures_total", "counter",
+                  "Those of them that speak against it.", attempts_of(e, true))
+#undef EACH_ENDPOINT
 }
 
 /* Regions whose address is in the configuration have no lookups, and no rows. */
@@ -260,6 +308,7 @@ void dp_report_metrics(const struct dp_report *r, struct dp_text *out)
     state_metrics(r, out);
     region_counters(&r->status, out);
     region_durations(&r->status, out);
+    endpoint_metrics(&r->status, out);
     lookup_metrics(r, out);
     first_byte_metrics(r, out);
     process_metrics(r, out);

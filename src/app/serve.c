@@ -38,7 +38,7 @@ static void raise_file_limit(void)
 static void compare_file_limit(const struct dp_config *c, uint32_t n_workers)
 {
     struct rlimit files;
-    uint64_t worker = c->max_connections + c->max_upstream * c->n_regions;
+    uint64_t worker = c->max_connections + c->max_upstream * c->n_endpoints;
     uint64_t wanted = worker * n_workers + OTHER_FILES;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY ||
         wanted <= files.rlim_cur) {

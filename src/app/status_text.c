@@ -173,15 +173,16 @@ static void print_regions(const json_t *regions, struct dp_text *out)
     }
 }
 
-static void print_addresses(const json_t *region, struct dp_text *out)
+/* `of`: a region with one endpoint, or one endpoint. */
+static void print_addresses(const json_t *of, const char *name, struct dp_text *out)
 {
-    const json_t *addresses = json_object_get(region, "addresses");
-    const json_t *lookup = json_object_get(region, "lookup");
+    const json_t *addresses = json_object_get(of, "addresses");
+    const json_t *lookup = json_object_get(of, "lookup");
     char age[CELL];
     if (!json_is_object(lookup)) { /* its address is in the configuration */
         return;
     }
-    dp_text_addf(out, "Addresses of %s: ", text_of(region, "name"));
+    dp_text_addf(out, "Addresses of %s: ", name);
     for (size_t i = 0; i < json_array_size(addresses); i++) {
         const json_t *one = json_array_get(addresses, i);
         dp_text_addf(out, "%s%s%s", i ? ", " : "", text_of(one, "ip"),
@@ -195,6 +196,40 @@ static void print_addresses(const json_t *region, struct dp_text *out)
                      age[0] == '-' ? "" : " ago");
     } else {
         dp_text_addf(out, "; %s looked up %s ago\n", text_of(lookup, "host"), age);
+    }
+}
+
+/* Of a region that has several. */
+static void print_endpoints(const json_t *region, struct dp_text *out)
+{
+    const json_t *endpoints = json_object_get(region, "endpoints");
+    dp_text_addf(out, "Endpoints of %s:\n", text_of(region, "name"));
+    for (size_t i = 0; i < json_array_size(endpoints); i++) {
+        char age[CELL];
+        const json_t *e = json_array_get(endpoints, i);
+        const char *state = text_of(e, "health");
+        bool draining = is_true(e, "draining");
+        bool slow = is_true(e, "slow");
+        duration_of(e, "for_s", age, sizeof age);
+        dp_text_addf(out, "  %s  %s%s" RESET "%s%s for %s%s: %s\n", text_of(e, "url"),
+                     tint_of(state, draining || slow), state, draining ? ", draining" : "",
+                     slow ? ", slow" : "", age,
+                     strcmp(text_of(e, "route"), "ok") == 0 ? "" : " (takes no requests)",
+                     text_of(e, "why"));
+    }
+}
+
+static void print_region_details(const json_t *region, struct dp_text *out)
+{
+    const json_t *endpoints = json_object_get(region, "endpoints");
+    if (json_array_size(endpoints) < 2) {
+        print_addresses(region, text_of(region, "name"), out);
+        return;
+    }
+    print_endpoints(region, out);
+    for (size_t i = 0; i < json_array_size(endpoints); i++) {
+        const json_t *e = json_array_get(endpoints, i);
+        print_addresses(e, text_of(e, "url"), out);
     }
 }
 
@@ -316,7 +351,7 @@ static void print_status(const json_t *status, struct dp_text *out)
     print_failback(status, out);
     const json_t *regions = json_object_get(status, "regions");
     for (size_t i = 0; i < json_array_size(regions); i++) {
-        print_addresses(json_array_get(regions, i), out);
+        print_region_details(json_array_get(regions, i), out);
     }
     dp_text_addf(out, "Epoch: %" JSON_INTEGER_FORMAT "\n",
                  json_integer_value(json_object_get(status, "epoch")));

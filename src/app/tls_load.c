@@ -56,14 +56,32 @@ static enum dp_err refused(const char *whose, const char *reason, enum dp_err er
     return err;
 }
 
-static enum dp_err load_region(struct dp_tls_load *l, uint16_t i, const struct dp_config_region *r,
+/* The contexts of one endpoint, which differ by the name that the certificate must be for. */
+static enum dp_err load_endpoint(struct dp_tls_load *l, const struct dp_config *config, uint16_t i,
+                                 const char *whose, char why[DP_TLS_LOAD_WHY])
+{
+    struct dp_tls_client_config c;
+    char reason[DP_TLS_TEXT_BYTES];
+    (void)dp_config_endpoint_tls(config, i, &c);
+    for (uint32_t w = 0; w < l->n_workers; w++) {
+        struct dp_tls **tls = &l->workers[w]->endpoints[i];
+        enum dp_err err = dp_tls_client_new(&c, tls, reason, sizeof reason);
+        if (err != DP_OK) {
+            return refused(whose, reason, err, why);
+        }
+        l->regions[config->endpoints[i].region].not_after = dp_tls_not_after(*tls);
+    }
+    return DP_OK;
+}
+
+static enum dp_err load_region(struct dp_tls_load *l, const struct dp_config *config, uint16_t i,
                                char why[DP_TLS_LOAD_WHY])
 {
+    const struct dp_config_region *r = &config->regions[i];
     struct identity *id = &l->regions[i];
-    struct dp_tls_client_config c;
-    char whose[96], reason[DP_TLS_TEXT_BYTES];
+    char whose[96];
     const char *const path[FILES] = {r->ca_file, r->cert_file, r->key_file};
-    if (!dp_config_region_tls(r, &c)) {
+    if (!r->https) {
         return DP_OK;
     }
     (void)snprintf(whose, sizeof whose, "region %s", r->name);
@@ -75,15 +93,10 @@ static enum dp_err load_region(struct dp_tls_load *l, uint16_t i, const struct d
                                       .cert = text_or_none(id, CERT, r->cert_file),
                                       .key = text_or_none(id, KEY, r->key_file),
                                       .pins = r->pins};
-    for (uint32_t w = 0; w < l->n_workers; w++) {
-        struct dp_tls **tls = &l->workers[w]->endpoints[i];
-        err = dp_tls_client_new(&c, tls, reason, sizeof reason);
-        if (err != DP_OK) {
-            return refused(whose, reason, err, why);
-        }
-        id->not_after = dp_tls_not_after(*tls);
+    for (uint16_t e = r->first; e < r->first + r->n_endpoints && err == DP_OK; e++) {
+        err = load_endpoint(l, config, e, whose, why);
     }
-    return DP_OK;
+    return err;
 }
 
 static enum dp_err load_listen(struct dp_tls_load *l, const struct dp_config *config,
@@ -132,7 +145,7 @@ enum dp_err dp_tls_load_new(const struct dp_config *config,
         err = load_listen(l, config, ticket_keys, why);
     }
     for (uint16_t i = 0; i < config->n_regions && err == DP_OK; i++) {
-        err = load_region(l, i, &config->regions[i], why);
+        err = load_region(l, config, i, why);
     }
     if (err != DP_OK) {
         dp_tls_load_free(l);

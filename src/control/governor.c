@@ -60,7 +60,7 @@ static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result 
     struct governor_endpoint *e = &g->endpoints[endpoint];
     uint64_t now = wake(g);
     if (explained_by_stall(g, r)) {
-        dp_log(DP_LOG_INFO, "probe_dropped", DP_KV_STR("region", g->config->regions[endpoint].name),
+        dp_log(DP_LOG_INFO, "probe_dropped", DP_KV_STR("region", governor_name_at(g, endpoint)),
                DP_KV_STR("reason", "the control loop was late"));
         dp_prober_set(g->prober, endpoint, now);
         return;
@@ -71,7 +71,7 @@ static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result 
         e->probes_ok++;
     else
         e->probes_failed++;
-    dp_log(DP_LOG_DEBUG, "probe", DP_KV_STR("region", g->config->regions[endpoint].name),
+    dp_log(DP_LOG_DEBUG, "probe", DP_KV_STR("region", governor_name_at(g, endpoint)),
            DP_KV_STR("result", dp_probe_kind_name(r->kind)), DP_KV_STR("detail", r->detail));
     const struct dp_health_event event = {
         .kind = DP_HEALTH_PROBE, .probe = r->kind, .probe_started_ns = r->started_ns};
@@ -85,10 +85,27 @@ void dp_governor_kick(struct dp_governor *g)
 
 /* Making one. */
 
+static bool endpoints_in_order(const struct dp_control_config *c)
+{
+    unsigned at = 0;
+    for (uint16_t i = 0; i < c->n_regions; i++) {
+        const struct dp_region_config *r = &c->regions[i];
+        if (r->n_endpoints == 0 || r->first != at || at + r->n_endpoints > DP_MAX_ENDPOINTS)
+            return false;
+        for (at = r->first; at < (unsigned)r->first + r->n_endpoints; at++) {
+            if (c->endpoints[at].region != i)
+                return false;
+        }
+    }
+    return at == c->n_endpoints;
+}
+
 static const char *fault_of(const struct dp_control_config *c)
 {
     if (c->n_regions == 0 || c->n_regions > DP_MAX_REGIONS)
         return "there must be 1 to 16 regions";
+    if (!endpoints_in_order(c))
+        return "every region must have endpoints, 32 in all, region by region";
     if (c->fall == 0 || c->rise == 0)
         return "fall and rise must be at least 1";
     if (c->probe_interval_ms == 0 || c->probe_fast_ms == 0 || c->probe_timeout_ms == 0 ||
@@ -136,44 +153,54 @@ static void take_config(struct dp_governor *g, const struct dp_control_config *c
 
 static void init_endpoints(struct dp_governor *g)
 {
+    static const char nothing_yet[] = "no probe has been answered yet";
     uint64_t now = governor_now(g);
-    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
         /* Any odd multiplier: the endpoints' chances are apart, and the same in every run. */
         uint64_t seed = g->opt.seed + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
         dp_health_init(&e->health, &g->health_config, now, seed);
-        e->addrs = g->config->regions[i].addrs;
+        e->addrs = g->config->endpoints[i].addrs;
         dp_pace_init(&e->pace);
         e->late_ms = dp_pace_late_ms(&e->pace, &g->pace_config);
         e->latency_ms = -1;
         e->since_wall_ms = dp_clock_wall_ms(g->clock);
-        (void)snprintf(e->why, sizeof(e->why), "no probe has been answered yet");
+        (void)snprintf(e->why, sizeof(e->why), "%s", nothing_yet);
+    }
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        struct governor_region *r = &g->regions[i];
+        governor_judge(g, i);
+        r->since_wall_ms = dp_clock_wall_ms(g->clock);
+        (void)snprintf(r->why, sizeof(r->why), "%s", nothing_yet);
     }
 }
 
 static struct dp_prober *make_prober(struct dp_governor *g)
 {
-    struct dp_probe_target targets[DP_MAX_REGIONS];
+    struct dp_probe_target targets[DP_MAX_ENDPOINTS];
     const struct dp_control_config *c = g->config;
-    for (uint16_t i = 0; i < c->n_regions; i++)
-        targets[i] = (struct dp_probe_target){.url = c->regions[i].url,
+    for (uint16_t i = 0; i < c->n_endpoints; i++) {
+        const struct dp_endpoint_config *e = &c->endpoints[i];
+        const struct dp_region_config *r = &c->regions[e->region];
+        targets[i] = (struct dp_probe_target){.url = e->url,
                                               .path = c->probe_path,
-                                              .tls = c->regions[i].tls,
-                                              .username = c->regions[i].username,
-                                              .password = c->regions[i].password,
-                                              .addrs = c->regions[i].addrs};
+                                              .tls = r->tls,
+                                              .username = r->username,
+                                              .password = r->password,
+                                              .addrs = e->addrs};
+    }
     return dp_prober_new(&(struct dp_prober_options){.loop = g->opt.loop,
                                                      .clock = g->clock,
                                                      .timeout_ms = c->probe_timeout_ms,
                                                      .race_delay_ms = c->race_delay_ms,
                                                      .result = on_probe,
                                                      .ctx = g},
-                         targets, c->n_regions);
+                         targets, c->n_endpoints);
 }
 
 static struct dp_resolver *make_resolver(struct dp_governor *g)
 {
-    struct dp_resolver_target targets[DP_MAX_REGIONS];
+    struct dp_resolver_target targets[DP_MAX_ENDPOINTS];
     uint32_t refresh_ms = g->config->dns_refresh_ms;
     const struct dp_resolver_options opt = {
         .loop = g->opt.loop,
@@ -181,10 +208,10 @@ static struct dp_resolver *make_resolver(struct dp_governor *g)
         .retry_ms = refresh_ms < LOOKUP_RETRY_MS ? refresh_ms : LOOKUP_RETRY_MS,
         .result = governor_resolved,
         .ctx = g};
-    for (uint16_t i = 0; i < g->config->n_regions; i++)
-        targets[i] =
-            (struct dp_resolver_target){g->config->regions[i].lookup, g->config->regions[i].port};
-    return dp_resolver_new(&opt, targets, g->config->n_regions);
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
+        targets[i] = (struct dp_resolver_target){g->config->endpoints[i].lookup,
+                                                 g->config->endpoints[i].port};
+    return dp_resolver_new(&opt, targets, g->config->n_endpoints);
 }
 
 static void on_line(void *ctx, struct dp_span line)
@@ -303,7 +330,7 @@ void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *tr
                DP_KV_STR("reason", "its disk does not take it yet; the start goes on"));
     if (g->opt.publish)
         g->opt.publish(g->opt.publish_ctx, g->view);
-    for (uint16_t i = 0; i < g->config->n_regions; i++)
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
         dp_prober_set(g->prober, i, g->endpoints[i].health.probe_at_ns);
     dp_resolver_start(g->resolver);
     (void)uv_timer_start(&g->sample, on_sample, g->config->sample_ms, g->config->sample_ms);
@@ -364,8 +391,8 @@ void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *c
 void dp_governor_retrust(struct dp_governor *g, const struct dp_fetch_tls *const *tls,
                          const bool *changed)
 {
-    for (uint16_t i = 0; i < g->config->n_regions; i++)
-        dp_prober_trust(g->prober, i, tls[i]);
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
+        dp_prober_trust(g->prober, i, tls[g->config->endpoints[i].region]);
     governor_renew_pools(g, changed);
 }
 

@@ -11,14 +11,15 @@
 void governor_regions(const struct dp_governor *g, struct dp_failover_region *out)
 {
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
-        const struct dp_health_state *h = &g->endpoints[i].health;
+        const struct dp_region_look *l = &g->regions[i].look;
         out[i] = (struct dp_failover_region){
-            .health = h->health, .draining = h->draining, .slow = h->slow};
+            .health = l->health, .draining = l->draining, .slow = l->slow};
     }
 }
 
 static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
 {
+    enum dp_route_state routes[DP_MAX_ENDPOINTS];
     struct dp_view *v = dp_view_new();
     if (!v) {
         dp_log(DP_LOG_ERROR, "view_failed", DP_KV_STR("reason", "out of memory"));
@@ -27,17 +28,19 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
     v->epoch = epoch;
     v->active = g->decision.after;
     v->n_regions = g->config->n_regions;
-    v->n_endpoints = g->config->n_regions;
+    v->n_endpoints = g->config->n_endpoints;
     v->retry_after_s = g->config->retry_after_s;
-    for (uint16_t i = 0; i < v->n_regions; i++) {
-        const struct dp_region_config *r = &g->config->regions[i];
-        v->regions[i] = (struct dp_view_region){r->name, g->decision.routes[i]};
-        v->endpoints[i] = (struct dp_view_endpoint){.region = i,
-                                                    .state = g->decision.routes[i],
+    for (uint16_t i = 0; i < v->n_regions; i++)
+        v->regions[i] = (struct dp_view_region){g->config->regions[i].name, g->decision.routes[i]};
+    governor_routes(g, routes);
+    for (uint16_t i = 0; i < v->n_endpoints; i++) {
+        const struct dp_endpoint_config *e = &g->config->endpoints[i];
+        v->endpoints[i] = (struct dp_view_endpoint){.region = e->region,
+                                                    .state = routes[i],
                                                     .addrs = g->endpoints[i].addrs,
                                                     .pool_epoch = g->endpoints[i].pool_epoch,
                                                     .late_ms = g->endpoints[i].late_ms,
-                                                    .host = r->host};
+                                                    .host = e->host};
     }
     return v;
 }
@@ -45,10 +48,16 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
 static bool routes_same(const struct dp_governor *g)
 {
     const struct dp_view *v = g->view;
+    enum dp_route_state routes[DP_MAX_ENDPOINTS];
     if (v->active != g->decision.after)
         return false;
     for (uint16_t i = 0; i < v->n_regions; i++) {
-        if (v->regions[i].state != g->decision.routes[i] ||
+        if (v->regions[i].state != g->decision.routes[i])
+            return false;
+    }
+    governor_routes(g, routes);
+    for (uint16_t i = 0; i < v->n_endpoints; i++) {
+        if (v->endpoints[i].state != routes[i] ||
             v->endpoints[i].pool_epoch != g->endpoints[i].pool_epoch ||
             !dp_addrs_same(&v->endpoints[i].addrs, &g->endpoints[i].addrs))
             return false;
@@ -87,7 +96,7 @@ void governor_publish_if_changed(struct dp_governor *g)
 void governor_tune(struct dp_governor *g)
 {
     bool moved = false;
-    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
         uint32_t want = dp_pace_late_ms(&e->pace, &g->pace_config);
         uint32_t gap = want > e->late_ms ? want - e->late_ms : e->late_ms - want;
@@ -105,7 +114,7 @@ bool governor_first_view(struct dp_governor *g)
     struct dp_failover_region regions[DP_MAX_REGIONS];
     dp_failover_init(&g->failover);
     governor_restore(g);
-    governor_regions(g, regions);
+    governor_regions(g, regions); /* as init_endpoints judged them */
     dp_failover_step(&g->failover, &g->failover_config, regions, governor_now(g), &g->decision);
     g->view = view_of(g, governor_next_epoch(g));
     return g->view != NULL;
@@ -166,10 +175,10 @@ void governor_settle(struct dp_governor *g, uint64_t now_ns)
     settle(g, &(struct governor_cause){0}, now_ns);
 }
 
-void governor_renew_pools(struct dp_governor *g, const bool *endpoints)
+void governor_renew_pools(struct dp_governor *g, const bool *regions)
 {
-    for (uint16_t i = 0; i < g->config->n_regions; i++)
-        g->endpoints[i].pool_epoch += endpoints[i];
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
+        g->endpoints[i].pool_epoch += regions[g->config->endpoints[i].region];
     governor_publish_if_changed(g);
 }
 
@@ -191,5 +200,10 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
     /* What was connected before it fell, or before it came back, is not to be trusted. */
     if (c->before != c->after && (c->before == DP_HEALTH_DOWN || c->after == DP_HEALTH_DOWN))
         ep->pool_epoch++;
-    settle(g, &(struct governor_cause){.endpoint = endpoint, .change = c}, now_ns);
+    uint16_t region = g->config->endpoints[endpoint].region;
+    struct dp_region_look before = g->regions[region].look;
+    governor_judge(g, region);
+    const struct governor_cause cause = {
+        .endpoint = endpoint, .change = c, .region_before = &before};
+    settle(g, &cause, now_ns);
 }

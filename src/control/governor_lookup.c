@@ -13,55 +13,55 @@
 static void record_addresses(struct dp_governor *g, uint16_t endpoint,
                              const struct dp_addrs *before)
 {
-    const struct dp_region_config *r = &g->config->regions[endpoint];
+    const struct dp_endpoint_config *c = &g->config->endpoints[endpoint];
     char was[DP_ADDRS_TEXT], is[DP_ADDRS_TEXT];
     const struct dp_kv kv[] = {
-        DP_KV_STR("region", r->name),
+        DP_KV_STR("region", governor_name_at(g, endpoint)),
         DP_KV_STR("before", dp_addrs_text(before, was)),
         DP_KV_STR("after", dp_addrs_text(&g->endpoints[endpoint].addrs, is)),
         DP_KV_STR("actor", "governor"),
         DP_KV_STR("reason",
                   "its name has these addresses now; connections to others are not used again"),
-        DP_KV_STR("host", r->lookup),
+        DP_KV_STR("host", c->lookup),
     };
     dp_journal_write(g->journal, g->view->epoch, "address", kv, DP_ARRAY_LEN(kv));
-    dp_log(DP_LOG_INFO, "address", DP_KV_STR("region", r->name), DP_KV_STR("before", was),
-           DP_KV_STR("after", is), DP_KV_INT("epoch", g->view->epoch));
+    dp_log(DP_LOG_INFO, "address", DP_KV_STR("region", governor_name_at(g, endpoint)),
+           DP_KV_STR("before", was), DP_KV_STR("after", is), DP_KV_INT("epoch", g->view->epoch));
 }
 
 static void record_failed(struct dp_governor *g, uint16_t endpoint)
 {
-    const struct dp_region_config *r = &g->config->regions[endpoint];
+    const struct dp_endpoint_config *c = &g->config->endpoints[endpoint];
     const struct governor_endpoint *e = &g->endpoints[endpoint];
     char kept[DP_ADDRS_TEXT];
     const struct dp_kv kv[] = {
-        DP_KV_STR("region", r->name),
+        DP_KV_STR("region", governor_name_at(g, endpoint)),
         DP_KV_STR("actor", "governor"),
         DP_KV_STR("reason", e->addrs.n ? "its name does not resolve; its last addresses are used on"
                                        : "its name does not resolve and never did"),
-        DP_KV_STR("host", r->lookup),
+        DP_KV_STR("host", c->lookup),
         DP_KV_STR("detail", e->lookup.why),
     };
     dp_journal_write(g->journal, g->view->epoch, "lookup_failed", kv, DP_ARRAY_LEN(kv));
-    dp_log(DP_LOG_WARN, "lookup_failed", DP_KV_STR("region", r->name),
+    dp_log(DP_LOG_WARN, "lookup_failed", DP_KV_STR("region", governor_name_at(g, endpoint)),
            DP_KV_STR("detail", e->lookup.why),
            DP_KV_STR("addresses", dp_addrs_text(&e->addrs, kept)));
 }
 
 static void record_recovered(struct dp_governor *g, uint16_t endpoint)
 {
-    const struct dp_region_config *r = &g->config->regions[endpoint];
+    const struct dp_endpoint_config *c = &g->config->endpoints[endpoint];
     const struct governor_lookup *l = &g->endpoints[endpoint].lookup;
     int64_t ms = l->last_wall_ms - l->failing_since_ms;
     const struct dp_kv kv[] = {
-        DP_KV_STR("region", r->name),
+        DP_KV_STR("region", governor_name_at(g, endpoint)),
         DP_KV_STR("actor", "governor"),
         DP_KV_STR("reason", "its name resolves again"),
-        DP_KV_STR("host", r->lookup),
+        DP_KV_STR("host", c->lookup),
         DP_KV_INT("failed_for_ms", ms),
     };
     dp_journal_write(g->journal, g->view->epoch, "lookup_recovered", kv, DP_ARRAY_LEN(kv));
-    dp_log(DP_LOG_INFO, "lookup_recovered", DP_KV_STR("region", r->name),
+    dp_log(DP_LOG_INFO, "lookup_recovered", DP_KV_STR("region", governor_name_at(g, endpoint)),
            DP_KV_INT("failed_for_ms", ms));
 }
 

@@ -2,19 +2,10 @@
 #include "control/governor_state.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define RECORD_BYTES 1024
-
-DP_PRINTF(3, 4) static void say(char *buf, size_t cap, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(buf, cap, format, args);
-    va_end(args);
-}
 
 /* As much of `text` as fits, never half a character of it. */
 static void copy_text(char *out, size_t cap, const char *text)
@@ -28,11 +19,6 @@ static void copy_text(char *out, size_t cap, const char *text)
     if (n)
         memcpy(out, text, n);
     out[n] = '\0';
-}
-
-static const char *name_of(const struct dp_governor *g, uint16_t region)
-{
-    return region == DP_NO_REGION ? "none" : g->config->regions[region].name;
 }
 
 /* ---- who, why, since when ---- */
@@ -78,30 +64,34 @@ static void look(const struct dp_failover_state *f, const struct dp_failover_dec
 static void rule_words(const struct dp_governor *g, enum dp_refusal rule, const struct dp_order *o,
                        const struct dp_orders_verdict *v, char *buf, size_t cap)
 {
-    const char *name = name_of(g, o->region);
+    const char *name = governor_region_name(g, o->region);
     switch (rule) {
     case DP_REFUSAL_EPOCH:
-        say(buf, cap,
-            "the epoch is %" PRIu64 ", not %" PRIu64 ": something was decided since; look again",
-            g->view->epoch, o->epoch);
+        governor_say(buf, cap,
+                     "the epoch is %" PRIu64 ", not %" PRIu64
+                     ": something was decided since; look again",
+                     g->view->epoch, o->epoch);
         break;
     case DP_REFUSAL_DRAINED:
-        say(buf, cap, "%s was drained by %s; resume it first", name, g->drained[o->region].actor);
+        governor_say(buf, cap, "%s was drained by %s; resume it first", name,
+                     g->drained[o->region].actor);
         break;
     case DP_REFUSAL_DOWN:
-        say(buf, cap, "the region is down: %.120s", g->endpoints[o->region].why);
+        governor_say(buf, cap, "the region is down: %.120s", g->regions[o->region].why);
         break;
     case DP_REFUSAL_DRAINING:
-        say(buf, cap, "the region asks to be drained (maintenance)");
+        governor_say(buf, cap, "the region asks to be drained (maintenance)");
         break;
     case DP_REFUSAL_MIN_REGIONS:
-        say(buf, cap, "%u region%s would be left that serve%s, and safety.min_regions is %u",
-            (unsigned)v->serving_after, v->serving_after == 1 ? "" : "s",
-            v->serving_after == 1 ? "s" : "", (unsigned)g->config->min_regions);
+        governor_say(buf, cap,
+                     "%u region%s would be left that serve%s, and safety.min_regions is %u",
+                     (unsigned)v->serving_after, v->serving_after == 1 ? "" : "s",
+                     v->serving_after == 1 ? "s" : "", (unsigned)g->config->min_regions);
         break;
     case DP_REFUSAL_DWELL:
-        say(buf, cap, "the last move is too young: %.1f s of safety.dwell_ms (%.1f s) are left",
-            (double)v->dwell_left_ns / 1e9, g->config->dwell_ms / 1e3);
+        governor_say(buf, cap,
+                     "the last move is too young: %.1f s of safety.dwell_ms (%.1f s) are left",
+                     (double)v->dwell_left_ns / 1e9, g->config->dwell_ms / 1e3);
         break;
     case DP_REFUSAL_NONE:
     case DP_REFUSAL_COUNT:
@@ -123,7 +113,7 @@ static void explain_verdict(const struct dp_governor *g, const struct dp_order *
         if (!(v->overridden & 1U << r))
             continue;
         if (at)
-            say(out + at, DP_WHY_TEXT - at, "; ");
+            governor_say(out + at, DP_WHY_TEXT - at, "; ");
         at = strlen(out);
         rule_words(g, r, o, v, out + at, DP_WHY_TEXT - at);
         at = strlen(out);
@@ -144,7 +134,8 @@ static bool find_region(const struct dp_governor *g, const char *name, uint16_t 
 static void log_refusal(const struct dp_governor *g, const struct governor_order *o,
                         const char *why)
 {
-    const char *region = dp_order_names_region(o->order.kind) ? name_of(g, o->order.region) : "";
+    const char *region =
+        dp_order_names_region(o->order.kind) ? governor_region_name(g, o->order.region) : "";
     const struct dp_kv kv[] = {
         DP_KV_STR("order", dp_order_name(o->order.kind)),
         DP_KV_STR("region", region),
@@ -174,7 +165,7 @@ enum dp_err dp_governor_order(struct dp_governor *g, const struct dp_order_reque
                                .ttl_s = ttl_ns ? r->ttl_s : 0};
     memset(out, 0, sizeof(*out));
     if (dp_order_names_region(r->kind) && !find_region(g, r->region, &o.order.region)) {
-        say(out->why, sizeof(out->why), "there is no region of this name");
+        governor_say(out->why, sizeof(out->why), "there is no region of this name");
         return DP_EINVAL;
     }
     governor_regions(g, regions);
@@ -213,7 +204,7 @@ void governor_expire(struct dp_governor *g, uint64_t now_ns)
     while (dp_orders_expire(&g->orders, &g->failover, g->config->n_regions, now_ns, &o.order)) {
         struct dp_failover_region regions[DP_MAX_REGIONS];
         struct dp_standing *s = standing_of(g, &o.order);
-        say(reason, sizeof(reason), "the time that %s gave it is over", s->actor);
+        governor_say(reason, sizeof(reason), "the time that %s gave it is over", s->actor);
         o.reason = reason;
         s->on = false;
         governor_regions(g, regions);
@@ -250,11 +241,11 @@ static struct dp_span overridden_json(unsigned mask, char *buf, size_t cap)
     buf[at++] = '[';
     for (enum dp_refusal r = DP_REFUSAL_EPOCH; r < DP_REFUSAL_COUNT; r++) {
         if (mask & 1U << r) {
-            say(buf + at, cap - at, "%s\"%s\"", at > 1 ? "," : "", dp_refusal_name(r));
+            governor_say(buf + at, cap - at, "%s\"%s\"", at > 1 ? "," : "", dp_refusal_name(r));
             at += strlen(buf + at);
         }
     }
-    say(buf + at, cap - at, "]");
+    governor_say(buf + at, cap - at, "]");
     return (struct dp_span){buf, at + 1};
 }
 
@@ -263,14 +254,15 @@ void governor_record_order(struct dp_governor *g, const struct governor_order *o
 {
     char overridden[128], until[DP_TIME_TEXT] = "", regions[RECORD_BYTES * 3];
     const struct dp_standing *s = standing_of(g, &o->order);
-    const char *region =
-        dp_order_names_region(o->order.kind) ? name_of(g, o->order.region) : name_of(g, d->after);
+    const char *region = dp_order_names_region(o->order.kind)
+                             ? governor_region_name(g, o->order.region)
+                             : governor_region_name(g, d->after);
     if (s->on && s->until_wall_ms)
         dp_time_text(s->until_wall_ms, until);
     const struct dp_kv kv[] = {
         DP_KV_STR("region", region),
-        DP_KV_STR("before", name_of(g, d->before)),
-        DP_KV_STR("after", name_of(g, d->after)),
+        DP_KV_STR("before", governor_region_name(g, d->before)),
+        DP_KV_STR("after", governor_region_name(g, d->after)),
         DP_KV_STR("actor", o->actor),
         DP_KV_STR("reason", o->reason),
         DP_KV_STR("until", until),
@@ -288,7 +280,7 @@ void governor_record_order(struct dp_governor *g, const struct governor_order *o
     };
     dp_journal_write(g->journal, g->view->epoch, event_of(o), kv, DP_ARRAY_LEN(kv));
     dp_log(DP_LOG_WARN, event_of(o), DP_KV_STR("region", region),
-           DP_KV_STR("before", name_of(g, d->before)), DP_KV_STR("after", name_of(g, d->after)),
-           DP_KV_STR("actor", o->actor), DP_KV_STR("reason", o->reason),
-           DP_KV_INT("epoch", g->view->epoch));
+           DP_KV_STR("before", governor_region_name(g, d->before)),
+           DP_KV_STR("after", governor_region_name(g, d->after)), DP_KV_STR("actor", o->actor),
+           DP_KV_STR("reason", o->reason), DP_KV_INT("epoch", g->view->epoch));
 }

@@ -54,11 +54,11 @@ static struct dp_health_traffic take_difference(struct governor_endpoint *e,
     return t;
 }
 
-/* What the best other region that is well takes: its traffic's latency or, without traffic, its probes'. */
+/* What the best other endpoint that is well takes, of this region or another: its traffic's latency or, without traffic, its probes'. */
 static double best_peer_ms(const struct dp_governor *g, uint16_t endpoint)
 {
     double best = -1;
-    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         const struct governor_endpoint *e = &g->endpoints[i];
         if (i == endpoint || e->health.health != DP_HEALTH_UP || e->health.slow ||
             e->health.draining || !e->last_probe_wall_ms)
@@ -86,7 +86,7 @@ static bool feed_pace(struct dp_governor *g, uint16_t endpoint, const struct gov
 void governor_sample(struct dp_governor *g, uint64_t now_ns)
 {
     bool doubtful = dp_lag_recent(&g->lag, now_ns, DP_STALL_GRACE_NS);
-    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
         struct governor_totals now;
         read_totals(g, i, &now);

@@ -6,7 +6,8 @@
  *        --> governor_record_*     journal and log, after the publish: a slow disk must not delay a
  * failover
  *
- * A region has one endpoint for now, with the region's index. */
+ * Health is an endpoint's; core/region makes a region's of it. Who means "this region" says so: an endpoint's index is
+ * a region's only where every region has one. */
 #ifndef DAVENPORT_CONTROL_GOVERNOR_STATE_H
 #define DAVENPORT_CONTROL_GOVERNOR_STATE_H
 
@@ -14,6 +15,7 @@
 #include "davenport/core/failover.h"
 #include "davenport/core/health.h"
 #include "davenport/core/pace.h"
+#include "davenport/core/region.h"
 
 #include "control/journal.h"
 #include "control/lag.h"
@@ -68,6 +70,12 @@ struct governor_endpoint {
     char why[DP_WHY_TEXT];
 };
 
+struct governor_region {
+    struct dp_region_look look;
+    int64_t since_wall_ms;
+    char why[DP_WHY_TEXT];
+};
+
 struct dp_governor {
     struct dp_governor_options opt;
     const struct dp_control_config *config;
@@ -83,7 +91,8 @@ struct dp_governor {
     uint64_t epoch_below; /* as kept: every epoch told is below it, in this life and before */
     bool state_unread;    /* the state file was damaged */
     char *kept;           /* the state as last given to the journal */
-    struct governor_endpoint endpoints[DP_MAX_REGIONS];
+    struct governor_endpoint endpoints[DP_MAX_ENDPOINTS];
+    struct governor_region regions[DP_MAX_REGIONS];
     struct dp_view *view;
     struct dp_journal *journal;
     struct dp_prober *prober;
@@ -116,6 +125,7 @@ struct governor_order {
 struct governor_cause {
     uint16_t endpoint; /* of `change` */
     const struct dp_health_change *change;
+    const struct dp_region_look *region_before; /* with `change`: what its region was */
     const struct governor_order *order;
 };
 
@@ -123,6 +133,35 @@ static inline uint64_t governor_now(const struct dp_governor *g)
 {
     return dp_clock_mono_ns(g->clock);
 }
+
+/* Its region has others too, so it is told by name. */
+static inline bool governor_has_siblings(const struct dp_governor *g, uint16_t endpoint)
+{
+    return g->config->regions[g->config->endpoints[endpoint].region].n_endpoints > 1;
+}
+
+static inline const char *governor_region_name(const struct dp_governor *g, uint16_t region)
+{
+    return region == DP_NO_REGION ? "none" : g->config->regions[region].name;
+}
+
+/* Of the endpoint's region. */
+static inline const char *governor_name_at(const struct dp_governor *g, uint16_t endpoint)
+{
+    return governor_region_name(g, g->config->endpoints[endpoint].region);
+}
+
+/* governor_region.c */
+
+/* What is known of the region's endpoints: out[n_endpoints of it]. */
+void governor_members(const struct dp_governor *g, uint16_t region,
+                      struct dp_region_member out[DP_MAX_ENDPOINTS]);
+/* Judge a region anew by its endpoints. */
+void governor_judge(struct dp_governor *g, uint16_t region);
+/* The state of every endpoint's route by the last decision: out[n_endpoints]. */
+void governor_routes(const struct dp_governor *g, enum dp_route_state out[DP_MAX_ENDPOINTS]);
+/* The endpoint that speaks for its region: the first of those that are as the region is. */
+uint16_t governor_speaker(const struct dp_governor *g, uint16_t region);
 
 /* governor_decide.c */
 
@@ -138,8 +177,8 @@ void governor_tune(struct dp_governor *g);
 void governor_publish_if_changed(struct dp_governor *g);
 /* Let time pass for the failover rules. */
 void governor_settle(struct dp_governor *g, uint64_t now_ns);
-/* Idle connections of these endpoints are not to be used again. */
-void governor_renew_pools(struct dp_governor *g, const bool *endpoints);
+/* Idle connections to these regions are not to be used again. */
+void governor_renew_pools(struct dp_governor *g, const bool *regions);
 /* False: the target is lost and force is not set. */
 /* What failover thinks of each region now. */
 void governor_regions(const struct dp_governor *g, struct dp_failover_region *out);
@@ -163,8 +202,15 @@ void governor_restore(struct dp_governor *g);
 /* Hand the state to the journal if it changed. `last`: no epoch follows in this life. */
 void governor_keep(struct dp_governor *g, bool last);
 
-/* governor_record.c. explain: put words into the state, for people. record: lines for the journal
- * and the log, with the epoch of the view at that time. */
+/* governor_record.c, and of health governor_record_health.c. explain: put words into the state, for people. record:
+ * lines for the journal and the log, with the epoch of the view at that time. */
+
+#define GOVERNOR_INPUTS_BYTES 3072
+
+/* Text for people, cut where it does not fit. */
+DP_PRINTF(3, 4) void governor_say(char *buf, size_t cap, const char *format, ...);
+/* The fields as one JSON object. An object that does not fit is {}. */
+struct dp_span governor_object(char *buf, size_t cap, const struct dp_kv *kv, size_t n);
 
 void governor_record_plain(struct dp_governor *g, const char *event);
 /* The state file was damaged. */

@@ -25,7 +25,7 @@ static struct dp_standing standing(const struct dp_standing *s, bool on)
 
 /* The failure window, as far as it is of now. */
 static void window_counts(const struct dp_governor *g, const struct dp_health_state *h,
-                          struct dp_region_status *out)
+                          struct dp_endpoint_status *out)
 {
     uint64_t slot_ns = g->health_config.window_ns / DP_HEALTH_SLOTS;
     uint64_t slot = slot_ns ? governor_now(g) / slot_ns : 0;
@@ -38,62 +38,116 @@ static void window_counts(const struct dp_governor *g, const struct dp_health_st
     }
 }
 
-/* What the next decisions hang on. */
-static void region_evidence(const struct dp_governor *g, uint16_t i, struct dp_region_status *out)
-{
-    const struct dp_health_state *h = &g->endpoints[i].health;
-    uint64_t up_since = g->failover.up_since_ns[i];
-    out->drained = standing(&g->drained[i], g->failover.drained[i]);
-    out->route = g->decision.routes[i];
-    out->lost_data = g->failover.unsettled[i];
-    out->well_for_ms = up_since ? (governor_now(g) - up_since) / DP_NS_PER_MS : 0;
-    out->unanswered = h->unanswered;
-    out->errors = h->errors;
-    window_counts(g, h, out);
-}
-
 static bool serves(const struct dp_region_status *r)
 {
     return (r->health == DP_REGION_UP || r->health == DP_REGION_SUSPECT) && !r->draining &&
            !r->drained.on;
 }
 
-static void region_status(const struct dp_governor *g, uint16_t i, struct dp_region_status *out)
+static void lookup_status(const struct dp_governor *g, uint16_t i, struct dp_lookup_status *out)
+{
+    const struct governor_lookup *l = &g->endpoints[i].lookup;
+    *out = (struct dp_lookup_status){.host = g->config->endpoints[i].lookup,
+                                     .ok = l->ok,
+                                     .failed = l->failed,
+                                     .last_wall_ms = l->last_wall_ms,
+                                     .good_wall_ms = l->good_wall_ms};
+    memcpy(out->why, l->why, sizeof(out->why));
+}
+
+static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_route_state route,
+                            struct dp_endpoint_status *out)
 {
     const struct governor_endpoint *e = &g->endpoints[i];
-    out->name = g->config->regions[i].name;
-    out->url = g->config->regions[i].url;
-    out->addrs = e->addrs;
-    out->lookup = (struct dp_lookup_status){.host = g->config->regions[i].lookup,
-                                            .ok = e->lookup.ok,
-                                            .failed = e->lookup.failed,
-                                            .last_wall_ms = e->lookup.last_wall_ms,
-                                            .good_wall_ms = e->lookup.good_wall_ms};
-    memcpy(out->lookup.why, e->lookup.why, sizeof(out->lookup.why));
-    out->health = (enum dp_region_health)e->health.health;
-    out->active = i == g->decision.after;
-    out->held_down = g->decision.held[i];
-    out->slow = e->health.slow;
-    out->late_ms = e->late_ms;
-    out->late = e->totals.late;
-    out->draining = e->health.draining;
-    out->since_wall_ms = e->since_wall_ms;
-    memcpy(out->why, e->why, sizeof(out->why));
-    out->probe_failures_in_row = e->health.probes_failed;
-    out->probe_successes_in_row = e->health.probes_passed;
-    out->last_probe_wall_ms = e->last_probe_wall_ms;
-    out->last_probe_status = e->last_probe.status;
-    if (e->last_probe_wall_ms) {
+    const struct dp_endpoint_config *c = &g->config->endpoints[i];
+    *out = (struct dp_endpoint_status){
+        .region = c->region,
+        .url = c->url,
+        .host = c->host,
+        .addrs = e->addrs,
+        .health = (enum dp_region_health)e->health.health,
+        .draining = e->health.draining,
+        .slow = e->health.slow,
+        .route = route,
+        .since_wall_ms = e->since_wall_ms,
+        .late_ms = e->late_ms,
+        .late = e->totals.late,
+        .unanswered = e->health.unanswered,
+        .errors = e->health.errors,
+        .probe_failures_in_row = e->health.probes_failed,
+        .probe_successes_in_row = e->health.probes_passed,
+        .last_probe_wall_ms = e->last_probe_wall_ms,
+        .last_probe_status = e->last_probe.status,
+        .probe_ms = e->last_probe_wall_ms ? (double)e->last_probe.total_ns / 1e6 : -1,
+        .latency_ms = e->latency_ms,
+        .probes_ok = e->probes_ok,
+        .probes_failed = e->probes_failed,
+        .in_flight = e->totals.in_flight,
+    };
+    if (e->last_probe_wall_ms)
         out->last_probe_result = dp_probe_kind_name(e->last_probe.kind);
-        out->tls_fault = e->last_probe.kind == DP_PROBE_TLS;
-    }
+    lookup_status(g, i, &out->lookup);
+    memcpy(out->why, e->why, sizeof(out->why));
     memcpy(out->last_probe, e->last_probe.detail, sizeof(e->last_probe.detail));
-    out->probe_ms = e->last_probe_wall_ms ? (double)e->last_probe.total_ns / 1e6 : -1;
-    out->latency_ms = e->latency_ms;
-    out->probes_ok = e->probes_ok;
-    out->probes_failed = e->probes_failed;
     memcpy(out->outcomes, e->totals.outcomes, sizeof(out->outcomes));
-    out->in_flight = e->totals.in_flight;
+    window_counts(g, &e->health, out);
+}
+
+/* What is added up over a region's endpoints. */
+static void add_endpoint(struct dp_region_status *r, const struct dp_endpoint_status *e)
+{
+    r->late += e->late;
+    r->unanswered += e->unanswered;
+    r->errors += e->errors;
+    r->window_good += e->window_good;
+    r->window_bad += e->window_bad;
+    r->probes_ok += e->probes_ok;
+    r->probes_failed += e->probes_failed;
+    r->in_flight += e->in_flight;
+    for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++)
+        r->outcomes[o] += e->outcomes[o];
+}
+
+static void region_status(const struct dp_governor *g, uint16_t i, struct dp_status *all)
+{
+    const struct governor_region *r = &g->regions[i];
+    const struct dp_region_config *c = &g->config->regions[i];
+    const struct dp_endpoint_status *e = &all->endpoints[governor_speaker(g, i)];
+    uint64_t up_since = g->failover.up_since_ns[i];
+    struct dp_region_status *out = &all->regions[i];
+    *out = (struct dp_region_status){
+        .name = c->name,
+        .url = e->url,
+        .n_endpoints = c->n_endpoints,
+        .serving = r->look.serving,
+        .need = r->look.need,
+        .addrs = e->addrs,
+        .lookup = e->lookup,
+        .health = (enum dp_region_health)r->look.health,
+        .active = i == g->decision.after,
+        .held_down = g->decision.held[i],
+        .slow = r->look.slow,
+        .draining = r->look.draining,
+        .drained = standing(&g->drained[i], g->failover.drained[i]),
+        .route = g->decision.routes[i],
+        .lost_data = g->failover.unsettled[i],
+        .well_for_ms = up_since ? (governor_now(g) - up_since) / DP_NS_PER_MS : 0,
+        .since_wall_ms = r->since_wall_ms,
+        .late_ms = e->late_ms,
+        .probe_failures_in_row = e->probe_failures_in_row,
+        .probe_successes_in_row = e->probe_successes_in_row,
+        .last_probe_wall_ms = e->last_probe_wall_ms,
+        .last_probe_status = e->last_probe_status,
+        .last_probe_result = e->last_probe_result,
+        .tls_fault = e->last_probe_result &&
+                     g->endpoints[e - all->endpoints].last_probe.kind == DP_PROBE_TLS,
+        .probe_ms = e->probe_ms,
+        .latency_ms = e->latency_ms,
+    };
+    memcpy(out->why, r->why, sizeof(out->why));
+    memcpy(out->last_probe, e->last_probe, sizeof(out->last_probe));
+    for (uint16_t k = 0; k < c->n_endpoints; k++)
+        add_endpoint(out, &all->endpoints[c->first + k]);
 }
 
 _Static_assert(DP_PROBE_DETAIL <= DP_WHY_TEXT, "a probe's detail fits the status");
@@ -130,10 +184,13 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
     }
     out->failovers = g->failovers;
     out->failbacks = g->failbacks;
-    for (uint16_t i = 0; i < out->n_regions; i++)
-        region_status(g, i, &out->regions[i]);
+    enum dp_route_state routes[DP_MAX_ENDPOINTS];
+    governor_routes(g, routes);
+    out->n_endpoints = g->config->n_endpoints;
+    for (uint16_t i = 0; i < out->n_endpoints; i++)
+        endpoint_status(g, i, routes[i], &out->endpoints[i]);
     for (uint16_t i = 0; i < out->n_regions; i++) {
-        region_evidence(g, i, &out->regions[i]);
+        region_status(g, i, out);
         out->serving = (uint16_t)(out->serving + serves(&out->regions[i]));
     }
 }

@@ -65,6 +65,7 @@ struct dp_engine {
     struct dp_random random;
     int64_t date_s; /* the second that `date` tells, since 1970 */
     char date[DP_TIME_TEXT];
+    uint32_t n_requests; /* so far: see dp_attempts.turn */
     bool draining;
     bool client_tls; /* clients come by TLS */
     bool logging;    /* `access` is on */

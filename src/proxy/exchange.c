@@ -44,6 +44,7 @@ struct dp_exchange *dp_exchange_new(struct dp_conn *c)
                               .engine = c->engine,
                               .conn = c,
                               .body_replayable = true,
+                              .attempts = {.turn = c->engine->n_requests++},
                               .hops_left = DP_NO_HOPS,
                               .first_byte_ns = DP_NO_TIME};
     if (c->engine->logging)
@@ -309,6 +310,8 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
         x->stale_retry = true;
     } else {
         x->attempts.failed_mask |= UINT32_C(1) << x->endpoint;
+        if (x->wrote_any && replay_of(&x->couch) == DP_REPLAY_IDEMPOTENT)
+            x->attempts.acted_mask |= UINT32_C(1) << v->endpoints[x->endpoint].region;
     }
     if (!may_retry(x)) {
         dp_exchange_refuse(x, final_error(x, err));

@@ -166,6 +166,67 @@ static void test_between_keys(void **state)
     check_all(rows, DP_ARRAY_LEN(rows));
 }
 
+static void test_endpoints(void **state)
+{
+#define SEVERAL(list) "{\"regions\":[{\"name\":\"a\",\"endpoints\":" list "}]}"
+    static const struct row rows[] = {
+        {SEVERAL("[\"http://h\"]"), NULL},
+        {SEVERAL("[\"https://h\",\"https://h:444\",\"https://i\"]"), NULL},
+        {SEVERAL("\"http://h\""),
+         "f: regions[0].endpoints: must be an array of strings, not a string\n"},
+        {SEVERAL("[]"), "f: regions[0].endpoints: must hold 1 to 32 strings, not 0\n"},
+        {SEVERAL("[\"http://h\",7]"),
+         "f: regions[0].endpoints[1]: must be a string, not a number\n"},
+        {SEVERAL("[\"http://h\",\"ftp://i\"]"),
+         "f: regions[0].endpoints[1]: must begin with https:// or http://\n"},
+        {SEVERAL("[\"http://h\",\"https://i\"]"),
+         "f: regions[0].endpoints: must be all https:// or all http://\n"},
+        {SEVERAL("[\"http://h\",\"http://h/\"]"),
+         "f: regions[0].endpoints[1]: is regions[0].endpoints[0] too\n"},
+        {"{\"regions\":[{\"name\":\"a\",\"url\":\"http://h\",\"endpoints\":[\"http://i\"]}]}",
+         "f: regions[0].endpoints: stands in place of url, not beside it\n"},
+        {"{\"regions\":[" REGION ",{\"name\":\"b\",\"endpoints\":[\"http://h\"]}]}",
+         "f: regions[1].endpoints[0]: is the url of regions[0] too\n"},
+    };
+    (void)state;
+    check_all(rows, DP_ARRAY_LEN(rows));
+}
+
+/* 16 endpoints in each of two regions are as many as there may be. */
+static void test_too_many_endpoints(void **state)
+{
+    struct dp_text text = {0};
+    (void)state;
+    for (unsigned more = 0; more < 2; more++) {
+        struct dp_problems problems;
+        struct dp_config *c = NULL;
+        dp_problems_init(&problems, "f");
+        dp_text_clear(&text);
+        dp_text_addf(&text, "{\"regions\":[");
+        for (unsigned r = 0; r < 2; r++) {
+            dp_text_addf(&text, "%s{\"name\":\"r%u\",\"endpoints\":[", r ? "," : "", r);
+            for (unsigned e = 0; e < 16 + more * r; e++) {
+                dp_text_addf(&text, "%s\"http://n%u-%u\"", e ? "," : "", r, e);
+            }
+            dp_text_addf(&text, "]}");
+        }
+        dp_text_addf(&text, "]}");
+        struct dp_config_source source = {.text = dp_text_span(&text)};
+        enum dp_err err = dp_config_parse(&source, &problems, &c);
+        assert_int_equal(err, more ? DP_EINVAL : DP_OK);
+        if (!more) {
+            assert_int_equal(c->n_endpoints, 32);
+            assert_int_equal(c->regions[1].first, 16);
+            assert_int_equal(c->regions[1].n_endpoints, 16);
+            assert_int_equal(c->endpoints[31].region, 1);
+            assert_string_equal(c->endpoints[31].host, "n1-15");
+        }
+        dp_config_destroy(c);
+        dp_problems_fini(&problems);
+    }
+    dp_text_fini(&text);
+}
+
 static void test_admin_listen(void **state)
 {
 #define ADMIN(text) "{\"admin\":{\"listen\":\"" text "\"}," REGIONS "}"
@@ -341,6 +402,8 @@ int main(void)
         cmocka_unit_test(test_unknown_keys),
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_between_keys),
+        cmocka_unit_test(test_endpoints),
+        cmocka_unit_test(test_too_many_endpoints),
         cmocka_unit_test(test_admin_listen),
         cmocka_unit_test(test_region_values),
         cmocka_unit_test(test_all_at_once),

@@ -215,10 +215,10 @@ static void test_regions(void **state)
     assert_int_equal(control.n_regions, DP_ARRAY_LEN(expected));
     for (size_t i = 0; i < DP_ARRAY_LEN(expected); i++) {
         assert_string_equal(control.regions[i].name, expected[i].name);
-        assert_string_equal(control.regions[i].url, expected[i].url);
-        assert_string_equal(control.regions[i].host, expected[i].host);
-        assert_string_equal(control.regions[i].addrs.at[0].ip, expected[i].ip);
-        assert_int_equal(control.regions[i].port, expected[i].port);
+        assert_string_equal(control.endpoints[i].url, expected[i].url);
+        assert_string_equal(control.endpoints[i].host, expected[i].host);
+        assert_string_equal(control.endpoints[i].addrs.at[0].ip, expected[i].ip);
+        assert_int_equal(control.endpoints[i].port, expected[i].port);
     }
     assert_null(control.regions[0].username);
     assert_string_equal(control.regions[1].username, "u");

@@ -5,7 +5,7 @@
 static void the_first_view_is_there_before_anything_is_known(void **state)
 {
     struct desk *d = *state;
-    d->config.n_regions = 3;
+    d->config.n_regions = d->config.n_endpoints = 3;
     desk_make(d);
     const struct dp_view *v = dp_governor_view(d->governor);
     assert_int_equal(v->epoch, 1);
@@ -53,7 +53,7 @@ static void all_well(void **state)
 /* A region of this name; its servers' ports are the test's. */
 static void name_region(struct desk *d, const char *names)
 {
-    d->config.regions[0].lookup = "couch.example";
+    d->config.endpoints[0].lookup = "couch.example";
     d->config.dns_refresh_ms = 1;
     names_set(names);
 }
@@ -68,7 +68,7 @@ static void new_addresses_make_a_view_with_a_new_epoch(void **state)
 {
     struct desk *d = *state;
     char text[DP_ADDRS_TEXT];
-    d->config.regions[0].addrs.n = 0;
+    d->config.endpoints[0].addrs.n = 0;
     name_region(d, "couch.example ::1 127.0.0.1\n");
     desk_start(d);
     desk_await(d, "address:a", 1);
@@ -493,7 +493,7 @@ static void bad_configurations_are_refused(void **state)
     const struct dp_control_config good = d->config;
     const struct dp_governor_options opt = {.loop = &d->loop, .config = &d->config};
     struct dp_governor *g = NULL;
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < 11; i++) {
         const char *why = NULL;
         d->config = good;
         switch (i) {
@@ -517,6 +517,15 @@ static void bad_configurations_are_refused(void **state)
             break;
         case 6:
             d->config.probe_fast_ms = 0;
+            break;
+        case 7:
+            d->config.regions[1].n_endpoints = 0;
+            break;
+        case 8:
+            d->config.endpoints[1].region = 0;
+            break;
+        case 9:
+            d->config.n_endpoints = 3; /* whose is the third? */
             break;
         default:
             d->config.probe_jitter_percent = 101;

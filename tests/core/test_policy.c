@@ -25,10 +25,11 @@ static enum dp_route_state state_of(char c)
     return c == 'o' ? DP_ROUTE_OK : c == 'd' ? DP_ROUTE_DOWN : DP_ROUTE_BARRED;
 }
 
-static void check(const struct row *r)
+static void check(const struct row *r, uint32_t acted_mask, uint32_t turn)
 {
     struct dp_view *v = dp_view_new();
-    const struct dp_attempts attempts = {.failed_mask = r->failed_mask, .count = 1};
+    const struct dp_attempts attempts = {
+        .failed_mask = r->failed_mask, .acted_mask = acted_mask, .count = 1, .turn = turn};
     v->active = r->active;
     for (const char *p = r->regions; *p; p++)
         v->regions[v->n_regions++].state = state_of(*p);
@@ -82,9 +83,16 @@ static void test_next(void **state)
         {"ooo", 0, "0d1b2d", 0, NONE},
         {"dbd", 1, "0o1o2o", 0, NONE},
         {"odd", 0, "0o1o2o", 1, NONE},
-        /* several endpoints of a region: all of the active one before any other */
+        /* several endpoints of a region: a sibling of the one that failed before any other region */
         {"oo", 0, "0o0o1o", 1, 1},
         {"oo", 0, "0o0o1o", 3, 2},
+        /* one sibling, then another region, then the rest */
+        {"oo", 0, "0o0o0o0o1o1o", 1, 1},
+        {"oo", 0, "0o0o0o0o1o1o", 3, 4},
+        {"oo", 0, "0o0o0o0o1o1o", 19, 5},
+        {"oo", 0, "0o0o0o0o1o1o", 51, 2},
+        {"oo", 0, "0o0o0o0o1o1o", 55, 3},
+        {"od", 0, "0o0o0o0o1o1o", 3, 2},
         {"oo", 1, "0o0o1o1o", 0, 2},
         {"oo", 1, "0o0o1o1o", 4, 3},
         {"oo", 1, "0o0o1o1o", 12, 0},
@@ -96,14 +104,40 @@ static void test_next(void **state)
         /* no region is active: the configured order alone */
         {"ooo", DP_NO_REGION, "0o1o2o", 0, 0},
         {"doo", DP_NO_REGION, "0o1o2o", 0, 1},
-        {"ooo", DP_NO_REGION, "2o1o0o", 1, 1},
+        {"ooo", DP_NO_REGION, "2o1o0o", 1, 2},
         /* nothing at all */
         {"", DP_NO_REGION, "", 0, NONE},
         {"oo", 0, "", 0, NONE},
         {"oo", 0, "1o", 0, 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-        check(&rows[i]);
+        check(&rows[i], 0, 0);
+}
+
+/* Siblings, and what must not go to one. */
+static void test_siblings(void **state)
+{
+    (void)state;
+    static const struct {
+        struct row r;
+        uint32_t acted_mask, turn;
+    } rows[] = {
+        /* siblings take turns, each request stays with its turn */
+        {{"oo", 0, "0o0o0o1o", 0, 0}, 0, 0},
+        {{"oo", 0, "0o0o0o1o", 0, 1}, 0, 1},
+        {{"oo", 0, "0o0o0o1o", 0, 2}, 0, 2},
+        {{"oo", 0, "0o0o0o1o", 0, 0}, 0, 3},
+        {{"oo", 0, "0o0o0o1o", 0, 0}, 0, UINT32_MAX},
+        {{"oo", 0, "0o0d0o1o", 0, 2}, 0, 1},
+        {{"oo", 0, "0o0o0o1o", 2, 0}, 0, 4},
+        {{"oo", 1, "0o1o1o1b", 0, 2}, 0, 3},
+        /* where it may have been carried out it does not go again, whichever the endpoint */
+        {{"oo", 0, "0o0o1o", 1, 2}, 1, 0},
+        {{"oo", 0, "0o0o1o", 1, NONE}, 3, 0},
+        {{"oo", 1, "0o0o1o", 0, 2}, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        check(&rows[i].r, rows[i].acted_mask, rows[i].turn);
 }
 
 /* As many endpoints as there may be: the last one has a bit too. Following the policy to its end
@@ -164,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_next),
+        cmocka_unit_test(test_siblings),
         cmocka_unit_test(test_each_endpoint_once),
         cmocka_unit_test(test_may_retry),
     };

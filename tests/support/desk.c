@@ -41,6 +41,7 @@ int desk_setup(void **state)
     d->now_ns = 1000 * DP_NS_PER_S;
     d->clock = (struct dp_clock){.mono_ns = desk_mono_ns, .wall_ms = desk_wall_ms, .ctx = d};
     d->config = (struct dp_control_config){.n_regions = 2,
+                                           .n_endpoints = 2,
                                            .probe_path = "/_up",
                                            .probe_interval_ms = 20,
                                            .probe_fast_ms = 5,
@@ -60,8 +61,10 @@ int desk_setup(void **state)
     static const char *const names[DESK_REGIONS] = {"a", "b", "c"};
     for (size_t i = 0; i < DESK_REGIONS; i++) {
         script_server_start(&d->servers[i], &d->loop);
-        d->config.regions[i] = (struct dp_region_config){
-            .name = names[i],
+        d->config.regions[i] =
+            (struct dp_region_config){.name = names[i], .first = (uint16_t)i, .n_endpoints = 1};
+        d->config.endpoints[i] = (struct dp_endpoint_config){
+            .region = (uint16_t)i,
             .host = "region.example:5984",
             .url = script_server_url(&d->servers[i], d->urls[i], sizeof(d->urls[i])),
             .port = d->servers[i].port,

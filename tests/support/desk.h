@@ -20,7 +20,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#define DESK_REGIONS 3
+#define DESK_REGIONS 3 /* as many servers: an endpoint each, unless the test says otherwise */
 #define MS           DP_NS_PER_MS
 
 struct desk {

@@ -20,18 +20,33 @@ enum dp_config_flag {
     DP_CONFIG_RELOAD = 1,
     DP_CONFIG_SECRET = 2,
     DP_CONFIG_REQUIRED = 4,
-    DP_CONFIG_ZERO = 8
+    DP_CONFIG_ZERO = 8,
+    DP_CONFIG_INSTEAD = 16
+};
+
+/* An array of strings. */
+struct dp_config_texts {
+    uint16_t n;
+    const char *at[DP_MAX_ENDPOINTS];
 };
 
 struct dp_config_region {
-#define DP_REGION_TEXT(path, field, check, flags, text) const char *field;
+#define DP_REGION_TEXT(path, field, check, flags, text)       const char *field;
+#define DP_REGION_TEXTS(path, field, check, max, flags, text) struct dp_config_texts field;
 #include "davenport/app/config.def"
-    /* made of `url` by validation: */
+    /* made by validation: */
+    uint16_t first, n_endpoints; /* of the configuration's endpoints */
+    bool https;
+    const char *pin[DP_TLS_MAX_PINS]; /* of `pins`, apart; NULL behind the last */
+};
+
+/* One of a region's urls, made by validation. */
+struct dp_config_endpoint {
+    uint16_t region;
     bool https;
     const char *base_url;    /* "http://host:port", no trailing slash */
     const char *host_header; /* "host", or "host:port" when the port is not the scheme's */
     const char *host; /* to look up, and whom the certificate must be for: without brackets */
-    const char *pin[DP_TLS_MAX_PINS]; /* of `pins`, apart; NULL behind the last */
     uint16_t port;
     struct dp_addrs addrs; /* by dp_config_resolve */
 };
@@ -45,7 +60,9 @@ struct dp_config {
 #include "davenport/app/config.def"
     uint16_t n_regions;
     struct dp_config_region regions[DP_MAX_REGIONS];
-    struct dp_arena arena; /* of all strings */
+    uint16_t n_endpoints;
+    struct dp_config_endpoint endpoints[DP_MAX_ENDPOINTS]; /* region by region */
+    struct dp_arena arena;                                 /* of all strings */
 };
 
 /* Where a configuration document comes from. */
@@ -64,7 +81,7 @@ DP_MUST_USE enum dp_err dp_config_parse(const struct dp_config_source *source,
                                         struct dp_problems *problems, struct dp_config **out);
 void dp_config_destroy(struct dp_config *c); /* NULL is fine */
 
-/* Look every region's host up (blocks) and keep its addresses. A region that has none is a
+/* Look every endpoint's host up (blocks) and keep its addresses. One that has none is a
  * problem if it `must` have one, else a warning: the governor goes on trying. */
 DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, bool must,
                                           struct dp_problems *problems);
@@ -73,8 +90,9 @@ DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, bool must,
 void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out);
 /* All but the sink. */
 void dp_config_access(const struct dp_config *c, struct dp_access_config *out);
-/* TLS to a region, and from applications: false when it is plain. Both borrow strings of `c`. */
-bool dp_config_region_tls(const struct dp_config_region *r, struct dp_tls_client_config *out);
+/* TLS to an endpoint, and from applications: false when it is plain. Both borrow strings of `c`. */
+bool dp_config_endpoint_tls(const struct dp_config *c, uint16_t endpoint,
+                            struct dp_tls_client_config *out);
 bool dp_config_listen_tls(const struct dp_config *c, struct dp_tls_server_config *out);
 /* All but the TLS of probes. */
 void dp_config_control(const struct dp_config *c, struct dp_control_config *out);

@@ -21,20 +21,28 @@ enum dp_failback { DP_FAILBACK_MANUAL, DP_FAILBACK_HOLD_DOWN };
 
 struct dp_region_config {
     const char *name;
+    uint16_t first, n_endpoints;     /* its endpoints: n_endpoints from `first` on, at least one */
+    const struct dp_fetch_tls *tls;  /* for probes of https urls, until dp_governor_retrust; NULL:
+                                       defaults */
+    const char *username, *password; /* for probes; NULL: none. The password is a secret. */
+};
+
+struct dp_endpoint_config {
+    uint16_t region;
     const char *url;  /* scheme://host[:port][/prefix] without credentials: for probes and people */
-    const char *host; /* Host header */
+    const char *host; /* Host header; tells it from the region's other endpoints */
     struct dp_addrs addrs; /* none: not known yet */
     const char *lookup;    /* name to look up again and again; NULL: addrs is all there is */
     uint16_t port;         /* of addresses that are looked up */
-    const struct dp_fetch_tls *tls;  /* for probes of an https url, until dp_governor_retrust; NULL:
-                                       defaults */
-    const char *username, *password; /* for probes; NULL: none. The password is a secret. */
 };
 
 /* Immutable while the governor lives; strings included. */
 struct dp_control_config {
     uint16_t n_regions;
     struct dp_region_config regions[DP_MAX_REGIONS]; /* the order is the preference */
+    uint16_t n_endpoints;
+    struct dp_endpoint_config endpoints[DP_MAX_ENDPOINTS]; /* region by region, as the view's */
+    uint32_t up_percent; /* of a region's endpoints that must serve; 0: one is enough */
     /* probes */
     const char *probe_path;     /* "/_up" */
     uint32_t probe_interval_ms; /* while all is well */
@@ -93,30 +101,59 @@ struct dp_standing {
     int64_t until_wall_ms; /* 0: until another order ends it */
 };
 
-struct dp_region_status {
-    const char *name, *url;
+/* One of a region's endpoints. Every time is wall time in ms, 0: never. */
+struct dp_endpoint_status {
+    uint16_t region;
+    const char *url, *host;
     struct dp_addrs addrs; /* where it is dialed; none: not known */
     unsigned addrs_used;   /* bits of addrs: where the workers' new connections go */
     struct dp_lookup_status lookup;
     enum dp_region_health health;
+    bool draining, slow;
+    enum dp_route_state route;
+    int64_t since_wall_ms;
+    char why[DP_WHY_TEXT];
+    uint32_t late_ms;
+    uint64_t late;
+    uint32_t unanswered, errors, window_good, window_bad;
+    uint32_t probe_failures_in_row, probe_successes_in_row;
+    int64_t last_probe_wall_ms;
+    uint16_t last_probe_status;
+    const char *last_probe_result; /* NULL: none yet */
+    char last_probe[DP_WHY_TEXT];
+    double probe_ms, latency_ms; /* <0: none yet */
+    uint64_t probes_ok, probes_failed;
+    uint64_t outcomes[DP_OUTCOME_COUNT];
+    uint64_t in_flight;
+};
+
+/* Where a region has several endpoints: counts are of all of them; what one probe or lookup said is of the one that
+ * speaks for it, the first of those that are as the region is. */
+struct dp_region_status {
+    const char *name, *url;
+    uint16_t n_endpoints, serving, need; /* endpoints: all, those that serve, those that must */
+    struct dp_addrs addrs;               /* where it is dialed; none: not known */
+    unsigned addrs_used;                 /* bits of addrs: where the workers' new connections go */
+    struct dp_lookup_status lookup;
+    enum dp_region_health health;
     bool active, held_down;
+    bool draining;              /* alive, and asks for no requests (maintenance) */
+    bool lost_data;             /* it was away: held until its hold is over, unless it is active */
     bool slow;                  /* far slower than it was, and than others are */
     uint32_t late_ms;           /* a first byte later than this counts as none; 0: none does */
     uint64_t late;              /* requests that were late, over all workers */
-    bool draining;              /* alive, and asks for no requests (maintenance) */
     struct dp_standing drained; /* by an operator */
     enum dp_route_state route;
-    bool lost_data;       /* it was away: held until its hold is over, unless it is active */
-    uint64_t well_for_ms; /* unbroken, up and not drained, draining or slow */
-    uint32_t unanswered;  /* requests in a row without an answer */
-    uint32_t errors;      /* and with a 5xx, no good one between */
+    uint64_t well_for_ms;             /* unbroken, up and not drained, draining or slow */
+    uint32_t unanswered;              /* requests in a row without an answer */
+    uint32_t errors;                  /* and with a 5xx, no good one between */
     uint32_t window_good, window_bad; /* of the last failure_window_ms */
     int64_t since_wall_ms;            /* of this state */
     char why[DP_WHY_TEXT];            /* what brought it into this state, for people */
     uint32_t probe_failures_in_row, probe_successes_in_row;
     int64_t last_probe_wall_ms;    /* 0: none yet */
-    uint16_t last_probe_status;    /* HTTP status; 0: no answer */
     const char *last_probe_result; /* its word ("ok", "dark", "tls_fault" …); NULL: none yet */
+    uint16_t last_probe_status;    /* HTTP status; 0: no answer */
     bool tls_fault; /* the last probe found the region, but no TLS with it that can be trusted */
     char last_probe[DP_WHY_TEXT];
     double probe_ms;   /* last probe's total time; <0: none */
@@ -150,6 +187,8 @@ struct dp_status {
     } journal;
     uint64_t failovers, failbacks; /* since the start */
     struct dp_region_status regions[DP_MAX_REGIONS];
+    uint16_t n_endpoints;
+    struct dp_endpoint_status endpoints[DP_MAX_ENDPOINTS]; /* region by region */
 };
 
 struct dp_governor;

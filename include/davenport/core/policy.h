@@ -16,7 +16,11 @@ enum dp_replay {
 /* What is known of the attempts so far; kept by the exchange. */
 struct dp_attempts {
     uint32_t failed_mask; /* bit per endpoint that failed this request */
-    uint8_t count;        /* attempts begun */
+    /* Bit per region that may have carried out a write whose repetition there would meet its own trace (409); the
+     * same bytes in another region make the same revision. */
+    uint32_t acted_mask;
+    uint8_t count; /* attempts begun */
+    uint32_t turn; /* spreads requests over the endpoints of a region: the same for all attempts */
 };
 
 enum dp_route_kind { DP_ROUTE_SEND, DP_ROUTE_FAIL };
@@ -27,8 +31,10 @@ struct dp_route {
     enum dp_err why;   /* FAIL: DP_ENOREGION */
 };
 
-/* Active-passive: the active region's endpoint first, then the other routable regions in the
- * configured order; an endpoint that failed this request is not tried twice. */
+/* Active-passive: the active region first, then the other routable regions in the configured order. Inside a region
+ * the endpoints take turns. An endpoint that failed this request is not tried twice; a failed one is followed by one
+ * sibling, and then by another region before any further sibling: a region of many dead nodes must not cost a
+ * request a timeout each. */
 struct dp_route dp_policy_next(const struct dp_view *view, const struct dp_attempts *attempts);
 
 /* The facts that decide whether a failed attempt may be followed by another. */

@@ -1,0 +1,43 @@
+/* Regions out of endpoints: what core/region.h makes of them, kept per region. */
+#include "control/governor_state.h"
+
+void governor_members(const struct dp_governor *g, uint16_t region,
+                      struct dp_region_member out[DP_MAX_ENDPOINTS])
+{
+    const struct dp_region_config *r = &g->config->regions[region];
+    for (uint16_t i = 0; i < r->n_endpoints; i++) {
+        const struct dp_health_state *h = &g->endpoints[r->first + i].health;
+        out[i] = (struct dp_region_member){
+            .health = h->health, .draining = h->draining, .slow = h->slow};
+    }
+}
+
+void governor_judge(struct dp_governor *g, uint16_t region)
+{
+    struct dp_region_member members[DP_MAX_ENDPOINTS];
+    governor_members(g, region, members);
+    dp_region_judge(members, g->config->regions[region].n_endpoints, g->config->up_percent,
+                    &g->regions[region].look);
+}
+
+void governor_routes(const struct dp_governor *g, enum dp_route_state out[DP_MAX_ENDPOINTS])
+{
+    struct dp_region_member members[DP_MAX_ENDPOINTS];
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        const struct dp_region_config *r = &g->config->regions[i];
+        governor_members(g, i, members);
+        dp_region_routes(members, r->n_endpoints, g->decision.routes[i], out + r->first);
+    }
+}
+
+uint16_t governor_speaker(const struct dp_governor *g, uint16_t region)
+{
+    const struct dp_region_config *r = &g->config->regions[region];
+    const struct dp_region_look *look = &g->regions[region].look;
+    for (uint16_t i = 0; i < r->n_endpoints; i++) {
+        const struct dp_health_state *h = &g->endpoints[r->first + i].health;
+        if (h->health == look->health && h->draining == look->draining && h->slow == look->slow)
+            return (uint16_t)(r->first + i);
+    }
+    return r->first;
+}
