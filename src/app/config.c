@@ -267,6 +267,9 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
     }
 }
 
+/* A full line moves when connections come free or dials fail, so give it a few dials' time. */
+#define LINE_FACTOR 3
+
 void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
 {
     *out = (struct dp_proxy_config){
@@ -278,6 +281,12 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .max_headers = (uint32_t)c->max_headers,
         .max_body_bytes = c->max_body_bytes,
         .max_connections = (uint32_t)c->max_connections,
+        .max_requests = (uint32_t)c->max_requests,
+        .min_bytes_per_s = (uint32_t)c->min_bytes_per_s,
+        .rate_window_ms = (uint32_t)c->rate_window_ms,
+        .waiting_timeout_ms =
+            (uint32_t)(c->waiting_timeout_ms ? c->waiting_timeout_ms
+                                             : LINE_FACTOR * c->connect_timeout_ms),
         .connect_timeout_ms = (uint32_t)c->connect_timeout_ms,
         .race_delay_ms = (uint32_t)c->dns_race_delay_ms,
         .answer_timeout_ms = (uint32_t)c->answer_timeout_ms,

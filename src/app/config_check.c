@@ -481,6 +481,11 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
     }
     at_most(problems, "probe.fast_interval_ms", c->probe_fast_ms, "probe.interval_ms",
             c->probe_interval_ms);
+    if (c->waiting_timeout_ms && c->waiting_timeout_ms <= c->connect_timeout_ms) {
+        dp_problem(problems, "timeouts.waiting_ms",
+                   "must be above timeouts.connect_ms, which is %llu",
+                   (unsigned long long)c->connect_timeout_ms);
+    }
     at_most(problems, "limits.target_bytes", c->max_target_bytes, "limits.head_bytes",
             c->max_head_bytes);
     at_most(problems, "limits.upstream_warm", c->pool_warm, "limits.upstream_idle",

@@ -53,6 +53,9 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
 #include "davenport/core/metrics.def"
 #undef DP_COUNTER
 #undef DP_GAUGE
+    for (unsigned i = 0; i < DP_ERR_COUNT; i++) {
+        r->refused_by[i] += dp_counter_get(&traffic->refused_by[i]);
+    }
     for (uint16_t i = 0; i < view->n_endpoints; i++) {
         const struct dp_traffic_endpoint *e = &traffic->endpoints[i];
         struct dp_region_status *region = &r->status.regions[view->endpoints[i].region];

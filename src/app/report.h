@@ -51,6 +51,7 @@ struct dp_report {
     /* the program */
     struct dp_status status;
     uint64_t totals[DP_TOTAL_COUNT];
+    uint64_t refused_by[DP_ERR_COUNT]; /* by enum dp_err */
     struct dp_report_latency latency[DP_MAX_REGIONS];
 };
 

@@ -1,6 +1,7 @@
 /* GET /metrics: a report in Prometheus' text format. Every family has HELP and TYPE, units are base
  * units, and labels are bounded: region names come from the configuration, outcomes and states from
  * tables. */
+#include "davenport/base/err.h"
 #include "davenport/core/outcome.h"
 
 #include "app/report.h"
@@ -108,6 +109,21 @@ static void worker_metrics(const struct dp_report *r, struct dp_text *out)
 #include "davenport/core/metrics.def"
 #undef DP_COUNTER
 #undef DP_GAUGE
+}
+
+/* Which limit or fault it was. Every reason that a client can be told has a row, from the beginning. */
+static void refusal_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    static const char name[] = "davenport_refusals_total";
+    family(out, name, "counter",
+           "Answers of the proxy's own, by the reason that the access log gives.");
+    for (unsigned i = 1; i < DP_ERR_COUNT; i++) {
+        const struct dp_err_info *info = dp_err_info((enum dp_err)i);
+        if (info->status > 0) {
+            dp_text_addf(out, "%s{reason=\"%s\",status=\"%u\"} %" PRIu64 "\n", name, info->code,
+                         info->status, r->refused_by[i]);
+        }
+    }
 }
 
 static void state_metrics(const struct dp_report *r, struct dp_text *out)
@@ -305,6 +321,7 @@ void dp_report_metrics(const struct dp_report *r, struct dp_text *out)
     program_metrics(r, out);
     reload_metrics(r, out);
     worker_metrics(r, out);
+    refusal_metrics(r, out);
     state_metrics(r, out);
     region_counters(&r->status, out);
     region_durations(&r->status, out);

@@ -5,6 +5,7 @@
 #include "davenport/base/log.h"
 #include "davenport/base/sink.h"
 #include "davenport/net/listener.h"
+#include "davenport/proxy/address_limit.h"
 #include "davenport/version.h"
 
 #include "app/admin.h"
@@ -40,8 +41,9 @@ struct dp_runtime {
     enum stage stage;
     struct dp_governor *governor;
     struct dp_admin *admin;
-    struct dp_access_config access; /* its sink is ours */
-    struct dp_tls_load *tls;        /* in force */
+    struct dp_access_config access;     /* its sink is ours */
+    struct dp_address_limit *addresses; /* NULL: no such limit */
+    struct dp_tls_load *tls;            /* in force */
     struct dp_tls_ticket_keys ticket_keys;
     uint64_t reloads_done, reloads_refused;
     int admin_fd; /* until the admin server owns it */
@@ -405,13 +407,34 @@ static enum dp_err listen_to_signals(struct dp_runtime *r)
     return DP_OK;
 }
 
-static enum dp_err make_governor(struct dp_runtime *r)
+/* Unlike any other's; early at boot the kernel may have nothing better than the time. */
+static uint64_t random_seed(void)
 {
-    const char *why = "";
     uint64_t seed = 0;
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) {
         seed = dp_clock_mono_ns(&dp_clock_system) ^ (uint64_t)getpid();
     }
+    return seed;
+}
+
+static enum dp_err limit_addresses(struct dp_runtime *r)
+{
+    const struct dp_config *c = r->config;
+    if (c->max_per_address == 0) {
+        return DP_OK;
+    }
+    r->addresses = dp_address_limit_new((uint32_t)c->max_per_address,
+                                        c->max_connections * r->n_workers, random_seed());
+    if (!r->addresses) {
+        failed("limits.connections_per_address", dp_err_info(DP_ENOMEM)->reason);
+        return DP_ENOMEM;
+    }
+    return DP_OK;
+}
+
+static enum dp_err make_governor(struct dp_runtime *r)
+{
+    const char *why = "";
     struct dp_governor_options options = {.loop = &r->loop,
                                           .config = &r->control,
                                           .publish = publish,
@@ -419,7 +442,7 @@ static enum dp_err make_governor(struct dp_runtime *r)
                                           .told = on_event,
                                           .saved = on_saved,
                                           .ctx = r,
-                                          .seed = seed};
+                                          .seed = random_seed()};
     enum dp_err err = dp_governor_new(&options, &r->governor, &why);
     if (err != DP_OK) {
         failed("governor", why);
@@ -469,6 +492,7 @@ static enum dp_err make_workers(struct dp_runtime *r)
                                             .view = dp_governor_view(r->governor),
                                             .tls = dp_tls_load_take(r->tls, i),
                                             .access = r->access,
+                                            .addresses = r->addresses,
                                             .index = i,
                                             .kick = kick,
                                             .kick_ctx = r->governor};
@@ -537,8 +561,8 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
 enum dp_err dp_runtime_start(const struct dp_config *config, struct dp_runtime **out)
 {
     static enum dp_err (*const steps[])(struct dp_runtime *) = {
-        listen_to_signals, bind_traffic, bind_admin, open_access_log, load_tls,
-        make_governor,     make_workers, make_admin, start_threads,
+        listen_to_signals, bind_traffic,    bind_admin,   open_access_log, load_tls,
+        make_governor,     limit_addresses, make_workers, make_admin,      start_threads,
     };
     struct dp_runtime *r = runtime_new(config);
     enum dp_err err = init_loop(r);
@@ -598,6 +622,7 @@ void dp_runtime_destroy(struct dp_runtime *r)
             (void)close(r->fds[i]);
         }
     }
+    dp_address_limit_free(r->addresses);
     dp_sink_close(r->access.sink);
     dp_tls_load_free(r->tls);
     explicit_bzero(&r->ticket_keys, sizeof r->ticket_keys);

@@ -238,6 +238,16 @@ static size_t tcp_pending(const struct dp_stream *s)
     return ((const struct tcp *)(const void *)s)->out.bytes;
 }
 
+static uint64_t tcp_taken(const struct dp_stream *s)
+{
+    const struct tcp *t = (const struct tcp *)(const void *)s;
+    uint64_t acked;
+    uv_os_fd_t fd;
+    if (uv_fileno((const uv_handle_t *)&t->handle, &fd) != 0 || !dp_tcp_acked(fd, &acked))
+        return t->written - t->out.bytes; /* not TCP */
+    return acked;
+}
+
 static void tcp_shutdown(struct dp_stream *s)
 {
     struct tcp *t = tcp_of(s);
@@ -278,6 +288,7 @@ static const struct dp_stream_ops tcp_ops = {
     .close = tcp_close,
     .written = tcp_written,
     .reached = tcp_reached,
+    .taken = tcp_taken,
 };
 
 static struct tcp *tcp_new(struct dp_net *net, const struct dp_stream_events *events, void *owner,

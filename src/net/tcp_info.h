@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* How many of the bytes written to a connection that we dialed the peer's kernel has acknowledged. False: not known. */
+/* How many of the bytes written to a connection the peer's kernel has acknowledged (one we accepted counts one less). False: not known. */
 bool dp_tcp_acked(int fd, uint64_t *bytes);
 
 #endif

@@ -457,6 +457,11 @@ static enum dp_err tls_write(struct dp_stream *s, const struct dp_span *spans, s
     return t->err;
 }
 
+static uint64_t tls_taken(const struct dp_stream *s)
+{
+    return dp_stream_taken(((const struct tls *)(const void *)s)->lower);
+}
+
 static size_t tls_pending(const struct dp_stream *s)
 {
     return dp_stream_pending(((const struct tls *)(const void *)s)->lower);
@@ -504,6 +509,7 @@ static const struct dp_stream_ops tls_ops = {
     .close = tls_close,
     .written = tls_written,
     .reached = tls_reached,
+    .taken = tls_taken,
 };
 
 /* ---- making streams ---- */

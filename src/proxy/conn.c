@@ -4,6 +4,7 @@
 #include "proxy/conn.h"
 
 #include "davenport/base/attr.h"
+#include "davenport/proxy/address_limit.h"
 
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
@@ -22,8 +23,10 @@ static void close_now(struct dp_conn *c, bool reset)
         return;
     c->state = DP_CONN_CLOSED;
     dp_list_remove(&c->node);
-    dp_timer_disarm(&c->timer);
+    dp_patience_end(c);
     dp_buf_clear(&c->ahead);
+    if (c->engine->addresses)
+        dp_address_limit_give(c->engine->addresses, c->place);
     dp_counter_sub(&c->engine->traffic->client_connections_open, 1);
     dp_stream_close(c->stream, reset);
 }
@@ -31,6 +34,7 @@ static void close_now(struct dp_conn *c, bool reset)
 static void drop_exchange(struct dp_conn *c)
 {
     struct dp_exchange *x = c->exchange;
+    dp_patience_end(c);
     c->exchange = NULL;
     c->held = false;
     if (x)
@@ -58,9 +62,12 @@ void dp_conn_hold(struct dp_conn *c, bool hold)
 /* First what waits goes out, at the client's pace; then it has a while to finish its side. */
 static void linger_on(struct dp_conn *c)
 {
-    if (dp_stream_pending(c->stream) > 0)
-        dp_engine_wait(c->engine, &c->timer, DP_WAIT_BODY);
-    else if (c->peer_done)
+    if (dp_stream_pending(c->stream) > 0) {
+        dp_patience_await(c, DP_AWAIT_ROOM);
+        return;
+    }
+    dp_patience_end(c);
+    if (c->peer_done)
         close_now(c, false);
     else
         dp_engine_wait(c->engine, &c->timer, DP_WAIT_LINGER);
@@ -92,6 +99,7 @@ static bool begin_head(struct dp_conn *c)
         close_now(c, true);
         return false;
     }
+    c->requests++;
     dp_reader_begin(c->reader, &c->exchange->arena, &c->exchange->request, DP_METHOD_OTHER);
     c->state = DP_CONN_HEAD;
     dp_engine_wait(c->engine, &c->timer, DP_WAIT_HEAD);
@@ -113,6 +121,8 @@ static size_t feed_head(struct dp_conn *c, const char *p, size_t n)
         if (c->state == DP_CONN_EXCHANGE &&
             dp_reader_body(c->reader, p, 0, &none, &span, 1, &spans) == DP_READ_DONE)
             dp_exchange_body(c->exchange, NULL, 0, true);
+        else if (c->state == DP_CONN_EXCHANGE && !c->exchange->request.expect_continue)
+            dp_patience_await(c, DP_AWAIT_BODY);
         break;
     }
     case DP_READ_FAILED:
@@ -129,14 +139,14 @@ static size_t feed_body(struct dp_conn *c, const char *p, size_t n)
     size_t used = 0, n_spans = 0;
     switch (dp_reader_body(c->reader, p, n, &used, spans, BODY_SPANS, &n_spans)) {
     case DP_READ_MORE:
-        dp_engine_wait(c->engine, &c->timer, DP_WAIT_BODY);
+        dp_patience_await(c, DP_AWAIT_BODY);
         dp_exchange_body(c->exchange, spans, n_spans, false);
         break;
     case DP_READ_DONE:
         if (c->exchange->up_paused) /* we still wait for room for more of the answer */
-            dp_engine_wait(c->engine, &c->timer, DP_WAIT_BODY);
+            dp_patience_await(c, DP_AWAIT_ROOM);
         else
-            dp_timer_disarm(&c->timer);
+            dp_patience_end(c);
         dp_exchange_body(c->exchange, spans, n_spans, true);
         break;
     case DP_READ_FAILED:
@@ -280,25 +290,69 @@ static void timeout(struct dp_timer *t)
         dp_exchange_refuse(c->exchange, DP_EHEADTIMEOUT);
         return;
     case DP_CONN_EXCHANGE:
-        dp_exchange_client_timeout(c->exchange);
+        if (!dp_patience_still_taking(c))
+            dp_exchange_client_timeout(c->exchange, DP_EBODYTIMEOUT);
+        return;
+    case DP_CONN_LINGER:
+        if (dp_patience_still_taking(c))
+            return;
+        close_now(c, dp_stream_pending(c->stream) > 0);
         return;
     case DP_CONN_IDLE:
-    case DP_CONN_LINGER:
     case DP_CONN_CLOSED:
         close_now(c, dp_stream_pending(c->stream) > 0); /* what is dropped must not go unseen */
         return;
     }
 }
 
-/* Too many connections: say so instead of letting the client guess. */
-static void turn_away(struct dp_conn *c)
+void dp_conn_too_slow(struct dp_conn *c)
 {
+    if (c->state == DP_CONN_EXCHANGE) {
+        dp_exchange_client_timeout(c->exchange, DP_ERATE);
+        return;
+    }
+    dp_counter_add(&c->engine->traffic->clients_slow, 1);
+    close_now(c, true);
+}
+
+bool dp_conn_spent(const struct dp_conn *c)
+{
+    const uint32_t most = c->engine->config->max_requests;
+    return most > 0 && c->requests >= most;
+}
+
+/* One line in the access log for a connection that never came to ask. */
+static void log_refused(struct dp_conn *c, enum dp_err why)
+{
+    struct dp_engine *e = c->engine;
+    const struct dp_access_record r = {
+        .wall_ms = dp_clock_wall_ms(e->clock),
+        .client = c->peer,
+        .status = dp_forward_own_status(why),
+        .bytes_out = dp_forward_own_bytes(why),
+        .first_byte_ns = DP_NO_TIME,
+        .end = DP_END_REFUSED,
+        .reason = why,
+    };
+    if (e->logging)
+        dp_access_log_add(&e->access, &r);
+}
+
+/* Too many connections: say so instead of letting the client guess. */
+static void turn_away(struct dp_conn *c, enum dp_err why)
+{
+    struct dp_traffic *t = c->engine->traffic;
     struct dp_arena a;
     dp_arena_init(&a, &c->engine->arenas);
-    struct dp_forward_own f = {
-        .err = DP_ELIMIT, .retry_after_s = 1, .date = dp_engine_date(c->engine), .client_minor = 1};
+    struct dp_forward_own f = {.err = why,
+                               .retry_after_s = DP_RETRY_SOON_S,
+                               .date = dp_engine_date(c->engine),
+                               .client_minor = 1};
     struct dp_span answer = dp_forward_own(&a, &f);
-    dp_counter_add(&c->engine->traffic->refused, 1);
+    dp_counter_add(&t->refused, 1);
+    dp_counter_add(&t->refused_by[why], 1);
+    dp_counter_add(&t->connections_refused, 1);
+    log_refused(c, why);
     if (answer.p && dp_stream_write(c->stream, &answer, 1) == DP_OK)
         linger(c);
     else
@@ -319,6 +373,17 @@ static void discard(struct dp_stream *stream)
     dp_stream_close(stream, true);
 }
 
+/* Is there room for one more, and for one more of its address? */
+static enum dp_err admit(struct dp_conn *c)
+{
+    const struct dp_engine *e = c->engine;
+    if (e->config->max_connections > 0 && e->n_conns > e->config->max_connections)
+        return DP_ECONNECTIONS;
+    if (e->addresses && !dp_address_limit_take(e->addresses, c->peer, &c->place))
+        return DP_EADDRCONNECTIONS;
+    return DP_OK;
+}
+
 struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const char *peer)
 {
     const struct dp_proxy_config *cfg = e->config;
@@ -329,10 +394,11 @@ struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const
         discard(stream);
         return NULL;
     }
-    *c = (struct dp_conn){.engine = e, .stream = stream};
+    *c = (struct dp_conn){.engine = e, .stream = stream, .place = DP_NO_PLACE};
     stream->owner = c;
     dp_list_push_back(&e->conns, &c->node);
     dp_timer_init(&c->timer, timeout);
+    dp_patience_init(c);
     dp_buf_init(&c->ahead, &e->chunks);
     (void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
     e->n_conns++;
@@ -344,8 +410,9 @@ struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const
         return NULL;
     }
     dp_stream_read_start(stream);
-    if (cfg->max_connections > 0 && e->n_conns > cfg->max_connections) {
-        turn_away(c);
+    enum dp_err why = admit(c);
+    if (why) {
+        turn_away(c, why);
         return NULL;
     }
     go_idle(c);

@@ -14,6 +14,7 @@
 #include "davenport/net/timer.h"
 
 #include "proxy/engine.h"
+#include "proxy/patience.h"
 
 struct dp_exchange;
 
@@ -30,17 +31,23 @@ struct dp_conn {
     struct dp_exchange *exchange; /* HEAD, EXCHANGE */
     struct dp_buf ahead;          /* input that came before its turn (pipelining) */
     enum dp_conn_state state;
-    bool in_read;   /* on_input is on the stack: it goes on by itself */
-    bool held;      /* the exchange wants no more of the body now */
-    bool paused;    /* reading is stopped: held, or too much is ahead */
-    bool peer_done; /* the client finished its side */
+    struct dp_patience patience; /* with its body, or while it takes an answer */
+    uint32_t requests;           /* begun so far */
+    uint32_t place;              /* in engine->addresses; or DP_NO_PLACE */
+    bool in_read;                /* on_input is on the stack: it goes on by itself */
+    bool held;                   /* the exchange wants no more of the body now */
+    bool paused;                 /* reading is stopped: held, or too much is ahead */
+    bool peer_done;              /* the client finished its side */
     char peer[DP_PEER_TEXT];
 };
 
 extern const struct dp_stream_events dp_conn_events;
 
+/* What is past a limit may try again after. */
+#define DP_RETRY_SOON_S 1
+
 /* Takes the stream over in every case; its owner becomes the connection. NULL: out of memory or
- * over the limit, the stream is being closed (with a 503 first where that is possible). */
+ * over a limit, the stream is being closed (with a 503 or 429 first where that is possible). */
 struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const char *peer);
 
 /* The exchange's calls. */
@@ -49,6 +56,11 @@ void dp_conn_hold(struct dp_conn *c, bool hold); /* stop or go on reading the bo
 void dp_conn_exchange_done(struct dp_conn *c, bool keep);
 /* Let go at once, what waits to be written is dropped. The exchange is freed. */
 void dp_conn_abort(struct dp_conn *c, bool reset);
+
+/* This request is its last one. */
+bool dp_conn_spent(const struct dp_conn *c);
+/* From patience.c: the client moved too little within a window. */
+void dp_conn_too_slow(struct dp_conn *c);
 
 /* The engine's calls. */
 void dp_conn_drain(struct dp_conn *c);

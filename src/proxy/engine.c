@@ -19,8 +19,6 @@
 #define WARM_EVERY_MS 1000
 /* A tick so late means that the loop itself was. */
 #define OVERSLEPT_MS 500
-/* A full line moves when connections come free or dials fail, so give it a few dials' time. */
-#define LINE_FACTOR 3
 
 static struct dp_pinned_view *pinned_new(struct dp_view *view)
 {
@@ -39,6 +37,7 @@ static void init_waits(struct dp_engine *e)
         [DP_WAIT_HEAD] = c->head_timeout_ms,
         [DP_WAIT_IDLE] = c->idle_timeout_ms,
         [DP_WAIT_BODY] = c->body_timeout_ms,
+        [DP_WAIT_RATE] = c->rate_window_ms,
         [DP_WAIT_LINGER] = LINGER_MS,
         [DP_WAIT_CONNECT] = c->connect_timeout_ms,
         [DP_WAIT_RACE] = c->race_delay_ms,
@@ -46,7 +45,7 @@ static void init_waits(struct dp_engine *e)
         [DP_WAIT_STALL] = c->stall_timeout_ms,
         [DP_WAIT_FEED] = c->feed_timeout_ms,
         [DP_WAIT_POOL] = c->pool_idle_timeout_ms,
-        [DP_WAIT_LINE] = LINE_FACTOR * c->connect_timeout_ms,
+        [DP_WAIT_LINE] = c->waiting_timeout_ms,
     };
     dp_timer_wheel_init(&e->wheel, dp_clock_mono_ns(e->clock));
     for (unsigned i = 0; i < DP_WAIT_COUNT; i++)
@@ -63,6 +62,9 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
         .client_tls = opt->client_tls,
         .random = opt->random,
         .logging = opt->access.sink != NULL,
+        .addresses = opt->addresses,
+        .least_in_window =
+            (uint64_t)opt->config->min_bytes_per_s * opt->config->rate_window_ms / 1000,
         .dial = opt->dial,
         .dial_ctx = opt->dial_ctx,
         .kick = opt->kick,

@@ -32,6 +32,7 @@ enum dp_wait {
     DP_WAIT_HEAD,    /* client: the rest of a head */
     DP_WAIT_IDLE,    /* client: the next request */
     DP_WAIT_BODY,    /* client: more of a body, or room for more of the answer */
+    DP_WAIT_RATE,    /* client: the end of a window over which that is measured */
     DP_WAIT_LINGER,  /* client: that it reads our last answer */
     DP_WAIT_CONNECT, /* region: the connection */
     DP_WAIT_RACE,    /* region: the next address of a dial */
@@ -70,6 +71,8 @@ struct dp_engine {
     bool client_tls; /* clients come by TLS */
     bool logging;    /* `access` is on */
     struct dp_access_log access;
+    struct dp_address_limit *addresses; /* or NULL */
+    uint64_t least_in_window;           /* bytes that a client must move in one; 0: it need not */
     dp_dial_fn dial;
     void *dial_ctx;
     void (*kick)(void *ctx);
@@ -84,6 +87,7 @@ struct dp_engine_options {
     bool client_tls;
     struct dp_random random; /* not all zero, unlike any other engine's */
     struct dp_access_config access;
+    struct dp_address_limit *addresses; /* or NULL */
     dp_dial_fn dial;
     void *dial_ctx;
     void (*kick)(void *ctx);

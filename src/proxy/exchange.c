@@ -233,7 +233,7 @@ static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err e
     leave_line(x);
     if (up)
         begin_sending(x, up);
-    else if (err == DP_ELIMIT || err == DP_ENOMEM) /* our own trouble, none of the region's */
+    else if (err == DP_ELINE || err == DP_ENOMEM) /* our own trouble, none of the region's */
         dp_exchange_refuse(x, err);
     else if (err == DP_ECLOSED)
         dp_exchange_attempt_failed(x, DP_OUTCOME_STALE, err);
@@ -337,8 +337,17 @@ void dp_exchange_count_answer(struct dp_exchange *x, uint16_t status)
 static void count_refusal(struct dp_traffic *t, enum dp_err err)
 {
     dp_counter_add(&t->refused, err != DP_OK);
+    dp_counter_add(&t->refused_by[err], 1);
     dp_counter_add(&t->no_region, err == DP_ENOREGION);
     dp_counter_add(&t->outcome_unknown, err == DP_EUNKNOWNOUTCOME);
+}
+
+/* 0: there is no saying. */
+static uint32_t retry_after_s(const struct dp_engine *e, enum dp_err err)
+{
+    if (err == DP_ENOREGION)
+        return e->view->view->retry_after_s;
+    return err == DP_ELIMIT || err == DP_ELINE ? DP_RETRY_SOON_S : 0;
 }
 
 /* DP_OK: an OPTIONS that was to come no further. */
@@ -350,11 +359,12 @@ static void answer_ourselves(struct dp_exchange *x, enum dp_err err)
         dp_ids_choose(&x->ids, &x->request, e->config, &e->random, x->made);
     const struct dp_forward_own f = {
         .err = err,
-        .retry_after_s = err == DP_ENOREGION ? e->view->view->retry_after_s : 0,
+        .retry_after_s = retry_after_s(e, err),
         .date = dp_engine_date(e),
         .request_id = x->ids.request_id,
         .head_only = x->request.method == DP_METHOD_HEAD,
-        .keep_alive = x->request_complete && x->request.keep_alive && !e->draining,
+        .keep_alive =
+            x->request_complete && x->request.keep_alive && !e->draining && !dp_conn_spent(c),
         .client_minor = x->request.raw.p ? x->request.minor : 1,
     };
     struct dp_span answer = dp_forward_own(&x->arena, &f);
@@ -427,16 +437,18 @@ void dp_exchange_client_gone(struct dp_exchange *x)
     dp_conn_abort(x->conn, x->committed && x->out == DP_FRAMING_CLOSE);
 }
 
-void dp_exchange_client_timeout(struct dp_exchange *x)
+void dp_exchange_client_timeout(struct dp_exchange *x, enum dp_err err)
 {
     bool slow_reader = x->committed && dp_stream_pending(x->conn->stream) > 0;
     if (x->up)
         dp_exchange_count(x, DP_OUTCOME_CLIENT_GONE);
+    dp_counter_add(&x->engine->traffic->clients_slow, 1);
     if (slow_reader) {
         x->end = DP_END_CLIENT_SLOW;
+        x->reason = err;
         dp_conn_abort(x->conn, true);
     } else {
-        dp_exchange_refuse(x, DP_EBODYTIMEOUT);
+        dp_exchange_refuse(x, err);
     }
 }
 

@@ -112,7 +112,8 @@ void dp_exchange_route(struct dp_exchange *x); /* what came with the head has be
 void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err); /* answer with our own error */
 void dp_exchange_client_gone(struct dp_exchange *x);
 void dp_exchange_client_drained(struct dp_exchange *x); /* the client took some of the answer */
-void dp_exchange_client_timeout(struct dp_exchange *x);
+/* It sent nothing of its body or took nothing of its answer (EBODYTIMEOUT), or too little (ERATE). */
+void dp_exchange_client_timeout(struct dp_exchange *x, enum dp_err err);
 
 /* The upstream connection's calls. */
 void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n);

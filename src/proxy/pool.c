@@ -93,7 +93,7 @@ static void line_timeout(struct dp_timer *t)
 {
     struct dp_lease *l = DP_CONTAINER_OF(t, struct dp_lease, timer);
     dp_lease_cancel(l);
-    l->done(l, NULL, DP_ELIMIT);
+    l->done(l, NULL, DP_ELINE);
 }
 
 void dp_lease_init(struct dp_lease *l,

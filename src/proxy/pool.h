@@ -39,7 +39,7 @@ struct dp_lease {
     struct dp_upstream *up; /* handed over, on its way */
     enum dp_err err;        /* or what became of it */
     /* Exactly once unless canceled; up is leased (dp_upstream_begin it), or NULL and err says why:
-     * ECONNECT, ETLS, ETIMEOUT (dialing failed), ENOMEM (we could not even dial), ELIMIT (the line did not
+     * ECONNECT, ETLS, ETIMEOUT (dialing failed), ENOMEM (we could not even dial), ELINE (the line did not
      * move), ECLOSED (it closed on its way here). */
     void (*done)(struct dp_lease *lease, struct dp_upstream *up, enum dp_err err);
 };

@@ -75,6 +75,13 @@ static void request_sent(struct dp_exchange *x)
     dp_engine_wait(x->engine, &x->up->timer, silence(x, DP_WAIT_ANSWER));
 }
 
+/* The client holds its body back until the region wants it: it is the region that we wait for. */
+static bool waits_for_100(const struct dp_exchange *x)
+{
+    return x->request.expect_continue && x->body_bytes == 0 && !x->request_complete &&
+           x->conn->patience.what == DP_AWAIT_NOTHING;
+}
+
 /* After a write to the region: did it fail, is it slow? */
 static void after_request_write(struct dp_exchange *x, enum dp_err err)
 {
@@ -99,11 +106,13 @@ static void after_request_write(struct dp_exchange *x, enum dp_err err)
     }
     if (dp_stream_pending(x->up->stream) > DP_STREAM_HIGH_BYTES) {
         dp_conn_hold(x->conn, true);
-        dp_timer_disarm(&x->conn->timer); /* it is we who do not read */
+        dp_patience_end(x->conn); /* it is we who do not read */
         dp_engine_wait(e, &x->up->timer, DP_WAIT_STALL);
     } else if (x->conn->held) {
         dp_conn_hold(x->conn, false);
-        dp_engine_wait(e, &x->conn->timer, DP_WAIT_BODY);
+        dp_patience_await(x->conn, DP_AWAIT_BODY);
+    } else if (waits_for_100(x)) {
+        dp_engine_wait(e, &x->up->timer, DP_WAIT_ANSWER);
     }
 }
 
@@ -163,7 +172,7 @@ static enum dp_err keep_body(struct dp_exchange *x, const struct dp_span *spans,
     }
     if (!sending && x->replay.bytes >= x->engine->config->replay_body_bytes) {
         dp_conn_hold(x->conn, true);
-        dp_timer_disarm(&x->conn->timer);
+        dp_patience_end(x->conn);
     }
     return DP_OK;
 }
@@ -174,6 +183,8 @@ void dp_exchange_body(struct dp_exchange *x, const struct dp_span *spans, size_t
     size_t bytes = 0;
     for (size_t i = 0; i < n; i++)
         bytes += spans[i].n;
+    if (x->up && x->body_bytes == 0 && x->request.expect_continue)
+        dp_timer_disarm(&x->up->timer); /* it did not wait any longer */
     x->body_bytes += bytes;
     x->request_complete = last;
     dp_counter_add(&x->engine->traffic->body_bytes_in, bytes);
@@ -200,7 +211,7 @@ void dp_exchange_up_drained(struct dp_exchange *x)
     if (x->phase == DP_PHASE_SEND || x->up_paused) /* it is the client's turn */
         dp_timer_disarm(&x->up->timer);
     dp_conn_hold(x->conn, false);
-    dp_engine_wait(x->engine, &x->conn->timer, DP_WAIT_BODY);
+    dp_patience_await(x->conn, DP_AWAIT_BODY);
 }
 
 /* ---- the answer ---- */
@@ -228,7 +239,7 @@ static bool after_answer_write(struct dp_exchange *x, enum dp_err err)
         x->up_paused = true;
         dp_stream_read_stop(x->up->stream);
         dp_timer_disarm(&x->up->timer);
-        dp_engine_wait(x->engine, &x->conn->timer, DP_WAIT_BODY);
+        dp_patience_await(x->conn, DP_AWAIT_ROOM);
     }
     return true;
 }
@@ -239,11 +250,11 @@ void dp_exchange_client_drained(struct dp_exchange *x)
     if (!x->up_paused)
         return;
     if (pending > DP_STREAM_HIGH_BYTES / 2) {
-        dp_engine_wait(x->engine, &x->conn->timer, DP_WAIT_BODY);
+        dp_patience_await(x->conn, DP_AWAIT_ROOM);
         return;
     }
     x->up_paused = false;
-    dp_timer_disarm(&x->conn->timer);
+    dp_patience_end(x->conn);
     dp_engine_wait(x->engine, &x->up->timer, silence(x, DP_WAIT_STALL));
     dp_stream_read_start(x->up->stream);
 }
@@ -354,7 +365,7 @@ static void commit(struct dp_exchange *x, const char *p, size_t n)
     uint8_t minor = x->request.minor;
     x->out = dp_forward_framing(&x->response, minor);
     x->keep = x->request.keep_alive && x->request_complete && x->out != DP_FRAMING_CLOSE &&
-              !x->engine->draining;
+              !x->engine->draining && !dp_conn_spent(x->conn);
     const struct dp_forward_response f = {
         .head = &x->response,
         .framing = x->out,
@@ -395,6 +406,10 @@ static bool pass_interim(struct dp_exchange *x)
             return false;
         }
         dp_counter_add(&x->engine->traffic->answered_1xx, 1);
+        if (status == 100 && !x->request_complete) {
+            dp_timer_disarm(&x->up->timer);
+            dp_patience_await(x->conn, DP_AWAIT_BODY);
+        }
     }
     dp_reader_begin(x->up->reader, &x->arena, &x->response, x->request.method);
     return true;

@@ -259,6 +259,7 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
         .client_tls = w->tls->listen != NULL,
         .random = seed(),
         .access = opt->access,
+        .addresses = opt->addresses,
         .dial = dial,
         .dial_ctx = w,
         .kick = opt->kick,

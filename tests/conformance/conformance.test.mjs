@@ -5,7 +5,7 @@
 //   origin        steps of the region's answer (see origin.mjs); without it: 200 with the body "ok"
 //   origin_early  the region answers as soon as it has the head
 //   greets        what the region says first on every connection, before it is asked
-//   proxy         'short': the proxy with short time limits. 'naming': the one that adds all that can be added to a
+//   proxy         'short': the proxy with short time limits. 'strict': with a least rate, and two requests a connection. 'naming': the one that adds all that can be added to a
 //                 message. 'bare': the one that takes all of it out. Else the patient one, which adds no names
 //   whole         not once more byte by byte (it is long, or about time)
 //   expect:
@@ -58,6 +58,8 @@ const SHORT = { ...PATIENT, timeouts: { head_ms: 700, body_ms: 700, answer_ms: 7
 const NAMING = { ...PATIENT, headers: { request_id: 'make', traceparent: 'make', forwarded: 'add', x_forwarded: 'replace', via_answers: 'yes' } };
 const BARE = { ...PATIENT, headers: { request_id: 'remove', traceparent: 'remove', forwarded: 'remove', x_forwarded: 'remove' } };
 
+const STRICT = { ...PATIENT, timeouts: { ...PATIENT.timeouts, rate_window_ms: 1_000 }, limits: { ...PATIENT.limits, min_bytes_per_s: 1_000, requests_per_connection: 2 } };
+
 const stage = new Stage();
 const proxies = {};
 let origin;
@@ -66,6 +68,7 @@ before(async () => {
     origin = await ExactOrigin.start(stage);
     proxies.patient = await Proxy.start([origin], PATIENT);
     proxies.short = await Proxy.start([origin], SHORT);
+    proxies.strict = await Proxy.start([origin], STRICT);
     proxies.naming = await Proxy.start([origin], NAMING);
     proxies.bare = await Proxy.start([origin], BARE);
 });

@@ -85,6 +85,12 @@ static bool peer_reached(const struct dp_stream *s, uint64_t mark)
     return ((const struct rig_peer *)(const void *)s)->reached > mark;
 }
 
+static uint64_t peer_taken(const struct dp_stream *s)
+{
+    const struct rig_peer *p = (const struct rig_peer *)(const void *)s;
+    return p->written - p->waiting_bytes - p->unacked;
+}
+
 static const struct dp_stream_ops ops = {
     .read_start = peer_read_start,
     .read_stop = peer_read_stop,
@@ -94,6 +100,7 @@ static const struct dp_stream_ops ops = {
     .close = peer_close,
     .written = peer_written,
     .reached = peer_reached,
+    .taken = peer_taken,
 };
 
 static struct rig_peer *peer_new(struct rig *r, const struct dp_stream_events *events, void *owner)
@@ -154,6 +161,7 @@ void rig_init(struct rig *r, unsigned n)
         .max_target_bytes = 4096,
         .max_headers = 64,
         .connect_timeout_ms = 1000,
+        .waiting_timeout_ms = 3000,
         .race_delay_ms = 250,
         .answer_timeout_ms = 20000,
         .stall_timeout_ms = 15000,
@@ -197,6 +205,7 @@ void rig_start(struct rig *r)
         .client_tls = r->client_tls,
         .random = {{1, 2}},
         .access = r->access,
+        .addresses = r->addresses,
         .dial = dial,
         .dial_ctx = r,
         .kick = count_kick,

@@ -26,6 +26,7 @@ struct rig_peer {
     bool closed, reset, finished; /* by the engine: closed, with a reset, its side shut down */
     bool told_closed;             /* on_close was delivered */
     enum dp_err write_error;      /* what the next write returns */
+    size_t unacked;               /* of what it took: as if it were still in our kernel */
     uint64_t written, reached; /* bytes by the engine; of them the peer's kernel has had so many */
     char ip[DP_ADDR_TEXT];     /* regions: whom the engine dialed */
 };
@@ -38,9 +39,10 @@ struct rig {
     struct dp_traffic traffic;
     struct dp_view *view;
     unsigned kicks;
-    struct dp_access_config access; /* before rig_start */
-    bool client_tls;                /* clients come by TLS; before rig_start */
-    enum dp_err dial_error;         /* what the next dial returns at once */
+    struct dp_access_config access;     /* before rig_start */
+    struct dp_address_limit *addresses; /* before rig_start; the test's own */
+    bool client_tls;                    /* clients come by TLS; before rig_start */
+    enum dp_err dial_error;             /* what the next dial returns at once */
     struct rig_peer *clients[RIG_PEERS], *regions[RIG_PEERS];
     size_t n_clients, n_regions;
 };

@@ -4,6 +4,7 @@
 #define DAVENPORT_CORE_TRAFFIC_H
 
 #include "davenport/base/counter.h"
+#include "davenport/base/err.h"
 #include "davenport/core/outcome.h"
 #include "davenport/core/view.h"
 
@@ -27,6 +28,7 @@ struct dp_traffic_endpoint {
 
 struct dp_traffic {
     struct dp_traffic_endpoint endpoints[DP_MAX_ENDPOINTS];
+    struct dp_counter refused_by[DP_ERR_COUNT]; /* answers of our own, by enum dp_err */
 #define DP_COUNTER(field, name, help) struct dp_counter field;
 #define DP_GAUGE(field, name, help)   struct dp_counter field;
 #include "davenport/core/metrics.def"

@@ -34,9 +34,11 @@ struct dp_stream_ops {
     size_t (*pending)(const struct dp_stream *s);
     void (*shutdown)(struct dp_stream *s);
     void (*close)(struct dp_stream *s, bool reset);
-    /* See dp_stream_written, dp_stream_reached. Only a stream to a region needs them. */
+    /* See dp_stream_written, dp_stream_reached. */
     uint64_t (*written)(const struct dp_stream *s);
     bool (*reached)(const struct dp_stream *s, uint64_t mark);
+    /* See dp_stream_taken. NULL: our own kernel's word is all there is. */
+    uint64_t (*taken)(const struct dp_stream *s);
 };
 
 /* Head of every implementation's struct. */
@@ -92,6 +94,13 @@ static inline uint64_t dp_stream_written(const struct dp_stream *s)
 static inline bool dp_stream_reached(const struct dp_stream *s, uint64_t mark)
 {
     return s->ops->reached ? s->ops->reached(s, mark) : true;
+}
+
+/* How many bytes the peer's kernel has acknowledged, where the transport can say, from a beginning of its own: two of
+ * them have a difference, nothing else has. Costs a system call. */
+static inline uint64_t dp_stream_taken(const struct dp_stream *s)
+{
+    return s->ops->taken ? s->ops->taken(s) : dp_stream_written(s) - dp_stream_pending(s);
 }
 
 #endif

@@ -13,6 +13,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct dp_address_limit;
+
 /* What becomes of a name that a client gave its request. */
 enum dp_id_policy {
     DP_ID_MAKE,  /* passed on if it is sound, else a new one takes its place */
@@ -40,15 +42,19 @@ struct dp_proxy_config {
     uint32_t max_headers;      /* 431 */
     uint64_t max_body_bytes;   /* 413; 0: no limit */
     uint32_t max_connections;  /* a worker; past it new ones are answered 503 and closed */
+    uint32_t max_requests;     /* a connection: then it is closed; 0: no limit */
+    uint32_t min_bytes_per_s;  /* of a body, of an answer: 408, closed; 0: no limit */
+    uint32_t rate_window_ms;   /* over which that is measured */
     /* regions */
     uint32_t connect_timeout_ms; /* for all addresses of an endpoint together */
     uint32_t
         race_delay_ms; /* before its next address is dialed beside those under way; 0: not before
                                     they failed */
-    uint32_t answer_timeout_ms; /* from the whole request sent to the first answer byte; feeds are
+    uint32_t waiting_timeout_ms; /* in line for a connection: 503 */
+    uint32_t answer_timeout_ms;  /* from the whole request sent to the first answer byte; feeds are
                                    exempt */
-    uint32_t stall_timeout_ms;  /* no byte of an answer's body; feeds: feed_timeout_ms */
-    uint32_t feed_timeout_ms;   /* silence on a feed */
+    uint32_t stall_timeout_ms;   /* no byte of an answer's body; feeds: feed_timeout_ms */
+    uint32_t feed_timeout_ms;    /* silence on a feed */
     uint32_t pool_idle_timeout_ms; /* below the region's own (CouchDB: 300 s) */
     uint32_t pool_max_idle;        /* an endpoint and worker */
     uint32_t pool_warm;    /* unused connections that are kept ready to every usable endpoint */
@@ -93,8 +99,9 @@ struct dp_worker_options {
     struct dp_view *view;      /* first view; the worker takes its own reference */
     struct dp_worker_tls *tls; /* the worker takes it over, also when it can't be made */
     struct dp_access_config access;
-    uint32_t index;          /* for the thread's name and logs */
-    void (*kick)(void *ctx); /* called on the worker's thread at a first failure; must be
+    struct dp_address_limit *addresses; /* shared by all workers, outlives them; NULL: no limit */
+    uint32_t index;                     /* for the thread's name and logs */
+    void (*kick)(void *ctx);            /* called on the worker's thread at a first failure; must be
                                 thread-safe */
     void *kick_ctx;
 };

@@ -1,5 +1,6 @@
 // Limits, on both sides of their border. The suite's: head 4096 bytes, target 1024, 16 fields, body 4096; in the
-// "short" proxy 700 ms for heads, bodies and answers, 900 ms between requests.
+// "short" proxy 700 ms for heads, bodies and answers, 900 ms between requests; in the "strict" proxy 1000 bytes a second,
+// measured over one second, and two requests a connection.
 
 import { accept, chunked, forwarded, get, HOST, OK, put, refuse, TE } from '../bytes.mjs';
 
@@ -10,6 +11,9 @@ const padded = (bytes) => {
 const target = (bytes) => `/${'t'.repeat(bytes - 1)}`;
 const whole = (kase) => ({ ...kase, whole: true });
 const late = (kase) => ({ ...kase, proxy: 'short', alone: true });
+const strict = (kase) => ({ ...kase, proxy: 'strict', alone: true });
+const slow = (name, client) => strict({ name, rfc: '9110 15.5.9', client, expect: { refused: 408, seen_whole: 0, has: [/arrived too slowly/] } });
+const LAST = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
 const lines = (n) => Array.from({ length: n }, (_, i) => `X${i}: 1\r\n`).join('');
 
 export const CASES = [
@@ -49,4 +53,15 @@ export const CASES = [
     late({ name: 'a region that stops within its head', rfc: '9110 15.6.5', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
     late({ name: 'a region that stops within its body', rfc: '9112 8', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', { until: 'closed' }], expect: { answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', keeps: false, origin_kept: false } }),
     late({ name: 'a region that stops after an interim answer', rfc: '9110 15.2', client: get(), origin: ['HTTP/1.1 103 Early Hints\r\n\r\n', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
+
+    slow('a body below the least rate', put('Content-Length: 900\r\n', 'x'.repeat(800))),
+    slow('chunks below the least rate', chunked('9\r\n{"a"')),
+    slow('a body that is not begun, below the least rate', put('Content-Length: 900\r\n')),
+    slow('trailers below the least rate', chunked('2\r\n{}\r\n0\r\nX: ')),
+    strict({ name: 'the last request that a connection may carry', rfc: '9112 9.6', client: [get(), { until: 'head' }, get('', '/b')], expect: { answer: OK + LAST, keeps: false, seen: [forwarded('GET /a'), forwarded('GET /b')] } }),
+    strict({ name: 'a request behind the last one of its connection is not begun', rfc: '9112 9.6', client: get() + get('', '/b') + get('', '/c'), expect: { answer: OK + LAST, keeps: false, seen: [forwarded('GET /a'), forwarded('GET /b')] } }),
+
+    late({ name: 'a body that is not begun', rfc: '9110 15.5.9', client: put('Content-Length: 9\r\n'), expect: { refused: 408, seen_whole: 0 } }),
+    late({ name: 'a region that says nothing to an expectation', rfc: '9110 10.1.1', client: put('Expect: 100-continue\r\nContent-Length: 2\r\n'), origin: [{ until: 'closed' }], expect: { status: 503, keeps: false, unfinished: true } }),
+    late({ name: 'a body that does not come although it may', rfc: '9110 10.1.1', client: put('Expect: 100-continue\r\nContent-Length: 2\r\n'), origin_early: true, origin: ['HTTP/1.1 100 Continue\r\n\r\n', { until: 'closed' }], expect: { status: 408, keeps: false, seen_whole: 0 } }),
 ];
