@@ -75,6 +75,10 @@ static void end_attempt(struct dp_exchange *x, bool up_reusable)
     if (!up)
         return;
     x->up = NULL;
+    if (x->up_paused) { /* the client has yet to take the last of the answer; the region is done */
+        x->up_paused = false;
+        dp_stream_read_start(up->stream);
+    }
     dp_counter_sub(&x->engine->traffic->endpoints[x->endpoint].in_flight, 1);
     dp_upstream_release(up, up_reusable);
 }

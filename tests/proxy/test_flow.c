@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -69,6 +70,37 @@ static void a_slow_client_stops_its_region(void **state)
     assert_int_equal(strlen(got), BIG);
     assert_memory_equal(got, body, BIG);
     assert_false(up->closed);
+    free(body);
+    rig_fini(&r);
+}
+
+/* The read that brings the answer's end also fills the client's stream: its region's connection is idle, and read from
+ * again, so that what the region does next is seen and the next request on it gets its answer. */
+static void a_region_that_was_stopped_is_read_again_when_its_answer_was_whole(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    const size_t bytes = DP_STREAM_HIGH_BYTES + 10000;
+    char *body = letters(bytes), head[80];
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, get, &up);
+    (void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Length: %zu\r\n\r\n",
+                   bytes);
+    rig_send(up, head);
+    c->full = true;
+    rig_send_bytes(up, body, bytes, 0);
+    assert_true(c->waiting_bytes > DP_STREAM_HIGH_BYTES);
+    assert_true(up->reading && !up->closed);
+    struct rig_peer *d = rig_client(&r);
+    rig_send(d, get);
+    rig_send(up, ok);
+    assert_string_equal(d->got, ok);
+    rig_end(up, DP_OK);
+    assert_true(up->closed);
+    rig_take(c, BIG);
+    assert_memory_equal(strstr(c->got, "\r\n\r\n") + 4, body, bytes);
     free(body);
     rig_fini(&r);
 }
@@ -554,6 +586,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_slow_client_stops_its_region),
+        cmocka_unit_test(a_region_that_was_stopped_is_read_again_when_its_answer_was_whole),
         cmocka_unit_test(a_client_that_takes_nothing_is_let_go),
         cmocka_unit_test(a_slow_client_gets_all_before_its_connection_closes),
         cmocka_unit_test(a_client_that_finished_its_side_gets_the_rest),

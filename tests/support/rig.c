@@ -5,6 +5,7 @@
 #include "davenport/base/attr.h"
 
 #include "proxy/conn.h"
+#include "proxy/upstream.h"
 #include "support/nomem.h"
 
 #include <setjmp.h>
@@ -224,12 +225,23 @@ static void deliver_closes(struct rig_peer **peers, size_t n)
     }
 }
 
+/* Who is idle is read from: its end is seen, and so is the answer to the next request. */
+static void check_idle(struct rig *r)
+{
+    for (uint16_t i = 0; i < r->engine.view->view->n_endpoints; i++) {
+        struct dp_list *idle = &r->engine.pools[i].idle;
+        for (struct dp_list *n = idle->next; n != idle; n = n->next)
+            assert_true(peer_of(DP_CONTAINER_OF(n, struct dp_upstream, node)->stream)->reading);
+    }
+}
+
 void rig_turn(struct rig *r)
 {
     dp_engine_turn(&r->engine);
     deliver_closes(r->clients, r->n_clients);
     deliver_closes(r->regions, r->n_regions);
     dp_engine_turn(&r->engine);
+    check_idle(r);
 }
 
 static void free_peers(struct rig_peer **peers, size_t n)
