@@ -72,6 +72,8 @@ static void publish(struct sim_car *c)
     d->view.active = d->decision.after;
     for (uint16_t i = 0; i < SIM_REGIONS; i++) {
         d->view.regions[i].state = d->decision.routes[i];
+        d->view.regions[i].held = d->decision.held[i];
+        d->view.regions[i].share = 100;
         d->view.endpoints[i].state = d->decision.routes[i];
     }
     unsigned to = d->view.active == DP_NO_REGION ? SIM_NOWHERE : d->view.active;
@@ -239,7 +241,13 @@ static void probe_ended(struct sim_car *c, unsigned r, const struct sim_probe *p
 static unsigned route(struct sim_car *c, const struct sim_request *q)
 {
     struct dp_attempts a = {.failed_mask = q->failed_mask, .count = (uint8_t)q->attempts};
-    struct dp_route to = dp_policy_next(&of(c)->view, &a);
+    static const struct dp_rule plain = {.mode = DP_MODE_ACTIVE_PASSIVE};
+    static const struct dp_router
+        nothing; /* all goes to one region: how far others are is not asked */
+    const struct dp_ask ask = {.rule = &plain,
+                               .writes = q->class == SIM_PUT || q->class == SIM_POST,
+                               .kept = DP_NO_REGION};
+    struct dp_route to = dp_policy_next(&of(c)->view, &nothing, &ask, &a, c->now);
     return to.kind == DP_ROUTE_SEND ? to.endpoint : SIM_NOWHERE;
 }
 

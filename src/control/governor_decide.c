@@ -29,9 +29,13 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
     v->active = g->decision.after;
     v->n_regions = g->config->n_regions;
     v->n_endpoints = g->config->n_endpoints;
+    v->home = g->failover.home;
     v->retry_after_s = g->config->retry_after_s;
     for (uint16_t i = 0; i < v->n_regions; i++)
-        v->regions[i] = (struct dp_view_region){g->config->regions[i].name, g->decision.routes[i]};
+        v->regions[i] = (struct dp_view_region){.name = g->config->regions[i].name,
+                                                .state = g->decision.routes[i],
+                                                .held = g->decision.held[i],
+                                                .share = 100};
     governor_routes(g, routes);
     for (uint16_t i = 0; i < v->n_endpoints; i++) {
         const struct dp_endpoint_config *e = &g->config->endpoints[i];
@@ -49,10 +53,11 @@ static bool routes_same(const struct dp_governor *g)
 {
     const struct dp_view *v = g->view;
     enum dp_route_state routes[DP_MAX_ENDPOINTS];
-    if (v->active != g->decision.after)
+    if (v->active != g->decision.after || v->home != g->failover.home)
         return false;
     for (uint16_t i = 0; i < v->n_regions; i++) {
-        if (v->regions[i].state != g->decision.routes[i])
+        if (v->regions[i].state != g->decision.routes[i] ||
+            v->regions[i].held != g->decision.held[i])
             return false;
     }
     governor_routes(g, routes);

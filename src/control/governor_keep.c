@@ -3,7 +3,7 @@
  * is killed between a decision and its journal line leaves no epoch to be told twice.
  *
  *   {"version":1,"epoch_below":17,"frozen":{…},"drained":{"eu":{"actor":…,"reason":…,"since_ms":…,"until_ms":…}},
- *    "pinned":{"region":"us","forced":false,…}} */
+ *    "pinned":{"region":"us","forced":false,…},"home":"us"} */
 #include "control/governor_state.h"
 
 #include <stdio.h>
@@ -36,6 +36,8 @@ static json_t *state_json(const struct dp_governor *g)
     (void)json_object_set_new(root, "drained", drained);
     if (f->frozen)
         (void)json_object_set_new(root, "frozen", note_json(&g->frozen));
+    if (f->home != 0) /* an operator chose another than the most preferred */
+        (void)json_object_set_new(root, "home", json_string(g->config->regions[f->home].name));
     if (f->pinned) {
         json_t *pin = note_json(&g->pin);
         (void)json_object_set_new(pin, "region", json_string(g->config->regions[f->active].name));
@@ -154,6 +156,7 @@ void governor_restore(struct dp_governor *g)
         g->failover.frozen = true;
         g->orders.frozen_until_ns = take_note(g, frozen, &g->frozen);
     }
+    (void)region_named(g, json_string_value(json_object_get(root, "home")), &g->failover.home);
     if (json_is_object(pinned))
         take_pin(g, pinned);
     json_decref(root);

@@ -221,6 +221,7 @@ bool dp_failover_switch(struct dp_failover_state *s, const struct dp_failover_co
     out->before = s->active;
     move_to(s, target, s->active == target ? DP_MOVE_NONE : DP_MOVE_SWITCH, now_ns, out);
     s->pinned = true;
+    s->home = target;
     s->forced = lost(s, regions, target);
     derive(s, c, regions, now_ns, out);
     return true;

@@ -10,6 +10,8 @@ struct dp_view *dp_view_new(void)
         return NULL;
     atomic_init(&v->refs, 1);
     v->active = DP_NO_REGION;
+    for (uint16_t i = 0; i < DP_MAX_REGIONS; i++)
+        v->regions[i].share = 100;
     return v;
 }
 

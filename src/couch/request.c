@@ -13,6 +13,7 @@
 struct path {
     struct dp_span segments[MAX_SEGMENTS]; /* decoded, empty ones left out */
     size_t n;                              /* capped at MAX_SEGMENTS */
+    struct dp_span first;                  /* as it stands in the target */
     bool partition;                        /* "_partition/x" was cut out: [db, what follows it] */
     char text[MAX_SEGMENTS][NAME_BYTES];
 };
@@ -57,6 +58,27 @@ static const struct dp_span design_reads[] = {
     DP_SPAN_INIT("_nouveau"),
 };
 
+/* Of a database: not replicated, or with tokens and checkpoints of one region, or part of a replication, whose steps
+ * belong together. */
+static const struct dp_span bound_parts[] = {
+    DP_SPAN_INIT("_changes"),    DP_SPAN_INIT("_local"),        DP_SPAN_INIT("_local_docs"),
+    DP_SPAN_INIT("_revs_diff"),  DP_SPAN_INIT("_missing_revs"), DP_SPAN_INIT("_bulk_docs"),
+    DP_SPAN_INIT("_bulk_get"),   DP_SPAN_INIT("_security"),     DP_SPAN_INIT("_ensure_full_commit"),
+    DP_SPAN_INIT("_revs_limit"), DP_SPAN_INIT("_purge"),        DP_SPAN_INIT("_purged_infos_limit"),
+    DP_SPAN_INIT("_compact"),    DP_SPAN_INIT("_view_cleanup"), DP_SPAN_INIT("_shards"),
+    DP_SPAN_INIT("_sync_shards")};
+
+/* Of a query: asks for revisions that one region told of, or for its sequence. */
+static const struct dp_span bound_queries[] = {DP_SPAN_INIT("open_revs"), DP_SPAN_INIT("revs"),
+                                               DP_SPAN_INIT("atts_since"),
+                                               DP_SPAN_INIT("update_seq")};
+
+/* POSTs to a database that change no document. */
+static const struct dp_span upkeep[] = {
+    DP_SPAN_INIT("_local"),        DP_SPAN_INIT("_ensure_full_commit"), DP_SPAN_INIT("_compact"),
+    DP_SPAN_INIT("_view_cleanup"), DP_SPAN_INIT("_sync_shards"),
+};
+
 /* Functions of a design document may do anything, whatever the method. */
 static const struct dp_span design_functions[] = {
     DP_SPAN_INIT("_update"),
@@ -88,15 +110,15 @@ static int hex(char c)
 }
 
 /* `raw` with its %XX decoded into buf; `raw` itself when nothing is to decode, when it is malformed
- * or too long to be a name we look for. */
-static struct dp_span decode(struct dp_span raw, char buf[NAME_BYTES])
+ * or too long. */
+static struct dp_span decode_into(struct dp_span raw, char *buf, size_t cap)
 {
     size_t n = 0;
     if (raw.n == 0 || !memchr(raw.p, '%', raw.n))
         return raw;
     for (size_t i = 0; i < raw.n; i++, n++) {
         char c = raw.p[i];
-        if (n == NAME_BYTES)
+        if (n == cap)
             return raw;
         if (c == '%') {
             int high = raw.n - i > 2 ? hex(raw.p[i + 1]) : -1;
@@ -111,6 +133,17 @@ static struct dp_span decode(struct dp_span raw, char buf[NAME_BYTES])
     return (struct dp_span){buf, n};
 }
 
+/* Too long to be a name we look for: `raw`. */
+static struct dp_span decode(struct dp_span raw, char buf[NAME_BYTES])
+{
+    return decode_into(raw, buf, NAME_BYTES);
+}
+
+struct dp_span dp_couch_name(struct dp_span raw, char buf[DP_COUCH_NAME_BYTES])
+{
+    return decode_into(raw, buf, DP_COUCH_NAME_BYTES);
+}
+
 static void path_parse(struct path *p, struct dp_span text)
 {
     p->n = 0;
@@ -119,6 +152,8 @@ static void path_parse(struct path *p, struct dp_span text)
         struct dp_span raw = dp_span_cut(&text, '/');
         if (raw.n == 0)
             continue;
+        if (p->n == 0)
+            p->first = raw;
         p->segments[p->n] = decode(raw, p->text[p->n]);
         p->n++;
         if (p->n == 4 && !p->partition && dp_span_eq(p->segments[1], DP_SPAN("_partition"))) {
@@ -129,9 +164,15 @@ static void path_parse(struct path *p, struct dp_span text)
     }
 }
 
+/* The first segment is a database's name. */
+static bool names_database(const struct path *p)
+{
+    return p->n > 0 && (p->segments[0].p[0] != '_' || ONE_OF(p->segments[0], system_databases));
+}
+
 static bool in_database(const struct path *p)
 {
-    return p->n >= 2 && (p->segments[0].p[0] != '_' || ONE_OF(p->segments[0], system_databases));
+    return p->n >= 2 && names_database(p);
 }
 
 /* An action of a design document: [db, _design, x, action, …]. */
@@ -219,6 +260,36 @@ static enum dp_couch_class class_of(struct dp_span method, const struct path *p)
     return reads ? DP_COUCH_READ : DP_COUCH_POST;
 }
 
+static bool query_binds(struct dp_span query)
+{
+    while (query.p) {
+        char buf[NAME_BYTES];
+        struct dp_span value = dp_span_cut(&query, '&');
+        struct dp_span name = dp_span_cut(&value, '=');
+        if (ONE_OF(decode(name, buf), bound_queries))
+            return true;
+    }
+    return false;
+}
+
+/* To one region? A database itself is: nobody replicates its making, and what it tells of itself has a token. */
+static bool is_bound(const struct path *p, struct dp_span query)
+{
+    if (p->n == 0)
+        return false;
+    if (p->n == 1 || p->segments[0].p[0] == '_')
+        return true;
+    return (p->segments[1].p[0] == '_' && !p->partition && ONE_OF(p->segments[1], bound_parts)) ||
+           query_binds(query);
+}
+
+static bool changes_documents(const struct path *p, enum dp_couch_class klass)
+{
+    if ((klass != DP_COUCH_WRITE && klass != DP_COUCH_POST) || !names_database(p))
+        return false;
+    return p->n == 1 || !ONE_OF(p->segments[1], upkeep);
+}
+
 struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span override,
                                           struct dp_span target)
 {
@@ -244,5 +315,9 @@ struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span 
               names_one_thing(&path);
     /* whether the region heeds an override is not ours to know: never sent twice */
     r.idempotent = !overridden && r.klass != DP_COUCH_POST;
+    r.writes = changes_documents(&path, r.klass);
+    r.bound = is_bound(&path, query);
+    if (names_database(&path) && target.p[0] == '/') /* not "*" */
+        r.db = path.first;
     return r;
 }

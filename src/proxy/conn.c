@@ -4,6 +4,7 @@
 #include "proxy/conn.h"
 
 #include "davenport/base/attr.h"
+#include "davenport/core/policy.h"
 #include "davenport/proxy/address_limit.h"
 
 #include "proxy/exchange.h"
@@ -403,6 +404,8 @@ struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const
     (void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
     e->n_conns++;
     dp_counter_add(&e->traffic->client_connections, 1);
+    c->kept = DP_NO_REGION;
+    c->key = dp_policy_mix(dp_counter_get(&e->traffic->client_connections));
     dp_counter_add(&e->traffic->client_connections_open, 1);
     c->reader = dp_reader_new(DP_READ_REQUESTS, &limits);
     if (!c->reader) {

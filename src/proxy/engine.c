@@ -52,6 +52,13 @@ static void init_waits(struct dp_engine *e)
         dp_timer_class_init(&e->wheel, &e->waits[i], ms[i]);
 }
 
+/* Only where somebody asks which region is the nearest. */
+static void watch_distances(struct dp_engine *e)
+{
+    if (e->config->rules.nearest)
+        (void)dp_router_step(&e->router, e->view->view, e->wheel.now_ns);
+}
+
 void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
 {
     *e = (struct dp_engine){
@@ -82,6 +89,7 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
         dp_pool_init(&e->pools[i], e, i, &opt->view->endpoints[i]);
         dp_list_init(&e->awaited[i]);
     }
+    watch_distances(e);
 }
 
 void dp_engine_fini(struct dp_engine *e)
@@ -151,6 +159,7 @@ static void adopt_due(struct dp_engine *e)
     for (uint16_t i = 0; i < view->n_endpoints; i++) {
         dp_pool_adopt(&e->pools[i], &view->endpoints[i]);
     }
+    watch_distances(e);
     each_exchange(e, tell_view, view);
 }
 
@@ -207,6 +216,7 @@ void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
     adopt_due(e);
     count_late(e, now_ns);
     dp_timer_wheel_advance(&e->wheel, now_ns);
+    watch_distances(e);
     keep_warm(e, now_ns);
     dp_access_log_tick(&e->access, now_ns);
     uint64_t chunks = dp_counter_get(&e->traffic->buffer_chunks);

@@ -7,6 +7,7 @@
 #include "davenport/base/buf.h"
 #include "davenport/base/clock.h"
 #include "davenport/base/list.h"
+#include "davenport/core/router.h"
 #include "davenport/net/stream.h"
 #include "davenport/net/timer.h"
 #include "davenport/proxy/worker.h"
@@ -54,6 +55,7 @@ struct dp_engine {
     struct dp_chunk_pool chunks;
     struct dp_pinned_view *view; /* current */
     struct dp_view *view_due;    /* comes next, when there is memory to pin it; or NULL */
+    struct dp_router router;     /* what this worker's own requests say of the regions */
     struct dp_pool pools[DP_MAX_ENDPOINTS];
     uint64_t turns; /* of the loop: what happens in one turn came with one look at the sockets */
     uint64_t warm_at_ns;                      /* when the pools are looked at next */

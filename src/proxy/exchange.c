@@ -5,6 +5,7 @@
 #include "davenport/base/log.h"
 
 #include "proxy/forward.h"
+#include "proxy/route.h"
 #include "proxy/upstream.h"
 
 #include <assert.h>
@@ -32,6 +33,7 @@ void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase)
 
 static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err);
 static void answer_ourselves(struct dp_exchange *x, enum dp_err err);
+static enum dp_err final_error(const struct dp_exchange *x, enum dp_err err);
 
 struct dp_exchange *dp_exchange_new(struct dp_conn *c)
 {
@@ -72,6 +74,7 @@ static void end_attempt(struct dp_exchange *x, bool up_reusable)
     dp_lease_cancel(&x->lease);
     leave_line(x);
     dp_list_remove(&x->awaited);
+    dp_route_ended(x);
     if (!up)
         return;
     x->up = NULL;
@@ -181,6 +184,7 @@ void dp_exchange_begin(struct dp_exchange *x)
         dp_counter_add(&e->traffic->method_overrides, 1);
     x->couch = dp_couch_classify(h->method_text,
                                  override ? override->value : (struct dp_span){NULL, 0}, h->target);
+    dp_route_begin(x);
     enum dp_err err = check_request(x);
     if (err)
         dp_exchange_refuse(x, err);
@@ -254,12 +258,11 @@ void dp_exchange_route(struct dp_exchange *x)
     }
     dp_engine_unpin(e, x->view);
     x->view = dp_engine_pin(e);
-    struct dp_route r = dp_policy_next(x->view->view, &x->attempts);
+    struct dp_route r = dp_route_next(x);
     if (r.kind == DP_ROUTE_FAIL) {
-        dp_exchange_refuse(x, r.why);
+        dp_exchange_refuse(x, r.why == DP_ENOREGION ? r.why : final_error(x, r.why));
         return;
     }
-    x->endpoint = r.endpoint;
     x->attempts.count++;
     struct dp_pool *pool = &e->pools[r.endpoint];
     /* After a stale connection the others in the pool are suspect too: dial. */
@@ -326,6 +329,16 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
     dp_exchange_route(x);
 }
 
+bool dp_exchange_declined(struct dp_exchange *x)
+{
+    if (!x->body_replayable || !dp_route_declined(x))
+        return false;
+    x->wrote_any = x->wrote_before; /* it said that it did nothing */
+    dp_counter_add(&x->engine->traffic->declined_elsewhere, 1);
+    dp_exchange_attempt_failed(x, DP_OUTCOME_THROTTLED, DP_ELIMIT);
+    return true;
+}
+
 /* ---- the end ---- */
 
 void dp_exchange_count_answer(struct dp_exchange *x, uint16_t status)
@@ -349,7 +362,7 @@ static void count_refusal(struct dp_traffic *t, enum dp_err err)
 /* 0: there is no saying. */
 static uint32_t retry_after_s(const struct dp_engine *e, enum dp_err err)
 {
-    if (err == DP_ENOREGION)
+    if (err == DP_ENOREGION || err == DP_EPRIMARY || err == DP_ESTICKY)
         return e->view->view->retry_after_s;
     return err == DP_ELIMIT || err == DP_ELINE ? DP_RETRY_SOON_S : 0;
 }
@@ -469,6 +482,7 @@ void dp_exchange_late(struct dp_exchange *x)
     struct dp_engine *e = x->engine;
     dp_list_remove(&x->awaited);
     x->late = true;
+    dp_route_took(x, dp_clock_mono_ns(e->clock) - x->sent_ns); /* at least */
     dp_counter_add(&e->traffic->endpoints[x->endpoint].late, 1);
     if (e->kick)
         e->kick(e->kick_ctx);

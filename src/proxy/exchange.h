@@ -50,17 +50,19 @@ struct dp_exchange {
     /* the request */
     struct dp_head request;
     struct dp_couch_request couch;
-    bool understood;       /* the head is whole and sound */
-    bool request_complete; /* its last body byte has been read */
-    uint64_t body_bytes;   /* decoded, so far */
-    struct dp_buf replay;  /* body kept for sending, and for sending again */
-    struct dp_ids ids;     /* the same on every attempt; chosen in begin, or when it is refused */
-    uint64_t hops_left;    /* Max-Forwards; DP_NO_HOPS: no limit */
+    const struct dp_rule *rule; /* by which it is routed */
+    bool understood;            /* the head is whole and sound */
+    bool request_complete;      /* its last body byte has been read */
+    uint64_t body_bytes;        /* decoded, so far */
+    struct dp_buf replay;       /* body kept for sending, and for sending again */
+    struct dp_ids ids;  /* the same on every attempt; chosen in begin, or when it is refused */
+    uint64_t hops_left; /* Max-Forwards; DP_NO_HOPS: no limit */
 
     /* the attempt */
     struct dp_pinned_view *view;
     struct dp_attempts attempts;
     uint16_t endpoint;
+    bool placed; /* counted as under way there */
     struct dp_lease lease;
     struct dp_upstream *up;
     uint64_t sent_ns;     /* when the request began to go out */
@@ -129,6 +131,8 @@ void dp_exchange_late(struct dp_exchange *x);
 
 /* Between exchange.c (attempts) and relay.c (bytes). */
 void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase);
+/* The region said 429 and another may have the request: goes on there. False: its answer is the client's. */
+bool dp_exchange_declined(struct dp_exchange *x);
 /* This attempt is over without an answer: another one, or an error to the client. */
 void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, enum dp_err err);
 void dp_exchange_count(struct dp_exchange *x, enum dp_outcome outcome);

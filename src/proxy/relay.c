@@ -5,6 +5,7 @@
 
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
+#include "proxy/route.h"
 #include "proxy/upstream.h"
 
 /* Pieces of a body in one write; the kernel's own limit is far above. */
@@ -353,8 +354,10 @@ static void count_first_byte(struct dp_exchange *x)
     struct dp_traffic_endpoint *t = &x->engine->traffic->endpoints[x->endpoint];
     unsigned bucket = dp_latency_bucket(ns);
     dp_counter_add(&t->first_byte[bucket], 1);
-    if (x->couch.point)
+    if (x->couch.point) {
         dp_counter_add(&t->point_first_byte[bucket], 1);
+        dp_route_took(x, ns);
+    }
     dp_counter_add(&t->first_byte_ns, ns);
     x->first_byte_ns = ns;
 }
@@ -450,6 +453,8 @@ void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
             answer_unreadable(x, DP_OUTCOME_BAD_ANSWER);
             return;
         }
+        if (x->response.status == 429 && dp_exchange_declined(x))
+            return;
         if (x->response.status >= 200) {
             commit(x, p, n);
             return;

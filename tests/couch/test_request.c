@@ -489,6 +489,101 @@ static void what_is_a_point_request(void **state)
     assert_false(classify("POST", "GET", "/db/doc").point);
 }
 
+/* Which database it is for, may it change documents, must it stay in one region. */
+static void where_it_may_go(void **state)
+{
+    static const struct {
+        const char *method, *target, *db, *decoded;
+        bool writes, bound;
+    } rows[] = {
+        /* documents go anywhere */
+        {"GET", "/db/doc", "db", "db", false, false},
+        {"HEAD", "/db/doc?rev=1-a&conflicts=true", "db", "db", false, false},
+        {"PUT", "/db/doc", "db", "db", true, false},
+        {"DELETE", "/db/doc?rev=1-a", "db", "db", true, false},
+        {"COPY", "/db/doc", "db", "db", true, false},
+        {"POST", "/db", "db", "db", true, true},
+        {"PUT", "/db/doc/att", "db", "db", true, false},
+        {"GET", "/db/_design/d/_view/v?key=1", "db", "db", false, false},
+        {"POST", "/db/_design/d/_update/u/doc", "db", "db", true, false},
+        {"POST", "/db/_find", "db", "db", false, false},
+        {"GET", "/db/_all_docs", "db", "db", false, false},
+        {"GET", "/db/_partition/p/_all_docs", "db", "db", false, false},
+        {"PUT", "/db/_design/d", "db", "db", true, false},
+        /* what a replication does, and what has a region's tokens */
+        {"GET", "/db/_changes?since=1-a", "db", "db", false, true},
+        {"GET", "/db/_changes?feed=continuous", "db", "db", false, true},
+        {"GET", "/db/_local/c", "db", "db", false, true},
+        {"PUT", "/db/_local/c", "db", "db", false, true},
+        {"PUT", "/db/%5Flocal/c", "db", "db", false, true},
+        {"POST", "/db/_revs_diff", "db", "db", false, true},
+        {"POST", "/db/_bulk_docs", "db", "db", true, true},
+        {"POST", "/db/_bulk_get", "db", "db", false, true},
+        {"POST", "/db/_ensure_full_commit", "db", "db", false, true},
+        {"GET", "/db/doc?open_revs=all", "db", "db", false, true},
+        {"GET", "/db/doc?latest=true&revs=true", "db", "db", false, true},
+        {"GET", "/db/doc?rev%73=true", "db", "db", false, true},
+        {"GET", "/db/doc?reverse=true", "db", "db", false, false},
+        {"GET", "/db/_all_docs?update_seq=true", "db", "db", false, true},
+        /* what is not replicated */
+        {"GET", "/db", "db", "db", false, true},
+        {"GET", "/db/", "db", "db", false, true},
+        {"PUT", "/db", "db", "db", true, true},
+        {"DELETE", "/db", "db", "db", true, true},
+        {"PUT", "/db/_security", "db", "db", true, true},
+        {"PUT", "/db/_revs_limit", "db", "db", true, true},
+        {"POST", "/db/_purge", "db", "db", true, true},
+        {"POST", "/db/_compact/d", "db", "db", false, true},
+        /* the server's own */
+        {"POST", "/_session", "", "", false, true},
+        {"GET", "/_active_tasks", "", "", false, true},
+        {"POST", "/_replicate", "", "", false, true},
+        {"GET", "/_node/_local/_config", "", "", false, true},
+        {"GET", "/_db_updates?feed=continuous", "", "", false, true},
+        {"PUT", "/_replicator/doc", "_replicator", "_replicator", true, true},
+        {"GET", "/_users/org.couchdb.user%3Ax", "_users", "_users", false, true},
+        {"GET", "/", "", "", false, false},
+        {"OPTIONS", "*", "", "", false, true},
+        /* names, byte for byte */
+        {"GET", "/a%2Fb/doc", "a%2Fb", "a/b", false, false},
+        {"GET", "//a%2fb//doc", "a%2fb", "a/b", false, false},
+        {"GET", "/a+b/doc", "a+b", "a+b", false, false},
+        {"GET", "/a%2Bb/doc", "a%2Bb", "a+b", false, false},
+        {"GET", "/a%zz/doc", "a%zz", "a%zz", false, false},
+        {"GET", "/a%/doc", "a%", "a%", false, false},
+        {"GET", "/%5Fusers/doc", "%5Fusers", "_users", false, true},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        char buf[DP_COUCH_NAME_BYTES];
+        struct dp_span target = dp_span_str(rows[i].target);
+        struct dp_couch_request r =
+            dp_couch_classify(dp_span_str(rows[i].method), DP_SPAN(""), target);
+        if (r.writes != rows[i].writes || r.bound != rows[i].bound ||
+            !dp_span_eq(r.db, dp_span_str(rows[i].db)) ||
+            !dp_span_eq(dp_couch_name(r.db, buf), dp_span_str(rows[i].decoded)))
+            fail_msg("%s %s: writes %d, bound %d, database %.*s", rows[i].method, rows[i].target,
+                     r.writes, r.bound, (int)r.db.n, r.db.p ? r.db.p : "");
+        if (r.db.n > 0) /* of the target, no copy */
+            assert_true(r.db.p > target.p - 1 && r.db.p + r.db.n <= target.p + target.n);
+    }
+}
+
+/* What is decoded fits, or is left as it is. */
+static void a_long_database_name(void **state)
+{
+    char raw[3 * DP_COUCH_NAME_BYTES + 3], buf[DP_COUCH_NAME_BYTES];
+    (void)state;
+    for (size_t i = 0; i + 3 <= sizeof(raw); i += 3)
+        memcpy(raw + i, "%2F", 3);
+    struct dp_span fits = {raw, (size_t)3 * DP_COUCH_NAME_BYTES};
+    struct dp_span name = dp_couch_name(fits, buf);
+    assert_int_equal(name.n, DP_COUCH_NAME_BYTES);
+    assert_int_equal(name.p[DP_COUCH_NAME_BYTES - 1], '/');
+    struct dp_span longer = {raw, sizeof(raw)};
+    assert_ptr_equal(dp_couch_name(longer, buf).p, raw);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +597,8 @@ int main(void)
         cmocka_unit_test(test_method_override),
         cmocka_unit_test(test_garbage),
         cmocka_unit_test(what_is_a_point_request),
+        cmocka_unit_test(where_it_may_go),
+        cmocka_unit_test(a_long_database_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,10 +47,12 @@ struct dp_failover_region {
 };
 
 struct dp_failover_state {
-    uint16_t active;              /* or DP_NO_REGION */
-    bool pinned;                  /* by an operator */
-    bool forced;                  /* pinned against the evidence, which has not come round yet */
-    bool frozen;                  /* by an operator: nothing moves by itself */
+    uint16_t active; /* or DP_NO_REGION */
+    uint16_t home;   /* the most preferred, or the one that an operator switched to last: where
+                      writes stay that do not fail over (view.h) */
+    bool pinned;     /* by an operator */
+    bool forced;     /* pinned against the evidence, which has not come round yet */
+    bool frozen;     /* by an operator: nothing moves by itself */
     bool drained[DP_MAX_REGIONS]; /* by an operator */
     uint64_t moved_at_ns;         /* the last move; 0: none yet */
     bool unsettled[DP_MAX_REGIONS];

@@ -32,12 +32,16 @@ struct dp_view_endpoint {
     struct dp_addrs addrs; /* looked up by the control plane: workers never look names up */
     uint32_t late_ms;    /* a point request without a first byte for so long is late; 0: none is */
     uint32_t pool_epoch; /* raised when idle connections must not be used again */
-    const char *host;    /* the Host header sent there: "name" or "name:port"; NUL ended */
+    uint32_t max_in_flight; /* requests of one worker at once; 0: no such cap */
+    const char *host;       /* the Host header sent there: "name" or "name:port"; NUL ended */
 };
 
 struct dp_view_region {
     const char *name;
     enum dp_route_state state;
+    bool held;           /* alive, but it may lack data: takes only what no other region can */
+    uint8_t share;       /* percent of the reads it would get: less than 100 while it returns */
+    uint32_t latency_us; /* to a first byte, by traffic or else by probes; 0: not known */
 };
 
 struct dp_view {
@@ -45,6 +49,8 @@ struct dp_view {
     uint64_t
         epoch; /* of the decision: monotonic over restarts; in every journal line. late_ms alone moves without it. */
     uint16_t active; /* region that takes the traffic, or DP_NO_REGION */
+    uint16_t home; /* where writes stay that never fail over: the most preferred region, or the one
+                        that an operator switched to */
     uint16_t n_regions, n_endpoints;
     uint32_t retry_after_s; /* told to a client when no region is left */
     struct dp_view_region regions[DP_MAX_REGIONS];
@@ -52,7 +58,7 @@ struct dp_view {
 };
 
 /* The strings a view points at (names, hosts) belong to the configuration and outlive every view.
- * new: one reference, zeroed otherwise; NULL when out of memory.
+ * new: one reference, all shares 100, no region active, zeroed otherwise; NULL when out of memory.
  * ref/unref: any thread. */
 struct dp_view *dp_view_new(void);
 struct dp_view *dp_view_ref(struct dp_view *v);

@@ -1,5 +1,5 @@
-/* What a request means to CouchDB, as far as the proxy must know: may it be sent again, and is its
- * answer a feed that stays open. Pure; source: couchdb-facts §1, §2. */
+/* What a request means to CouchDB, as far as the proxy must know: which database it is for, may it be sent
+ * again, may any region have it, and is its answer a feed that stays open. Pure. */
 #ifndef DAVENPORT_COUCH_REQUEST_H
 #define DAVENPORT_COUCH_REQUEST_H
 
@@ -22,12 +22,23 @@ struct dp_couch_request {
     bool
         point; /* of one document, attachment or database: answered at once by a region that is well */
     bool idempotent; /* sending it again changes nothing more (reads, PUT, DELETE) */
+    bool writes;     /* it may change documents: not what is of the server or in _local */
+    /* One region alone can answer it, or it must go where the same client's requests went before: what is not
+     * replicated (the server's own, databases, _security, _local), what carries a region's sequence tokens, and
+     * what a replication does. */
+    bool bound;
+    struct dp_span db; /* the name as it stands in the target, not decoded; .n == 0: of none */
 };
 
 /* method: as sent ("GET"); override: value of X-HTTP-Method-Override or an empty span (counts on
  * POST only: it can make a feed, and is never idempotent); target: path and query as received. */
 struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span override,
                                           struct dp_span target);
+
+/* A database's name as CouchDB understands it: %XX decoded into buf, or `raw` itself where nothing is to decode, is
+ * malformed or does not fit. */
+#define DP_COUCH_NAME_BYTES 256
+struct dp_span dp_couch_name(struct dp_span raw, char buf[DP_COUCH_NAME_BYTES]);
 
 /* {"error":"…","reason":"…"}\n into buf; returns its length, 0 when it does not fit. The form of
  * CouchDB's own errors, so that clients read it as they read theirs. */

@@ -6,6 +6,7 @@
 #include "davenport/base/attr.h"
 #include "davenport/base/err.h"
 #include "davenport/base/sink.h"
+#include "davenport/core/rules.h"
 #include "davenport/core/traffic.h"
 #include "davenport/core/view.h"
 #include "davenport/net/tls.h"
@@ -62,6 +63,7 @@ struct dp_proxy_config {
     uint32_t max_waiting;  /* requests that wait in line, an endpoint and worker: 503 past it */
     uint32_t replay_body_bytes; /* body kept for a second attempt; past it the request is sent once
                                  */
+    struct dp_rules rules;      /* where requests go */
     /* memory */
     uint32_t max_buffer_chunks; /* 16 KiB each, a worker */
     /* shutting down */

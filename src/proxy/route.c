@@ -1,0 +1,134 @@
+/* The policy's eyes. Where all goes to the active region, none of it costs more than filling a struct. */
+#include "proxy/route.h"
+
+#include "proxy/exchange.h"
+
+void dp_route_begin(struct dp_exchange *x)
+{
+    const struct dp_rules *rules = &x->engine->config->rules;
+    char name[DP_COUCH_NAME_BYTES];
+    x->rule = rules->n > 0 ? dp_rules_find(rules, dp_couch_name(x->couch.db, name)) : &rules->all;
+}
+
+/* The value of a header that this proxy has no name for; .p == NULL: it is not there. */
+static struct dp_span header_value(const struct dp_head *h, struct dp_span name)
+{
+    for (size_t i = 0; i < h->n_headers; i++) {
+        if (dp_span_ieq(h->headers[i].name, name))
+            return h->headers[i].value;
+    }
+    return (struct dp_span){NULL, 0};
+}
+
+static void name_client(const struct dp_exchange *x, struct dp_ask *a)
+{
+    struct dp_span header;
+    switch (x->rule->sticky) {
+    case DP_STICKY_NONE:
+        return;
+    case DP_STICKY_CONNECTION:
+        a->kept = x->conn->kept;
+        a->wrote = x->conn->wrote;
+        return;
+    case DP_STICKY_HEADER:
+        header = header_value(&x->request, x->engine->config->rules.sticky_header);
+        if (header.n == 0)
+            return;
+        a->key = dp_policy_key(header);
+        break;
+    case DP_STICKY_ADDRESS:
+        a->key = dp_policy_key(dp_span_str(x->conn->peer));
+        break;
+    }
+    a->keyed = true;
+}
+
+/* An AuthSession cookie is good in the region that gave it, and nowhere else. */
+static bool in_session(const struct dp_head *h)
+{
+    const struct dp_span word = DP_SPAN("AuthSession=");
+    const struct dp_header *cookie = dp_head_find(h, DP_HEADER_COOKIE);
+    struct dp_span rest = cookie ? cookie->value : (struct dp_span){NULL, 0};
+    while (rest.p) {
+        if (dp_span_starts(dp_span_trim(dp_span_cut(&rest, ';')), word))
+            return true;
+    }
+    return false;
+}
+
+static enum dp_load load_of(const struct dp_couch_request *r)
+{
+    if (r->klass == DP_COUCH_WRITE || r->klass == DP_COUCH_POST)
+        return DP_LOAD_WRITE;
+    return r->point ? DP_LOAD_LOOKUP : DP_LOAD_QUERY;
+}
+
+static struct dp_ask ask_of(struct dp_exchange *x)
+{
+    struct dp_ask a = {.rule = x->rule,
+                       .load = load_of(&x->couch),
+                       .writes = x->couch.writes,
+                       .bound = x->couch.bound,
+                       .kept = DP_NO_REGION,
+                       .key = x->conn->key,
+                       .chance = dp_random_next(&x->engine->random)};
+    if (!dp_rule_plain(x->rule)) {
+        a.bound = a.bound || in_session(&x->request);
+        name_client(x, &a);
+    }
+    return a;
+}
+
+/* What the next requests of a sticky connection go by. */
+static void remember(struct dp_exchange *x, uint16_t region)
+{
+    if (dp_rule_plain(x->rule) || x->rule->sticky != DP_STICKY_CONNECTION)
+        return;
+    x->conn->kept = region;
+    x->conn->wrote = x->conn->wrote || x->couch.writes;
+}
+
+struct dp_route dp_route_next(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    const struct dp_view *v = x->view->view;
+    const struct dp_ask a = ask_of(x);
+    struct dp_route r = dp_policy_next(v, &e->router, &a, &x->attempts, e->wheel.now_ns);
+    if (r.kind == DP_ROUTE_FAIL)
+        return r;
+    dp_counter_add(&e->traffic->sticky_moved, r.moved);
+    dp_router_began(&e->router, r.endpoint);
+    x->placed = true;
+    x->endpoint = r.endpoint;
+    remember(x, v->endpoints[r.endpoint].region);
+    return r;
+}
+
+void dp_route_ended(struct dp_exchange *x)
+{
+    if (x->placed)
+        dp_router_ended(&x->engine->router, x->endpoint);
+    x->placed = false;
+}
+
+void dp_route_took(struct dp_exchange *x, uint64_t ns)
+{
+    struct dp_engine *e = x->engine;
+    if (e->config->rules.nearest)
+        dp_latency_observe(&e->router.latency[x->endpoint], ns, e->wheel.now_ns);
+}
+
+bool dp_route_declined(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    const struct dp_view *v = x->view->view;
+    const struct dp_header *h = dp_head_find(&x->response, DP_HEADER_RETRY_AFTER);
+    uint64_t s = 0;
+    if (dp_rule_plain(x->rule))
+        return false;
+    if (h && !dp_span_u64(h->value, &s))
+        s = 0; /* a date: as if it had not said */
+    const struct dp_ask a = ask_of(x);
+    dp_router_throttled(&e->router, v->endpoints[x->endpoint].region, a.load, s, e->wheel.now_ns);
+    return dp_policy_elsewhere(v, &e->router, &a, &x->attempts, x->endpoint, e->wheel.now_ns);
+}

@@ -1,0 +1,26 @@
+/* Between one request and the policy: what the policy is told of it, and what is remembered of where it went.
+ * On the worker's thread. */
+#ifndef DAVENPORT_SRC_PROXY_ROUTE_H
+#define DAVENPORT_SRC_PROXY_ROUTE_H
+
+#include "davenport/core/policy.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp_exchange;
+
+/* The request is understood: which rule it goes by. */
+void dp_route_begin(struct dp_exchange *x);
+
+/* Where to send it, by x->view. SEND: the attempt counts as under way there, until dp_route_ended. */
+struct dp_route dp_route_next(struct dp_exchange *x);
+void dp_route_ended(struct dp_exchange *x); /* idempotent */
+
+/* Its region took so long for the first byte of a request whose pace can be compared. */
+void dp_route_took(struct dp_exchange *x, uint64_t ns);
+
+/* Its region answered 429. True: another may have the request, and x->attempts says so. */
+bool dp_route_declined(struct dp_exchange *x);
+
+#endif
