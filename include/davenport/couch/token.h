@@ -11,6 +11,7 @@
 #define DAVENPORT_COUCH_TOKEN_H
 
 #include "davenport/base/span.h"
+#include "davenport/couch/scan.h"
 
 #include <stdbool.h>
 
@@ -33,18 +34,14 @@ enum dp_tokens {
 #define DP_TAG_MAX 64 /* a tag's bytes; region names fit */
 /* The output's room is at least so much, or nothing moves. */
 #define DP_TAGGER_ROOM (DP_TAG_MAX + 8)
-#define DP_TAGGER_BACK 16 /* bytes of the past that a key's name is found in */
 
 struct dp_tagger {
     enum dp_tokens kind;
     unsigned char state; /* enum state of token.c */
-    bool in_string;      /* while scanning */
-    bool escaped;        /* the next byte follows a backslash in a string */
-    unsigned depth;      /* of brackets */
+    struct dp_scan scan;
     size_t tag_n;
-    char tag[DP_TAG_MAX + 2];  /* '~', the tag, and the quote that ends a number's string */
-    char back[DP_TAGGER_BACK]; /* the last bytes seen, the newest last */
-    uint64_t tagged;           /* tokens so far */
+    char tag[DP_TAG_MAX + 2]; /* '~', the tag, and the quote that ends a number's string */
+    uint64_t tagged;          /* tokens so far */
 };
 
 /* tag: 1 to DP_TAG_MAX bytes of a-z, 0-9 and '-'. */
