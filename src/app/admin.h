@@ -1,6 +1,7 @@
 /* The operators' HTTP server: a small one of its own, on the main loop, apart from the traffic.
  *
  *   GET /status /metrics /healthz /readyz /explain /events     POST /switch /drain /resume /freeze /unfreeze
+ *                                                           /approve /revoke
  *
  * It listens on loopback or a Unix socket only and has no passwords, so it defends against pages in an operator's
  * browser: Host must name loopback (DNS rebinding), and what changes something needs a header that a foreign page

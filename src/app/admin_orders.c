@@ -78,7 +78,7 @@ static const char *fault_of(json_t *body, enum dp_order_kind kind)
         return "this order is for all regions: no region may be given";
     }
     if (ttl && !dp_order_stands(kind)) {
-        return "ttl_s is for switch, drain and freeze";
+        return "ttl_s is for switch, drain, freeze and approve";
     }
     if (ttl && (json_integer_value(ttl) < 1 || (uint64_t)json_integer_value(ttl) > TTL_MAX_S)) {
         return keys[2].fault;

@@ -1,4 +1,4 @@
-/* POST /switch, /drain, /resume, /freeze, /unfreeze: an operator's order as JSON, and what became of it. Pure but for
+/* POST /switch, /drain, /resume, /freeze, /unfreeze, /approve, /revoke: an operator's order as JSON, and what became of it. Pure but for
  * what the source does. */
 #ifndef DAVENPORT_SRC_APP_ADMIN_ORDERS_H
 #define DAVENPORT_SRC_APP_ADMIN_ORDERS_H

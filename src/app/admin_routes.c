@@ -191,6 +191,8 @@ static const struct route routes[] = {
     {"/resume", NULL, DP_ORDER_RESUME},
     {"/freeze", NULL, DP_ORDER_FREEZE},
     {"/unfreeze", NULL, DP_ORDER_UNFREEZE},
+    {"/approve", NULL, DP_ORDER_APPROVE},
+    {"/revoke", NULL, DP_ORDER_REVOKE},
 };
 
 /* "localhost", "127.x.x.x" or "[::1]", with or without a port. */
@@ -241,7 +243,7 @@ static void answer_by_route(const struct dp_admin_source *source,
     if (!route) {
         dp_admin_refuse(answer, 404, "not_found",
                         "there are /status, /metrics, /healthz, /readyz, /explain and /events; "
-                        "/switch, /drain, /resume, /freeze and /unfreeze");
+                        "/switch, /drain, /resume, /freeze, /unfreeze, /approve and /revoke");
         return;
     }
     bool post = !route->get;

@@ -169,6 +169,22 @@ static const struct dp_cli_command commands[] = {
         .options = {ORDER_OPTIONS},
     },
     {
+        .name = "approve", .args = "REGION", .min_args = 1, .max_args = 1, .run = dp_cli_order,
+        .summary = "allow traffic to return to a region",
+        .text =
+            "With failback.mode gated and \"approval\" among failback.conditions, traffic returns only to\n"
+            "a region that was approved, and when its other conditions are met: davenport explain names\n"
+            "them. It holds for one return, until the region is lost again, or for --ttl.\n" ORDER_TEXT "\n"
+            "  davenport approve eu-de --reason 'data compared' --ttl 1h\n",
+        .options = {ORDER_OPTIONS, TTL_OPTION},
+    },
+    {
+        .name = "revoke", .args = "REGION", .min_args = 1, .max_args = 1, .run = dp_cli_order,
+        .summary = "take an approval back",
+        .text = ORDER_TEXT "\n  davenport revoke eu-de\n",
+        .options = {ORDER_OPTIONS},
+    },
+    {
         .name = "events", .args = "", .run = dp_cli_events,
         .summary = "show the latest entries of the journal",
         .text =

@@ -1,4 +1,4 @@
-/* Commands that order something: switch, drain, resume, freeze, unfreeze. Each is one POST to the path of its name. */
+/* Commands that order something: switch, drain, resume, freeze, unfreeze, approve, revoke. Each is one POST to the path of its name. */
 #include "davenport/core/orders.h"
 
 #include "app/cli_ask.h"

@@ -228,6 +228,29 @@ static struct dp_endpoint_config control_endpoint(const struct dp_config_endpoin
     };
 }
 
+/* They were checked when they were read; absent ones are never open. */
+static struct dp_windows windows_of(const struct dp_config *c)
+{
+    struct dp_windows w = {0};
+    if (dp_utc_offset_parse(c->failback_utc_offset, &w.utc_offset_m) != NULL ||
+        (c->failback_windows && dp_windows_parse(c->failback_windows, &w) != NULL))
+        w.n = 0;
+    return w;
+}
+
+static unsigned conditions_of(const struct dp_config *c)
+{
+    unsigned bits = 0;
+    return dp_gate_parse(c->failback_conditions, &bits) == NULL ? bits : 0;
+}
+
+bool dp_config_asks_window(const struct dp_config *c)
+{
+    return c->failback == DP_FAILBACK_WINDOW ||
+           (c->failback == DP_FAILBACK_GATED &&
+            (conditions_of(c) & DP_GATE_BIT(DP_GATE_WINDOW)) != 0);
+}
+
 void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
 {
     *out = (struct dp_control_config){
@@ -252,6 +275,13 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
         .race_delay_ms = (uint32_t)c->dns_race_delay_ms,
         .failback = (enum dp_failback)c->failback,
         .failback_hold_ms = (uint32_t)c->failback_hold_ms,
+        .failback_hold_max_ms = (uint32_t)c->failback_hold_max_ms,
+        .failback_forget_ms = (uint32_t)c->failback_forget_ms,
+        .failback_ramp_ms = (uint32_t)c->failback_ramp_ms,
+        .failback_conditions = conditions_of(c),
+        .failback_error_percent = (uint32_t)c->failback_error_percent,
+        .failback_windows = windows_of(c),
+        .no_region = (enum dp_no_region)c->no_region,
         .retry_after_s = (uint32_t)c->retry_after_s,
         .min_regions = (uint16_t)c->min_regions,
         .dwell_ms = (uint32_t)c->dwell_ms,
@@ -326,7 +356,10 @@ _Static_assert(DP_ID_MAKE == 0 && DP_ID_PASS == 1 && DP_ID_REMOVE == 2,
 _Static_assert(DP_FORWARDED_PASS == 0 && DP_FORWARDED_ADD == 1 && DP_FORWARDED_REPLACE == 2 &&
                    DP_FORWARDED_REMOVE == 3,
                "the words of headers.forwarded stand in the order of enum dp_forwarded_policy");
-_Static_assert(DP_FAILBACK_MANUAL == 0 && DP_FAILBACK_HOLD_DOWN == 1,
+_Static_assert(DP_FAILBACK_MANUAL == 0 && DP_FAILBACK_HOLD_DOWN == 1 && DP_FAILBACK_GATED == 2 &&
+                   DP_FAILBACK_WINDOW == 3,
                "the words of failback.mode stand in the order of enum dp_failback");
+_Static_assert(DP_NO_REGION_REFUSE == 0 && DP_NO_REGION_LAST_GOOD == 1 && DP_NO_REGION_PRIMARY == 2,
+               "the words of no_region.policy stand in the order of enum dp_no_region");
 _Static_assert(DP_LOG_DEBUG == 0 && DP_LOG_INFO == 1 && DP_LOG_WARN == 2 && DP_LOG_ERROR == 3,
                "the words of log.level stand in the order of enum dp_log_level");

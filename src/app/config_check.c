@@ -240,6 +240,8 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value)
 {
     struct dp_admin_addr addr;
     struct region_url url;
+    struct dp_windows windows = {0};
+    unsigned conditions;
     const char *why = NULL;
     if (*value == '\0') {
         return "must not be empty";
@@ -262,6 +264,12 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value)
         return strchr(value, ':') ? "must not contain a colon: HTTP Basic cannot carry it" : NULL;
     case DP_CHECK_PATH:
         return check_path(value);
+    case DP_CHECK_GATE:
+        return dp_gate_parse(value, &conditions);
+    case DP_CHECK_WINDOWS:
+        return dp_windows_parse(value, &windows);
+    case DP_CHECK_UTC_OFFSET:
+        return dp_utc_offset_parse(value, &windows.utc_offset_m);
     case DP_CHECK_TOKEN:
         return all_of(dp_span_str(value), "-._") && strlen(value) <= 64
                    ? NULL
@@ -290,6 +298,12 @@ const char *dp_config_check_pattern(enum dp_config_check check)
         return "^[^:]+$";
     case DP_CHECK_PATH:
         return "^/[!-\"$-~]*$";
+    case DP_CHECK_GATE:
+        return "^(health|probes|errors|approval|window)(,(health|probes|errors|approval|window))*$";
+    case DP_CHECK_WINDOWS:
+        return NULL;
+    case DP_CHECK_UTC_OFFSET:
+        return "^[+-](0[0-9]|1[0-4]):[0-5][0-9]$";
     case DP_CHECK_TOKEN:
         return "^[A-Za-z0-9._-]{1,64}$";
     }
@@ -493,6 +507,10 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
     at_most(problems, "limits.upstream_idle", c->pool_max_idle, "limits.upstream", c->max_upstream);
     at_most(problems, "limits.replay_body_bytes", c->replay_body_bytes, "limits.buffer_bytes",
             c->buffer_bytes);
+    if (!c->failback_windows && dp_config_asks_window(c)) {
+        dp_problem(problems, "failback.windows", "missing: failback.%s needs it",
+                   c->failback == DP_FAILBACK_WINDOW ? "mode window" : "conditions (window)");
+    }
     if (c->n_regions && c->min_regions > c->n_regions) {
         dp_problem(problems, "safety.min_regions", "must be at most the number of regions, %u",
                    (unsigned)c->n_regions);

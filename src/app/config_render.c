@@ -296,6 +296,23 @@ void dp_config_dump(const struct dp_config *c, struct dp_text *out)
     json_decref(root);
 }
 
+static void summarise_failback(const struct dp_config *c, struct dp_text *out)
+{
+    if (c->failback == DP_FAILBACK_MANUAL) {
+        dp_text_addf(out, "  failback      by an operator (davenport switch)\n");
+        return;
+    }
+    dp_text_addf(out, "  failback      after the preferred region was well for %g s",
+                 (double)c->failback_hold_ms / 1000);
+    if (c->failback == DP_FAILBACK_GATED) {
+        dp_text_addf(out, ", when these are met: %s", c->failback_conditions);
+    }
+    if (dp_config_asks_window(c)) {
+        dp_text_addf(out, ", at %s (UTC%s)", c->failback_windows, c->failback_utc_offset);
+    }
+    dp_text_addf(out, "\n");
+}
+
 void dp_config_summary(const struct dp_config *c, struct dp_text *out)
 {
     bool v6 = strchr(c->listen_address, ':') != NULL;
@@ -318,12 +335,7 @@ void dp_config_summary(const struct dp_config *c, struct dp_text *out)
                          c->endpoints[r->first + k].base_url);
         }
     }
-    if (c->failback == DP_FAILBACK_MANUAL) {
-        dp_text_addf(out, "  failback      by an operator (davenport switch)\n");
-    } else {
-        dp_text_addf(out, "  failback      after the preferred region was well for %g s\n",
-                     (double)c->failback_hold_ms / 1000);
-    }
+    summarise_failback(c, out);
 }
 
 /* The list of keys

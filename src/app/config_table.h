@@ -23,7 +23,10 @@ enum dp_config_check {
     DP_CHECK_PATH,
     DP_CHECK_FILE,
     DP_CHECK_PINS,
-    DP_CHECK_TOKEN
+    DP_CHECK_TOKEN,
+    DP_CHECK_GATE,
+    DP_CHECK_WINDOWS,
+    DP_CHECK_UTC_OFFSET
 };
 
 struct dp_config_row {
@@ -62,6 +65,9 @@ bool dp_config_is_ip(const char *text); /* numeric, v4 or v6, without brackets *
 const char *dp_config_check_text(enum dp_config_check check, const char *value);
 /* A regular expression (ECMA 262) of what the check accepts, for the schema; NULL: anything. */
 const char *dp_config_check_pattern(enum dp_config_check check);
+
+/* Does failback, as configured, wait for a time of the week? */
+bool dp_config_asks_window(const struct dp_config *c);
 
 /* The rules that involve more than one key; also fills what is made of the regions' urls. */
 void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems);

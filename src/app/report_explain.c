@@ -80,7 +80,13 @@ static void say_where(const struct dp_report *r, json_t *says)
     if (is_lost(a)) {
         say(says, "%s is %s and keeps the traffic all the same: %s", a->name,
             a->health == DP_REGION_DOWN ? "down" : "draining",
-            s->frozen.on ? "it is frozen there" : "a switch forced it");
+            s->frozen.on   ? "it is frozen there"
+            : s->fail_open ? "every region is lost, and no_region.policy says so"
+                           : "a switch forced it");
+    }
+    if (s->ramp_from != DP_NO_REGION) {
+        say(says, "it takes %u %% so far, since it has just returned; the rest goes to %s",
+            (unsigned)s->share_percent, s->regions[s->ramp_from].name);
     }
 }
 
@@ -104,11 +110,56 @@ static void say_orders(const struct dp_report *r, json_t *says)
     }
 }
 
+static void say_no_region(const struct dp_status *s, json_t *says)
+{
+    switch (s->no_region) {
+    case DP_NO_REGION_REFUSE:
+        break;
+    case DP_NO_REGION_LAST_GOOD:
+        say(says, "if every region is lost, traffic stays where it was last "
+                  "(no_region.policy last_good)");
+        return;
+    case DP_NO_REGION_PRIMARY:
+        say(says, "if every region is lost, traffic goes to %s (no_region.policy primary)",
+            s->regions[0].name);
+        return;
+    }
+    say(says, "if every region is lost, applications get 503 (no_region.policy 503)");
+}
+
+/* What the way back takes, condition by condition, and when. */
+static void say_failback(const struct dp_report *r, json_t *says)
+{
+    const struct dp_status *s = &r->status;
+    char wait[SPAN];
+    if (s->failback_to == DP_NO_REGION) {
+        if (s->active != 0 && s->active != DP_NO_REGION && s->failback == DP_FAILBACK_MANUAL) {
+            say(says, "failback is manual: davenport switch %s", s->regions[0].name);
+        }
+        return;
+    }
+    const struct dp_region_status *to = &s->regions[s->failback_to];
+    if (s->failback_at_wall_ms) {
+        say(says, "%s takes the traffic back in %s if it stays well%s", to->name,
+            duration((double)(s->failback_at_wall_ms - r->now_wall_ms) / 1000, wait),
+            s->failback == DP_FAILBACK_GATED ? " and its gate open" : "");
+    } else {
+        say(says, "%s takes the traffic back when its gate opens", to->name);
+    }
+    if (s->failback != DP_FAILBACK_GATED && s->failback != DP_FAILBACK_WINDOW) {
+        return;
+    }
+    for (uint16_t i = 0; i < to->gate.n; i++) {
+        const struct dp_gate_condition *c = &to->gate.conditions[i];
+        say(says, "its gate: %s is %s: %s", dp_gate_kind_name(c->kind),
+            dp_gate_state_name(c->state), c->why);
+    }
+}
+
 static void say_next(const struct dp_report *r, json_t *says)
 {
     const struct dp_status *s = &r->status;
     const char *active = s->active == DP_NO_REGION ? NULL : s->regions[s->active].name;
-    char wait[SPAN];
     if (active && s->heir != DP_NO_REGION && is_lost(&s->regions[s->active])) {
         const char *heir = s->regions[s->heir].name;
         say(says, "the way out: davenport switch %s%s", heir,
@@ -120,13 +171,10 @@ static void say_next(const struct dp_report *r, json_t *says)
     } else if (active) {
         say(says, "if %s is lost, no region can take over", active);
     }
-    if (s->failback_to != DP_NO_REGION && s->failback_at_wall_ms) {
-        say(says, "%s takes the traffic back in %s if it stays well",
-            s->regions[s->failback_to].name,
-            duration((double)(s->failback_at_wall_ms - r->now_wall_ms) / 1000, wait));
-    } else if (s->active != 0 && active && s->failback == DP_FAILBACK_MANUAL) {
-        say(says, "failback is manual: davenport switch %s", s->regions[0].name);
+    if (s->heir == DP_NO_REGION) {
+        say_no_region(s, says);
     }
+    say_failback(r, says);
     if (s->dwell_left_ms) {
         say(says, "the last move is young: for %.1f s a switch needs --force",
             (double)s->dwell_left_ms / 1000);
@@ -183,10 +231,14 @@ static void say_way_back(const struct dp_report *r, const struct dp_region_statu
     if (g->slow) {
         say(says, "slow: far slower than it was and than others are");
     }
-    if (g->lost_data && g->well_for_ms < c->failback_hold_ms && g->health == DP_REGION_UP &&
+    if (g->falls > 1) {
+        say(says, "lost %u times since it was last well for long: its hold is %s",
+            (unsigned)g->falls, duration((double)g->hold_ms / 1000, wait));
+    }
+    if (g->lost_data && g->well_for_ms < g->hold_ms && g->health == DP_REGION_UP &&
         !g->drained.on && !g->draining) {
         say(says, "settled in %s if it stays well",
-            duration((double)(c->failback_hold_ms - g->well_for_ms) / 1000, wait));
+            duration((double)(g->hold_ms - g->well_for_ms) / 1000, wait));
     }
 }
 
@@ -239,14 +291,14 @@ static void say_endpoints(const struct dp_report *r, const struct dp_region_stat
 static json_t *evidence_json(const struct dp_report *r, const struct dp_region_status *g)
 {
     const struct dp_control_config *c = r->status.config;
-    json_t *e = json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}",
-                          "probes_failed_in_row", (int)g->probe_failures_in_row, "fall",
-                          (int)c->fall, "probes_passed_in_row", (int)g->probe_successes_in_row,
-                          "rise", (int)c->rise, "unanswered_in_row", (int)g->unanswered,
-                          "errors_in_row", (int)g->errors, "failures", (int)c->traffic_failures,
-                          "window_bad", (int)g->window_bad, "window_good", (int)g->window_good,
-                          "window_percent", (int)c->failure_percent, "well_for_ms",
-                          (json_int_t)g->well_for_ms, "hold_ms", (json_int_t)c->failback_hold_ms);
+    json_t *e =
+        json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}",
+                  "probes_failed_in_row", (int)g->probe_failures_in_row, "fall", (int)c->fall,
+                  "probes_passed_in_row", (int)g->probe_successes_in_row, "rise", (int)c->rise,
+                  "unanswered_in_row", (int)g->unanswered, "errors_in_row", (int)g->errors,
+                  "failures", (int)c->traffic_failures, "window_bad", (int)g->window_bad,
+                  "window_good", (int)g->window_good, "window_percent", (int)c->failure_percent,
+                  "well_for_ms", (json_int_t)g->well_for_ms, "hold_ms", (json_int_t)g->hold_ms);
     return e ? e : json_null();
 }
 

@@ -183,6 +183,20 @@ static json_t *endpoints_json(const struct dp_report *r, uint16_t region)
     return endpoints;
 }
 
+static json_t *gate_json(const struct dp_gate *gate)
+{
+    json_t *conditions = json_array();
+    for (uint16_t i = 0; i < gate->n; i++) {
+        const struct dp_gate_condition *c = &gate->conditions[i];
+        json_t *one = json_object();
+        put_text(one, "name", dp_gate_kind_name(c->kind));
+        put_text(one, "state", dp_gate_state_name(c->state));
+        put_text(one, "reason", c->why);
+        (void)json_array_append_new(conditions, one);
+    }
+    return conditions;
+}
+
 static json_t *region_json(const struct dp_report *r, const struct dp_region_status *s)
 {
     json_t *region = json_object();
@@ -195,6 +209,10 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_bool(region, "held_down", s->held_down);
     put_bool(region, "draining", s->draining);
     put_standing(region, "drained", &s->drained, r->now_wall_ms);
+    put_standing(region, "approved", &s->approved, r->now_wall_ms);
+    put_uint(region, "hold_ms", s->hold_ms);
+    put_uint(region, "falls", s->falls);
+    put(region, "gate", gate_json(&s->gate));
     put_text(region, "route", dp_route_state_name(s->route));
     put_bool(region, "slow", s->slow);
     put_uint(region, "late_ms", s->late_ms);
@@ -273,6 +291,19 @@ static void put_program(json_t *root, const struct dp_report *r)
     put_bool(root, "draining", r->draining);
 }
 
+/* Of a failback that goes on: who takes the rest meanwhile. */
+static void put_ramp(json_t *root, const struct dp_status *s)
+{
+    if (s->ramp_from == DP_NO_REGION) {
+        put(root, "ramp", json_null());
+        return;
+    }
+    json_t *ramp = json_object();
+    put_text(ramp, "from", s->regions[s->ramp_from].name);
+    put_uint(ramp, "share_percent", s->share_percent);
+    put(root, "ramp", ramp);
+}
+
 static void put_routing(json_t *root, const struct dp_report *r)
 {
     const struct dp_status *s = &r->status;
@@ -287,7 +318,12 @@ static void put_routing(json_t *root, const struct dp_report *r)
     put_time(root, "active_since", s->active_since_wall_ms);
     put_seconds(root, "active_for_s", s->active_since_wall_ms, r->now_wall_ms);
     put_text(root, "why", s->why);
-    put_text(root, "failback", s->failback == DP_FAILBACK_MANUAL ? "manual" : "hold_down");
+    put_text(root, "no_region", dp_no_region_name(s->no_region));
+    put_bool(root, "fail_open", s->fail_open);
+    put_ramp(root, s);
+    put_text(root, "failback", dp_failback_name(s->failback));
+    put_text(root, "failback_to",
+             s->failback_to == DP_NO_REGION ? NULL : s->regions[s->failback_to].name);
     put_uint(root, "hold_down_ms", r->hold_down_ms);
     put_time(root, "failback_at", s->failback_at_wall_ms);
     if (s->failback_at_wall_ms) {

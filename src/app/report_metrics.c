@@ -70,6 +70,12 @@ static void program_metrics(const struct dp_report *r, struct dp_text *out)
                 r->status.frozen.on);
     single_uint(out, "davenport_pinned", "gauge",
                 "1 while an operator's switch holds the traffic: no failback.", r->status.pin.on);
+    single_uint(out, "davenport_fail_open", "gauge",
+                "1 while every region is lost and one is used all the same (no_region.policy).",
+                r->status.fail_open);
+    single_uint(out, "davenport_active_share_percent", "gauge",
+                "Share of the traffic that the active region takes; below 100 after a failback.",
+                r->status.share_percent);
     single_uint(out, "davenport_regions_serving", "gauge",
                 "Regions that are known to serve and not drained.", r->status.serving);
     single_uint(out, "davenport_journal_waiting_lines", "gauge",
@@ -77,6 +83,48 @@ static void program_metrics(const struct dp_report *r, struct dp_text *out)
     single_uint(out, "davenport_journal_lost_lines_total", "counter",
                 "Journal lines that the file lacks, for its queue was full.",
                 r->status.journal.lost);
+}
+
+/* Those reasons that a move can have. */
+static void move_metrics(const struct dp_report *r, struct dp_text *out)
+{
+#define R(reason) (1U << DP_MOVE_REASON_##reason)
+    static const unsigned reasons[DP_MOVE_COUNT] = {
+        [DP_MOVE_FAILOVER] = R(DOWN) | R(DRAINING) | R(SLOW),
+        [DP_MOVE_FAILBACK] = R(HOLD_DOWN) | R(GATED) | R(WINDOW),
+        [DP_MOVE_SWITCH] = R(OPERATOR),
+        [DP_MOVE_DRAIN] = R(DRAINED),
+        [DP_MOVE_LOST] = R(DOWN) | R(DRAINING) | R(DRAINED),
+        [DP_MOVE_REGAINED] = R(RETURNED),
+        [DP_MOVE_OPEN] = R(DOWN) | R(DRAINING) | R(DRAINED),
+    };
+#undef R
+    family(out, "davenport_moves_total", "counter",
+           "Moves of the traffic, by kind and by what they followed from.");
+    for (unsigned m = 0; m < DP_MOVE_COUNT; m++) {
+        for (unsigned why = 0; why < DP_MOVE_REASON_COUNT; why++) {
+            if (reasons[m] & 1U << why) {
+                dp_text_addf(out, "davenport_moves_total{move=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
+                             dp_move_name((enum dp_move)m),
+                             dp_move_reason_name((enum dp_move_reason)why),
+                             r->status.moves[m][why]);
+            }
+        }
+    }
+}
+
+static void gate_metrics(const struct dp_report *r, struct dp_text *out)
+{
+    const struct dp_status *s = &r->status;
+    family(out, "davenport_region_gate_met", "gauge",
+           "1 when this condition of failback to the region is met, 0 when not, or not known.");
+    for (uint16_t i = 0; i < s->n_regions; i++) {
+        for (uint16_t k = 0; k < s->regions[i].gate.n; k++) {
+            const struct dp_gate_condition *c = &s->regions[i].gate.conditions[k];
+            dp_text_addf(out, "davenport_region_gate_met{region=\"%s\",condition=\"%s\"} %d\n",
+                         s->regions[i].name, dp_gate_kind_name(c->kind), c->state == DP_GATE_MET);
+        }
+    }
 }
 
 static void reload_metrics(const struct dp_report *r, struct dp_text *out)
@@ -150,6 +198,10 @@ static void state_metrics(const struct dp_report *r, struct dp_text *out)
                 active)
     EACH_REGION("davenport_region_held_down", "gauge",
                 "1 while a region that is well again waits for failback.", held_down)
+    EACH_REGION(
+        "davenport_region_falls", "gauge",
+        "Times that the region was lost since it was last well for long; each doubles its hold.",
+        falls)
     EACH_REGION("davenport_region_drained", "gauge", "1 while an operator has drained the region.",
                 drained.on)
     EACH_REGION("davenport_region_draining", "gauge",
@@ -319,6 +371,8 @@ static void first_byte_metrics(const struct dp_report *r, struct dp_text *out)
 void dp_report_metrics(const struct dp_report *r, struct dp_text *out)
 {
     program_metrics(r, out);
+    move_metrics(r, out);
+    gate_metrics(r, out);
     reload_metrics(r, out);
     worker_metrics(r, out);
     refusal_metrics(r, out);

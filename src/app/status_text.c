@@ -262,12 +262,35 @@ static void print_orders(const json_t *status, struct dp_text *out)
         if (snprintf(what, sizeof what, "Drained: %.63s", text_of(region, "name")) > 0) {
             print_standing(what, json_object_get(region, "drained"), out);
         }
+        if (snprintf(what, sizeof what, "Approved: %.63s", text_of(region, "name")) > 0) {
+            print_standing(what, json_object_get(region, "approved"), out);
+        }
     }
     if (is_true(journal, "troubled")) {
         dp_text_addf(out,
                      RED "Journal: its disk refuses it" RESET ", %" JSON_INTEGER_FORMAT
                          " lines wait; a restart would forget them\n",
                      json_integer_value(json_object_get(journal, "waiting")));
+    }
+}
+
+/* Why traffic has not returned yet to a region that is well. */
+static void print_gate(const json_t *status, struct dp_text *out)
+{
+    const char *to = text_of(status, "failback_to");
+    const json_t *regions = json_object_get(status, "regions");
+    dp_text_addf(out, "Failback: to %.63s when its gate opens\n", to);
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        const json_t *region = json_array_get(regions, i);
+        const json_t *gate = json_object_get(region, "gate");
+        for (size_t k = 0; strcmp(text_of(region, "name"), to) == 0 && k < json_array_size(gate);
+             k++) {
+            const json_t *c = json_array_get(gate, k);
+            if (strcmp(text_of(c, "state"), "met") != 0) {
+                dp_text_addf(out, "  %s is %s: %s\n", text_of(c, "name"), text_of(c, "state"),
+                             text_of(c, "reason"));
+            }
+        }
     }
 }
 
@@ -281,6 +304,8 @@ static void print_failback(const json_t *status, struct dp_text *out)
     } else if (json_is_number(json_object_get(status, "failback_in_s"))) {
         duration_of(status, "failback_in_s", wait, sizeof wait);
         dp_text_addf(out, "Failback: in %s, if the preferred region stays well\n", wait);
+    } else if (json_is_string(json_object_get(status, "failback_to"))) {
+        print_gate(status, out);
     } else if (strcmp(text_of(status, "failback"), "manual") == 0) {
         dp_text_addf(out, "Failback: by an operator only (davenport switch)\n");
     } else if (json_is_number(json_object_get(status, "hold_down_ms"))) {
@@ -346,6 +371,20 @@ static void print_status(const json_t *status, struct dp_text *out)
     } else {
         dp_text_addf(out, "\n" RED "Traffic goes nowhere" RESET " (for %s): %s\n", since,
                      text_of(status, "why"));
+    }
+    const json_t *ramp = json_object_get(status, "ramp");
+    if (json_is_object(ramp)) {
+        dp_text_addf(out,
+                     "It has just returned and takes %" JSON_INTEGER_FORMAT
+                     " %% so far; the rest goes to %s\n",
+                     json_integer_value(json_object_get(ramp, "share_percent")),
+                     text_of(ramp, "from"));
+    }
+    if (is_true(status, "fail_open")) {
+        dp_text_addf(out,
+                     RED "Every region is lost" RESET
+                         ": it is used all the same (no_region.policy %s)\n",
+                     text_of(status, "no_region"));
     }
     print_orders(status, out);
     print_failback(status, out);

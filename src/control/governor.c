@@ -33,6 +33,7 @@ static void look(struct dp_governor *g)
     governor_expire(g, now);
     governor_sample(g, now);
     governor_settle(g, now);
+    governor_watch_gate(g, now);
 }
 
 static void on_sample(uv_timer_t *timer)
@@ -145,9 +146,13 @@ static void take_config(struct dp_governor *g, const struct dp_control_config *c
     };
     g->failover_config = (struct dp_failover_config){
         .n_regions = c->n_regions,
-        .automatic = c->failback == DP_FAILBACK_HOLD_DOWN,
+        .automatic = c->failback != DP_FAILBACK_MANUAL,
         .hold_ns = c->failback_hold_ms * DP_NS_PER_MS,
+        .hold_max_ns = c->failback_hold_max_ms * DP_NS_PER_MS,
+        .forget_ns = c->failback_forget_ms * DP_NS_PER_MS,
+        .ramp_ns = c->failback_ramp_ms * DP_NS_PER_MS,
         .dwell_ns = c->dwell_ms * DP_NS_PER_MS,
+        .no_region = c->no_region,
     };
 }
 

@@ -12,8 +12,14 @@ void governor_regions(const struct dp_governor *g, struct dp_failover_region *ou
 {
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         const struct dp_region_look *l = &g->regions[i].look;
+        unsigned unmet = governor_gate_unmet(g, i);
         out[i] = (struct dp_failover_region){
-            .health = l->health, .draining = l->draining, .slow = l->slow};
+            .health = l->health,
+            .draining = l->draining,
+            .slow = l->slow,
+            .shut = unmet != 0,
+            .unready = (unmet & ~DP_GATE_BIT(DP_GATE_WINDOW)) != 0,
+        };
     }
 }
 
@@ -125,6 +131,30 @@ bool governor_first_view(struct dp_governor *g)
     return g->view != NULL;
 }
 
+static enum dp_move_reason move_reason(const struct dp_governor *g,
+                                       const struct dp_failover_decision *d)
+{
+    static const enum dp_move_reason back[] = {
+        [DP_FAILBACK_MANUAL] = DP_MOVE_REASON_OPERATOR, /* never: an operator's is a switch */
+        [DP_FAILBACK_HOLD_DOWN] = DP_MOVE_REASON_HOLD_DOWN,
+        [DP_FAILBACK_GATED] = DP_MOVE_REASON_GATED,
+        [DP_FAILBACK_WINDOW] = DP_MOVE_REASON_WINDOW,
+    };
+    if (d->move == DP_MOVE_SWITCH)
+        return DP_MOVE_REASON_OPERATOR;
+    if (d->move == DP_MOVE_REGAINED)
+        return DP_MOVE_REASON_RETURNED;
+    if (d->move == DP_MOVE_FAILBACK)
+        return back[g->config->failback];
+    if (d->before == DP_NO_REGION)
+        return DP_MOVE_REASON_DOWN;
+    const struct dp_region_look *l = &g->regions[d->before].look;
+    return g->failover.drained[d->before] ? DP_MOVE_REASON_DRAINED
+           : l->health == DP_HEALTH_DOWN  ? DP_MOVE_REASON_DOWN
+           : l->draining                  ? DP_MOVE_REASON_DRAINING
+                                          : DP_MOVE_REASON_SLOW;
+}
+
 /* A move that was ordered is told as the order. */
 static bool tells_move(const struct dp_failover_decision *d, const struct governor_cause *cause)
 {
@@ -139,6 +169,8 @@ void governor_carry_out(struct dp_governor *g, const struct dp_failover_decision
     bool held_before[DP_MAX_REGIONS];
     const struct governor_order *order = cause->order;
     memcpy(held_before, g->decision.held, sizeof(held_before));
+    bool ramp_over = g->decision.ramp_from != DP_NO_REGION && d->ramp_from == DP_NO_REGION &&
+                     d->move == DP_MOVE_NONE;
     g->decision = *d;
     if (cause->change)
         governor_explain_health(g, cause);
@@ -146,6 +178,7 @@ void governor_carry_out(struct dp_governor *g, const struct dp_failover_decision
         g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
         g->failovers += d->move == DP_MOVE_FAILOVER;
         g->failbacks += d->move == DP_MOVE_FAILBACK;
+        g->moves[d->move][move_reason(g, d)]++;
     }
     if (d->move != DP_MOVE_NONE || (order && order->order.kind == DP_ORDER_SWITCH && !order->ended))
         governor_explain_move(g, d, cause);
@@ -159,6 +192,8 @@ void governor_carry_out(struct dp_governor *g, const struct dp_failover_decision
         governor_record_order(g, order, d);
     if (tells_move(d, cause))
         governor_record_move(g, d);
+    if (ramp_over)
+        governor_record_ramp_over(g);
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         if (held_before[i] != d->held[i] && i != d->after)
             governor_record_hold(g, i);

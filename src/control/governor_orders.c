@@ -31,6 +31,9 @@ static struct dp_standing *standing_of(struct dp_governor *g, const struct dp_or
     case DP_ORDER_DRAIN:
     case DP_ORDER_RESUME:
         return &g->drained[o->region];
+    case DP_ORDER_APPROVE:
+    case DP_ORDER_REVOKE:
+        return &g->approved[o->region];
     case DP_ORDER_FREEZE:
     case DP_ORDER_UNFREEZE:
     case DP_ORDER_COUNT:
@@ -225,9 +228,12 @@ static const char *event_of(const struct governor_order *o)
         return "resume";
     case DP_ORDER_FREEZE:
         return "unfreeze";
+    case DP_ORDER_APPROVE:
+        return "revoke";
     case DP_ORDER_SWITCH:
     case DP_ORDER_RESUME:
     case DP_ORDER_UNFREEZE:
+    case DP_ORDER_REVOKE:
     case DP_ORDER_COUNT:
         break;
     }

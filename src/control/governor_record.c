@@ -96,17 +96,19 @@ void governor_record_hold(struct dp_governor *g, uint16_t region)
     char text[DP_WHY_TEXT];
     if (!held && lost)
         return; /* told as region_down, draining or drain */
+    uint64_t hold_ns = dp_failover_hold_ns(&g->failover, &g->failover_config, region);
     governor_say(text, sizeof(text),
-                 held ? "it was away and may lack data: for %" PRIu32
+                 held ? "it was away and may lack data: for %" PRIu64
                         " s of unbroken health it takes "
                         "only what no other region can"
-                      : "it has been up for %" PRIu32 " s without a break",
-                 g->config->failback_hold_ms / 1000);
+                      : "it has been up for %" PRIu64 " s without a break",
+                 hold_ns / DP_NS_PER_S);
     const struct dp_kv kv[] = {
         DP_KV_STR("region", governor_region_name(g, region)),
         DP_KV_STR("actor", "governor"),
         DP_KV_STR("reason", text),
-        DP_KV_INT("hold_ms", g->config->failback_hold_ms),
+        DP_KV_INT("hold_ms", hold_ns / DP_NS_PER_MS),
+        DP_KV_INT("falls", g->failover.falls[region]),
     };
     dp_journal_write(g->journal, g->view->epoch, held ? "held_down" : "settled", kv,
                      DP_ARRAY_LEN(kv));
@@ -150,9 +152,19 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
     case DP_MOVE_FAILBACK:
         governor_say(g->why, sizeof(g->why),
                      "%s is preferred and has been up for %" PRIu64
-                     " s without a break (hold %" PRIu32 " s)",
+                     " s without a break (hold %" PRIu64 " s)%s",
                      governor_region_name(g, d->after), d->held_ns / DP_NS_PER_S,
-                     g->config->failback_hold_ms / 1000);
+                     dp_failover_hold_ns(&g->failover, &g->failover_config, d->after) / DP_NS_PER_S,
+                     g->config->failback == DP_FAILBACK_GATED    ? "; its gate is open"
+                     : g->config->failback == DP_FAILBACK_WINDOW ? "; a window is open"
+                                                                 : "");
+        break;
+    case DP_MOVE_OPEN:
+        lost_words(g, d->before == DP_NO_REGION ? d->after : d->before, lost, sizeof(lost));
+        governor_say(
+            g->why, sizeof(g->why),
+            "every region is lost; no_region.policy %s sends the traffic there all the same; %s",
+            dp_no_region_name(g->config->no_region), lost);
         break;
     case DP_MOVE_LOST:
         lost_words(g, d->before, lost, sizeof(lost));
@@ -161,6 +173,8 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
     case DP_MOVE_REGAINED:
         governor_say(g->why, sizeof(g->why), "%s is the first region to return: %s",
                      governor_region_name(g, d->after), g->regions[d->after].why);
+        break;
+    case DP_MOVE_COUNT:
         break;
     case DP_MOVE_SWITCH:
     case DP_MOVE_NONE:
@@ -201,19 +215,42 @@ struct dp_span governor_regions_json(const struct dp_governor *g,
 
 void governor_record_move(struct dp_governor *g, const struct dp_failover_decision *d)
 {
-    char buf[GOVERNOR_INPUTS_BYTES];
+    char buf[GOVERNOR_INPUTS_BYTES], gate[GOVERNOR_GATE_BYTES];
     const char *event = dp_move_name(d->move);
+    uint16_t region = d->after == DP_NO_REGION ? d->before : d->after;
+    bool back = d->move == DP_MOVE_FAILBACK;
+    uint64_t hold_ns = dp_failover_hold_ns(&g->failover, &g->failover_config, region);
     const struct dp_kv kv[] = {
-        DP_KV_STR("region",
-                  governor_region_name(g, d->after == DP_NO_REGION ? d->before : d->after)),
+        DP_KV_STR("region", governor_region_name(g, region)),
         DP_KV_STR("before", governor_region_name(g, d->before)),
         DP_KV_STR("after", governor_region_name(g, d->after)),
         DP_KV_STR("actor", "governor"),
         DP_KV_STR("reason", g->why),
         DP_KV_JSON("regions", governor_regions_json(g, d, buf, sizeof(buf))),
+        /* of a failback alone */
+        DP_KV_INT("held_ms", d->held_ns / DP_NS_PER_MS),
+        DP_KV_INT("hold_ms", hold_ns / DP_NS_PER_MS),
+        DP_KV_INT("falls", g->failover.falls[region]),
+        DP_KV_INT("ramp_ms", g->config->failback_ramp_ms),
+        DP_KV_JSON("gate", back ? governor_gate_json(g, region, gate) : DP_SPAN("[]")),
     };
-    dp_journal_write(g->journal, g->view->epoch, event, kv, DP_ARRAY_LEN(kv));
+    size_t n = back ? DP_ARRAY_LEN(kv) : DP_ARRAY_LEN(kv) - 5;
+    dp_journal_write(g->journal, g->view->epoch, event, kv, n);
     dp_log(DP_LOG_WARN, event, DP_KV_STR("before", governor_region_name(g, d->before)),
            DP_KV_STR("after", governor_region_name(g, d->after)), DP_KV_STR("actor", "governor"),
            DP_KV_STR("reason", g->why), DP_KV_INT("epoch", g->view->epoch));
+}
+
+void governor_record_ramp_over(struct dp_governor *g)
+{
+    const char *region = governor_region_name(g, g->decision.after);
+    const struct dp_kv kv[] = {
+        DP_KV_STR("region", region),
+        DP_KV_STR("actor", "governor"),
+        DP_KV_STR("reason", "its share has grown to all of the traffic"),
+        DP_KV_INT("ramp_ms", g->config->failback_ramp_ms),
+    };
+    dp_journal_write(g->journal, g->view->epoch, "ramp_over", kv, DP_ARRAY_LEN(kv));
+    dp_log(DP_LOG_INFO, "ramp_over", DP_KV_STR("region", region),
+           DP_KV_INT("ramp_ms", g->config->failback_ramp_ms));
 }

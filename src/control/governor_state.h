@@ -76,6 +76,12 @@ struct governor_region {
     char why[DP_WHY_TEXT];
 };
 
+/* What was told of a region that waits before its gate. */
+struct governor_gate_told {
+    unsigned unmet; /* DP_GATE_BITs */
+    uint64_t at_ns; /* 0: nothing yet */
+};
+
 struct dp_governor {
     struct dp_governor_options opt;
     const struct dp_control_config *config;
@@ -86,7 +92,7 @@ struct dp_governor {
     struct dp_failover_state failover;
     struct dp_failover_decision decision; /* the last one */
     struct dp_orders_state orders;
-    struct dp_standing drained[DP_MAX_REGIONS], frozen,
+    struct dp_standing drained[DP_MAX_REGIONS], approved[DP_MAX_REGIONS], frozen,
         pin;              /* who, why and since when; on: see standing */
     uint64_t epoch_below; /* as kept: every epoch told is below it, in this life and before */
     bool state_unread;    /* the state file was damaged */
@@ -109,6 +115,8 @@ struct dp_governor {
     int64_t active_since_wall_ms;
     char why[DP_WHY_TEXT];
     uint64_t failovers, failbacks;
+    uint64_t moves[DP_MOVE_COUNT][DP_MOVE_REASON_COUNT];
+    struct governor_gate_told gate_told[DP_MAX_REGIONS];
 };
 
 /* An order that is being carried out, or one whose time is over (ended). */
@@ -228,6 +236,29 @@ void governor_record_move(struct dp_governor *g, const struct dp_failover_decisi
 /* Every region as a decision saw it, as JSON: [{…},{…}]. */
 struct dp_span governor_regions_json(const struct dp_governor *g,
                                      const struct dp_failover_decision *d, char *buf, size_t cap);
+
+/* A returning region takes all of the traffic now, or not its growing share any more. */
+void governor_record_ramp_over(struct dp_governor *g);
+
+/* governor_gate.c */
+
+/* What the gate asks, as bits. */
+unsigned governor_gate_asked(const struct dp_governor *g);
+/* How one region stands before it. */
+void governor_gate(const struct dp_governor *g, uint16_t region, struct dp_gate *out);
+/* What is not met, besides health, as bits. */
+unsigned governor_gate_unmet(const struct dp_governor *g, uint16_t region);
+/* For the journal: [{"name":…,"state":…,"reason":…},…]. */
+#define GOVERNOR_GATE_BYTES 1536
+struct dp_span governor_gate_json(const struct dp_governor *g, uint16_t region,
+                                  char buf[GOVERNOR_GATE_BYTES]);
+/* Tell of a region whose hold is over and whose gate is shut. */
+void governor_watch_gate(struct dp_governor *g, uint64_t now_ns);
+
+/* governor_status.c */
+
+/* The failure window, as far as it is of now. */
+void governor_window(const struct dp_governor *g, uint16_t endpoint, uint32_t *good, uint32_t *bad);
 
 /* governor_lookup.c */
 

@@ -3,6 +3,28 @@
 
 #include <string.h>
 
+#define MINUTE_MS 60000
+
+const char *dp_failback_name(enum dp_failback f)
+{
+    static const char *const names[] = {
+#define X(name, label) label,
+        DP_FAILBACK_TABLE(X)
+#undef X
+    };
+    return f <= DP_FAILBACK_WINDOW ? names[f] : "?";
+}
+
+const char *dp_move_reason_name(enum dp_move_reason r)
+{
+    static const char *const names[] = {
+#define X(name, label) label,
+        DP_MOVE_REASON_TABLE(X)
+#undef X
+    };
+    return r < DP_MOVE_REASON_COUNT ? names[r] : "?";
+}
+
 const char *dp_region_health_name(enum dp_region_health h)
 {
     return dp_health_name((enum dp_health)h);
@@ -23,18 +45,18 @@ static struct dp_standing standing(const struct dp_standing *s, bool on)
     return out;
 }
 
-/* The failure window, as far as it is of now. */
-static void window_counts(const struct dp_governor *g, const struct dp_health_state *h,
-                          struct dp_endpoint_status *out)
+void governor_window(const struct dp_governor *g, uint16_t endpoint, uint32_t *good, uint32_t *bad)
 {
+    const struct dp_health_state *h = &g->endpoints[endpoint].health;
     uint64_t slot_ns = g->health_config.window_ns / DP_HEALTH_SLOTS;
     uint64_t slot = slot_ns ? governor_now(g) / slot_ns : 0;
+    *good = *bad = 0;
     for (uint64_t i = 0; i < DP_HEALTH_SLOTS; i++) {
         if (slot >= h->slot + DP_HEALTH_SLOTS || i > h->slot ||
             slot - (h->slot - i) >= DP_HEALTH_SLOTS)
             break; /* from the newest on, each is older */
-        out->window_good += h->slots[(h->slot - i) % DP_HEALTH_SLOTS].good;
-        out->window_bad += h->slots[(h->slot - i) % DP_HEALTH_SLOTS].bad;
+        *good += h->slots[(h->slot - i) % DP_HEALTH_SLOTS].good;
+        *bad += h->slots[(h->slot - i) % DP_HEALTH_SLOTS].bad;
     }
 }
 
@@ -90,7 +112,7 @@ static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_rou
     memcpy(out->why, e->why, sizeof(out->why));
     memcpy(out->last_probe, e->last_probe.detail, sizeof(e->last_probe.detail));
     memcpy(out->outcomes, e->totals.outcomes, sizeof(out->outcomes));
-    window_counts(g, &e->health, out);
+    governor_window(g, i, &out->window_good, &out->window_bad);
 }
 
 /* What is added up over a region's endpoints. */
@@ -130,6 +152,10 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
         .draining = r->look.draining,
         .drained = standing(&g->drained[i], g->failover.drained[i]),
         .route = g->decision.routes[i],
+        .approved = standing(&g->approved[i], g->failover.approved[i]),
+        .hold_ms =
+            (uint32_t)(dp_failover_hold_ns(&g->failover, &g->failover_config, i) / DP_NS_PER_MS),
+        .falls = g->failover.falls[i],
         .lost_data = g->failover.unsettled[i],
         .well_for_ms = up_since ? (governor_now(g) - up_since) / DP_NS_PER_MS : 0,
         .since_wall_ms = r->since_wall_ms,
@@ -144,6 +170,7 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
         .probe_ms = e->probe_ms,
         .latency_ms = e->latency_ms,
     };
+    governor_gate(g, i, &out->gate);
     memcpy(out->why, r->why, sizeof(out->why));
     memcpy(out->last_probe, e->last_probe, sizeof(out->last_probe));
     for (uint16_t k = 0; k < c->n_endpoints; k++)
@@ -151,6 +178,23 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
 }
 
 _Static_assert(DP_PROBE_DETAIL <= DP_WHY_TEXT, "a probe's detail fits the status");
+
+/* When the hold, the dwell and a window let the traffic return; 0 where another condition stands in the way. */
+static int64_t failback_at(const struct dp_governor *g, uint64_t now_ns)
+{
+    uint16_t to = g->decision.waiting;
+    if (to == DP_NO_REGION || (governor_gate_unmet(g, to) & ~DP_GATE_BIT(DP_GATE_WINDOW)) != 0)
+        return 0;
+    uint64_t at = g->decision.failback_at_ns;
+    int64_t at_ms = dp_clock_wall_ms(g->clock);
+    at_ms += at > now_ns ? (int64_t)((at - now_ns) / DP_NS_PER_MS) : 0;
+    if (!(governor_gate_asked(g) & DP_GATE_BIT(DP_GATE_WINDOW)))
+        return at_ms;
+    uint32_t wait_m = dp_windows_wait_m(&g->config->failback_windows, at_ms / MINUTE_MS);
+    if (wait_m == DP_NEVER_MIN)
+        return 0;
+    return wait_m ? (at_ms / MINUTE_MS + wait_m) * MINUTE_MS : at_ms;
+}
 
 void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
 {
@@ -177,11 +221,12 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
     struct dp_failover_region regions[DP_MAX_REGIONS];
     governor_regions(g, regions);
     out->heir = dp_failover_heir(&g->failover, &g->failover_config, regions);
-    if (g->decision.waiting != DP_NO_REGION) {
-        uint64_t at = g->decision.failback_at_ns;
-        uint64_t wait_ms = at > now ? (at - now) / DP_NS_PER_MS : 0;
-        out->failback_at_wall_ms = dp_clock_wall_ms(g->clock) + (int64_t)wait_ms;
-    }
+    out->failback_at_wall_ms = failback_at(g, now);
+    out->no_region = g->config->no_region;
+    out->fail_open = g->decision.open;
+    out->ramp_from = g->decision.ramp_from;
+    out->share_percent = g->decision.share_percent;
+    memcpy(out->moves, g->moves, sizeof(out->moves));
     out->failovers = g->failovers;
     out->failbacks = g->failbacks;
     enum dp_route_state routes[DP_MAX_ENDPOINTS];

@@ -11,12 +11,23 @@ const char *dp_move_name(enum dp_move m)
         DP_MOVE_TABLE(X)
 #undef X
     };
-    return m <= DP_MOVE_REGAINED ? names[m] : "?";
+    return m < DP_MOVE_COUNT ? names[m] : "?";
+}
+
+const char *dp_no_region_name(enum dp_no_region p)
+{
+    static const char *const names[] = {
+#define X(name, label) label,
+        DP_NO_REGION_TABLE(X)
+#undef X
+    };
+    return p <= DP_NO_REGION_PRIMARY ? names[p] : "?";
 }
 
 void dp_failover_init(struct dp_failover_state *s)
 {
     memset(s, 0, sizeof(*s));
+    s->ramp_from = DP_NO_REGION;
 }
 
 static bool lost(const struct dp_failover_state *s, const struct dp_failover_region *regions,
@@ -37,23 +48,59 @@ static uint64_t mark(uint64_t now_ns)
     return now_ns ? now_ns : 1;
 }
 
+uint64_t dp_failover_hold_ns(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                             uint16_t i)
+{
+    uint64_t hold = c->hold_ns;
+    for (unsigned fall = 1; fall < s->falls[i] && hold < c->hold_max_ns; fall++)
+        hold = hold < c->hold_max_ns / 2 ? hold * 2 : c->hold_max_ns;
+    return hold;
+}
+
+static bool well_for(const struct dp_failover_state *s, uint16_t i, uint64_t ns, uint64_t now_ns)
+{
+    return s->up_since_ns[i] && now_ns >= s->up_since_ns[i] + ns;
+}
+
 static bool hold_is_over(const struct dp_failover_state *s, const struct dp_failover_config *c,
                          uint16_t i, uint64_t now_ns)
 {
-    return s->up_since_ns[i] && now_ns >= s->up_since_ns[i] + c->hold_ns;
+    return well_for(s, i, dp_failover_hold_ns(s, c, i), now_ns);
+}
+
+/* Nothing is forgotten before the longest hold is over. */
+static uint64_t forget_ns(const struct dp_failover_config *c)
+{
+    uint64_t longest = c->hold_max_ns > c->hold_ns ? c->hold_max_ns : c->hold_ns;
+    return c->forget_ns > longest ? c->forget_ns : longest;
+}
+
+/* What an operator drains did not fall. */
+static void count_falls(struct dp_failover_state *s, const struct dp_failover_config *c,
+                        const struct dp_failover_region *r, uint16_t i, uint64_t now_ns)
+{
+    bool away = r->health == DP_HEALTH_DOWN || r->draining || r->slow;
+    if (away && !s->away[i] && s->falls[i] < UINT8_MAX)
+        s->falls[i]++;
+    s->away[i] = away;
+    if (well_for(s, i, forget_ns(c), now_ns))
+        s->falls[i] = 0;
 }
 
 static void observe(struct dp_failover_state *s, const struct dp_failover_config *c,
                     const struct dp_failover_region *regions, uint64_t now_ns)
 {
     for (uint16_t i = 0; i < c->n_regions; i++) {
+        if (lost(s, regions, i) || i == s->active)
+            s->approved[i] = false;
         if (lost(s, regions, i) || (regions[i].slow && i != s->active))
             s->unsettled[i] = true;
         if (!well(s, regions, i))
             s->up_since_ns[i] = 0;
         else if (s->up_since_ns[i] == 0)
             s->up_since_ns[i] = mark(now_ns);
-        if (hold_is_over(s, c, i, now_ns))
+        count_falls(s, c, &regions[i], i, now_ns);
+        if (hold_is_over(s, c, i, now_ns) && !regions[i].unready)
             s->unsettled[i] = false;
     }
     if (s->forced && !lost(s, regions, s->active))
@@ -84,16 +131,31 @@ uint16_t dp_failover_heir(const struct dp_failover_state *s, const struct dp_fai
     return best_other(s, c, regions);
 }
 
-/* The most preferred region before the active one that is up: for the whole hold, or not yet. */
+/* The most preferred region before the active one that is up, its hold over or not yet, shut or not. */
 static uint16_t failback_target(const struct dp_failover_state *s,
-                                const struct dp_failover_config *c, bool over, uint64_t now_ns)
+                                const struct dp_failover_config *c,
+                                const struct dp_failover_region *regions, bool over, bool shut,
+                                uint64_t now_ns)
 {
     uint16_t end = s->active == DP_NO_REGION ? 0 : s->active;
     for (uint16_t i = 0; i < end && i < c->n_regions; i++) {
-        if (s->up_since_ns[i] && hold_is_over(s, c, i, now_ns) == over)
+        if (s->up_since_ns[i] && hold_is_over(s, c, i, now_ns) == over && regions[i].shut == shut)
             return i;
     }
     return DP_NO_REGION;
+}
+
+/* The region that traffic will return to: who waits for the dwell alone, for its hold too, or for its gate. */
+static uint16_t waiting(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                        const struct dp_failover_region *regions, uint64_t now_ns)
+{
+    static const struct {
+        bool over, shut;
+    } order[] = {{true, false}, {false, false}, {true, true}, {false, true}};
+    uint16_t found = DP_NO_REGION;
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && found == DP_NO_REGION; i++)
+        found = failback_target(s, c, regions, order[i].over, order[i].shut, now_ns);
+    return found;
 }
 
 uint64_t dp_failover_dwell_left(const struct dp_failover_state *s,
@@ -110,9 +172,13 @@ static void move_to(struct dp_failover_state *s, uint16_t to, enum dp_move move,
     out->after = to;
     if (move != DP_MOVE_NONE)
         s->moved_at_ns = mark(now_ns);
+    if (s->active != DP_NO_REGION)
+        s->last = s->active;
     s->active = to;
     s->pinned = false;
     s->forced = false;
+    s->open = move == DP_MOVE_OPEN;
+    s->ramp_from = DP_NO_REGION;
 }
 
 static bool must_leave(const struct dp_failover_state *s, const struct dp_failover_config *c,
@@ -133,20 +199,75 @@ static bool must_leave(const struct dp_failover_state *s, const struct dp_failov
     return to != DP_NO_REGION && well(s, regions, to) && !s->unsettled[to];
 }
 
+/* With every region lost: who is used all the same. What is drained stays so: it was drained on purpose. */
+static uint16_t last_resort(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                            const struct dp_failover_region *regions)
+{
+    uint16_t last = s->active == DP_NO_REGION ? s->last : s->active;
+    if (c->no_region == DP_NO_REGION_REFUSE)
+        return DP_NO_REGION;
+    if (c->no_region == DP_NO_REGION_LAST_GOOD && last < c->n_regions && !s->drained[last] &&
+        !regions[last].draining)
+        return last;
+    for (uint16_t i = 0; i < c->n_regions; i++) {
+        if (!s->drained[i] && !regions[i].draining)
+            return i;
+    }
+    return DP_NO_REGION;
+}
+
 static void leave(struct dp_failover_state *s, const struct dp_failover_config *c,
                   const struct dp_failover_region *regions, uint64_t now_ns,
                   struct dp_failover_decision *out)
 {
     uint16_t to = best_other(s, c, regions);
     enum dp_move move = DP_MOVE_FAILOVER;
-    if (s->active == DP_NO_REGION)
+    if (to == DP_NO_REGION) {
+        to = last_resort(s, c, regions);
+        move = to == DP_NO_REGION ? DP_MOVE_LOST : DP_MOVE_OPEN;
+    } else if (s->active == DP_NO_REGION || s->open) {
         move = DP_MOVE_REGAINED;
-    else if (to == DP_NO_REGION)
-        move = DP_MOVE_LOST;
-    else if (s->drained[s->active])
+    } else if (s->drained[s->active]) {
         move = DP_MOVE_DRAIN;
-    if (to != s->active)
+    }
+    if (to != s->active || (move == DP_MOVE_OPEN && !s->open))
         move_to(s, to, move, now_ns, out);
+}
+
+/* ---- the ramp ---- */
+
+/* Its time stands still while frozen, and while the region is in doubt. It ends early when who takes the rest was lost. */
+static void go_up_the_ramp(struct dp_failover_state *s, const struct dp_failover_config *c,
+                           uint64_t now_ns)
+{
+    uint16_t from = s->ramp_from;
+    if (from == DP_NO_REGION)
+        return;
+    if (!s->frozen && s->up_since_ns[s->active])
+        s->ramp_done_ns += now_ns - s->ramp_seen_ns;
+    s->ramp_seen_ns = now_ns;
+    if (s->ramp_done_ns >= c->ramp_ns || s->unsettled[from])
+        s->ramp_from = DP_NO_REGION;
+}
+
+/* In steps, so that only so many views are made of it. */
+static uint16_t share(const struct dp_failover_state *s, const struct dp_failover_config *c)
+{
+    if (s->ramp_from == DP_NO_REGION || c->ramp_ns == 0)
+        return 100;
+    uint64_t steps = s->ramp_done_ns / (c->ramp_ns / (100 / DP_RAMP_STEP_PERCENT) + 1);
+    uint64_t percent = (steps + 1) * DP_RAMP_STEP_PERCENT;
+    return (uint16_t)(percent < 100 ? percent : 100);
+}
+
+static void begin_ramp(struct dp_failover_state *s, const struct dp_failover_config *c,
+                       uint16_t from, uint64_t now_ns)
+{
+    if (c->ramp_ns == 0)
+        return;
+    s->ramp_from = from;
+    s->ramp_done_ns = 0;
+    s->ramp_seen_ns = now_ns;
 }
 
 static bool returns_by_itself(const struct dp_failover_state *s, const struct dp_failover_config *c)
@@ -176,16 +297,17 @@ static void derive(const struct dp_failover_state *s, const struct dp_failover_c
         else
             out->routes[i] = DP_ROUTE_OK;
     }
+    out->open = s->open;
+    out->share_percent = share(s, c);
+    out->ramp_from = s->ramp_from;
     out->waiting = DP_NO_REGION;
     if (!returns_by_itself(s, c))
         return;
     uint64_t dwell_over = now_ns + dp_failover_dwell_left(s, c, now_ns);
-    out->waiting = failback_target(s, c, true, now_ns); /* for the dwell alone */
-    if (out->waiting == DP_NO_REGION)
-        out->waiting = failback_target(s, c, false, now_ns);
+    out->waiting = waiting(s, c, regions, now_ns);
     if (out->waiting == DP_NO_REGION)
         return;
-    out->failback_at_ns = s->up_since_ns[out->waiting] + c->hold_ns;
+    out->failback_at_ns = s->up_since_ns[out->waiting] + dp_failover_hold_ns(s, c, out->waiting);
     if (out->failback_at_ns < dwell_over)
         out->failback_at_ns = dwell_over;
 }
@@ -198,13 +320,17 @@ void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_conf
     out->before = s->active;
     out->after = s->active;
     observe(s, c, regions, now_ns);
-    if (must_leave(s, c, regions)) {
+    go_up_the_ramp(s, c, now_ns);
+    if (s->open && !lost(s, regions, s->active)) {
+        move_to(s, s->active, DP_MOVE_REGAINED, now_ns, out);
+    } else if (must_leave(s, c, regions)) {
         leave(s, c, regions, now_ns, out);
     } else if (returns_by_itself(s, c) && dp_failover_dwell_left(s, c, now_ns) == 0) {
-        uint16_t to = failback_target(s, c, true, now_ns);
+        uint16_t to = failback_target(s, c, regions, true, false, now_ns);
         if (to != DP_NO_REGION) {
             out->held_ns = now_ns - s->up_since_ns[to];
             move_to(s, to, DP_MOVE_FAILBACK, now_ns, out);
+            begin_ramp(s, c, out->before, now_ns);
         }
     }
     derive(s, c, regions, now_ns, out);

@@ -25,12 +25,13 @@ const char *dp_refusal_name(enum dp_refusal r)
 
 bool dp_order_names_region(enum dp_order_kind k)
 {
-    return k == DP_ORDER_SWITCH || k == DP_ORDER_DRAIN || k == DP_ORDER_RESUME;
+    return k < DP_ORDER_COUNT && k != DP_ORDER_FREEZE && k != DP_ORDER_UNFREEZE;
 }
 
 bool dp_order_stands(enum dp_order_kind k)
 {
-    return k == DP_ORDER_SWITCH || k == DP_ORDER_DRAIN || k == DP_ORDER_FREEZE;
+    return k == DP_ORDER_SWITCH || k == DP_ORDER_DRAIN || k == DP_ORDER_FREEZE ||
+           k == DP_ORDER_APPROVE;
 }
 
 /* Known to serve: UNKNOWN does not count, for a safety rule goes by what is proved. */
@@ -61,16 +62,16 @@ static bool refuses(enum dp_refusal rule, const struct dp_failover_state *f,
                     const struct dp_orders_verdict *v)
 {
     const struct dp_failover_region *target = &facts->regions[o->region];
-    bool is_switch = o->kind == DP_ORDER_SWITCH;
+    bool to_use = o->kind == DP_ORDER_SWITCH || o->kind == DP_ORDER_APPROVE;
     switch (rule) {
     case DP_REFUSAL_EPOCH:
         return o->if_epoch && o->epoch != facts->epoch;
     case DP_REFUSAL_DRAINED:
-        return is_switch && f->drained[o->region];
+        return to_use && f->drained[o->region];
     case DP_REFUSAL_DOWN:
-        return is_switch && target->health == DP_HEALTH_DOWN;
+        return to_use && target->health == DP_HEALTH_DOWN;
     case DP_REFUSAL_DRAINING:
-        return is_switch && target->draining;
+        return to_use && target->draining;
     case DP_REFUSAL_MIN_REGIONS: /* draining what does not serve takes nothing away */
         return v->serving_after < v->serving_before && v->serving_after < facts->min_regions;
     case DP_REFUSAL_DWELL:
@@ -93,7 +94,7 @@ static void judge(const struct dp_failover_state *f, const struct dp_orders_fact
     for (enum dp_refusal rule = DP_REFUSAL_EPOCH; rule < DP_REFUSAL_COUNT; rule++) {
         if (!refuses(rule, f, facts, o, v))
             continue;
-        if (!o->force || rule < DP_REFUSAL_DOWN) {
+        if (!o->force || rule < DP_REFUSAL_DOWN || o->kind == DP_ORDER_APPROVE) {
             v->refusal = rule;
             v->overridden = 0;
             return;
@@ -129,6 +130,11 @@ void dp_orders_obey(struct dp_orders_state *s, struct dp_failover_state *f,
         f->frozen = o->kind == DP_ORDER_FREEZE;
         s->frozen_until_ns = until;
         break;
+    case DP_ORDER_APPROVE:
+    case DP_ORDER_REVOKE:
+        f->approved[o->region] = o->kind == DP_ORDER_APPROVE;
+        s->approved_until_ns[o->region] = until;
+        break;
     case DP_ORDER_COUNT:
         break;
     }
@@ -151,6 +157,13 @@ bool dp_orders_expire(struct dp_orders_state *s, struct dp_failover_state *f, ui
         if (over(&s->drained_until_ns[i], now_ns)) {
             *ended = (struct dp_order){.kind = DP_ORDER_DRAIN, .region = i};
             f->drained[i] = false;
+            return true;
+        }
+        if (!f->approved[i])
+            s->approved_until_ns[i] = 0; /* it was used, or the region lost */
+        if (over(&s->approved_until_ns[i], now_ns)) {
+            *ended = (struct dp_order){.kind = DP_ORDER_APPROVE, .region = i};
+            f->approved[i] = false;
             return true;
         }
     }

@@ -90,6 +90,14 @@ static void test_defaults(void **state)
     assert_int_equal(control.sample_ms, 100);
     assert_int_equal(control.failback, DP_FAILBACK_HOLD_DOWN);
     assert_int_equal(control.failback_hold_ms, 300000);
+    assert_int_equal(control.failback_hold_max_ms, 3600000);
+    assert_int_equal(control.failback_forget_ms, 21600000);
+    assert_int_equal(control.failback_ramp_ms, 60000);
+    assert_int_equal(control.failback_conditions,
+                     DP_GATE_BIT(DP_GATE_PROBES) | DP_GATE_BIT(DP_GATE_ERRORS));
+    assert_int_equal(control.failback_error_percent, 5);
+    assert_int_equal(control.failback_windows.n, 0);
+    assert_int_equal(control.no_region, DP_NO_REGION_REFUSE);
     assert_int_equal(control.retry_after_s, 5);
     assert_null(control.journal_path);
 
@@ -125,8 +133,11 @@ static void test_every_number_arrives(void **state)
         "\"probe\":{\"interval_ms\":9001,\"fast_interval_ms\":9000,\"timeout_ms\":9002,\"fall\":11,"
         "\"rise\":12,\"jitter_percent\":13,\"path\":\"/x\"},"
         "\"traffic\":{\"failures\":14,\"sample_ms\":15},"
-        "\"failback\":{\"mode\":\"manual\",\"hold_down_ms\":16},"
-        "\"no_region\":{\"retry_after_s\":17},\"journal\":{\"path\":\"j\",\"max_bytes\":70000,"
+        "\"failback\":{\"mode\":\"manual\",\"hold_down_ms\":16,\"hold_down_max_ms\":28,"
+        "\"forget_ms\":29,\"ramp_ms\":30,\"conditions\":\"approval\",\"max_error_percent\":31,"
+        "\"windows\":\"mon 01:00-02:00\",\"utc_offset\":\"-00:32\"},"
+        "\"no_region\":{\"retry_after_s\":17,\"policy\":\"primary\"},\"journal\":{\"path\":\"j\","
+        "\"max_bytes\":70000,"
         "\"keep\":18},"
         "\"safety\":{\"min_regions\":1,\"dwell_ms\":19},\"via\":\"v\","
         "\"timeouts\":{\"head_ms\":1001,\"idle_ms\":1002,\"body_ms\":1003,\"connect_ms\":1004,"
@@ -153,6 +164,15 @@ static void test_every_number_arrives(void **state)
     assert_int_equal(control.sample_ms, 15);
     assert_int_equal(control.failback, DP_FAILBACK_MANUAL);
     assert_int_equal(control.failback_hold_ms, 16);
+    assert_int_equal(control.failback_hold_max_ms, 28);
+    assert_int_equal(control.failback_forget_ms, 29);
+    assert_int_equal(control.failback_ramp_ms, 30);
+    assert_int_equal(control.failback_conditions, DP_GATE_BIT(DP_GATE_APPROVAL));
+    assert_int_equal(control.failback_error_percent, 31);
+    assert_int_equal(control.failback_windows.n, 1);
+    assert_int_equal(control.failback_windows.at[0].till_m, 120);
+    assert_int_equal(control.failback_windows.utc_offset_m, -32);
+    assert_int_equal(control.no_region, DP_NO_REGION_PRIMARY);
     assert_int_equal(control.retry_after_s, 17);
     assert_string_equal(control.journal_path, "j");
     assert_int_equal(control.journal_max_bytes, 70000);
@@ -383,7 +403,8 @@ static void test_demo_file_is_current(void **state)
 
 static void test_samples_are_good(void **state)
 {
-    static const char *const samples[] = {"active-passive", "manual-failback", "cloudant", "demo"};
+    static const char *const samples[] = {"active-passive", "manual-failback", "gated-failback",
+                                          "cloudant", "demo"};
     (void)state;
     for (size_t i = 0; i < DP_ARRAY_LEN(samples); i++) {
         char path[512];
@@ -436,8 +457,8 @@ static void test_help_names_every_section(void **state)
     dp_config_help(&help);
     assert_non_null(strstr(dp_text_str(&help), "listen.port = 8984  (0 to 65535)\n    TCP port."));
     assert_non_null(strstr(dp_text_str(&help), "regions[].name  (required)\n"));
-    assert_non_null(
-        strstr(dp_text_str(&help), "failback.mode = \"hold_down\"  (manual|hold_down)\n"));
+    assert_non_null(strstr(dp_text_str(&help),
+                           "failback.mode = \"hold_down\"  (manual|hold_down|gated|window)\n"));
     dp_text_fini(&help);
 }
 

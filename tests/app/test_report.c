@@ -47,6 +47,9 @@ static struct dp_report sample(void)
     s->active_since_wall_ms = NOW - 61 * S;
     set_text(s->why, "eu-de is down: 3 probes in a row failed");
     s->failback = DP_FAILBACK_HOLD_DOWN;
+    s->failback_to = DP_NO_REGION;
+    s->ramp_from = DP_NO_REGION;
+    s->share_percent = 100;
     s->failback_at_wall_ms = NOW + 252 * S;
     s->failovers = 1;
 
@@ -402,6 +405,7 @@ static struct dp_report explained(void)
     r.status.failback_to = 0;
     r.status.regions[0].lost_data = true;
     r.status.regions[0].well_for_ms = 48000;
+    r.status.regions[0].hold_ms = 300000;
     r.status.regions[1].unanswered = 2;
     r.status.regions[1].window_bad = 6;
     r.status.regions[1].window_good = 34;
@@ -450,6 +454,90 @@ static void test_explain(void **state)
         "    6 of the last 40 requests (15 %) got no answer; down at 50 %\n");
 }
 
+/* Why it waits, condition by condition; what doubled its hold. */
+static void test_explain_gate(void **state)
+{
+    struct dp_report r = explained();
+    (void)state;
+    r.status.failback = DP_FAILBACK_GATED;
+    r.status.failback_at_wall_ms = 0;
+    r.status.regions[0].falls = 3;
+    r.status.regions[0].hold_ms = 1200000;
+    r.status.regions[0].gate = (struct dp_gate){
+        .n = 2,
+        .conditions = {{DP_GATE_HEALTH, DP_GATE_UNMET, "well for 48 s without a break, of 1200 s"},
+                       {DP_GATE_APPROVAL, DP_GATE_UNKNOWN, "nobody was asked"}}};
+    r.status.regions[0].approved = standing("ann", "compared", 60, 60);
+    r.status.no_region = DP_NO_REGION_PRIMARY;
+    r.status.heir = DP_NO_REGION;
+    struct dp_text text = {0};
+    dp_report_explain(&r, &text);
+    static const char *const says[] = {
+        "eu-de takes the traffic back when its gate opens",
+        "its gate: health is unmet: well for 48 s without a break, of 1200 s",
+        "its gate: approval is unknown: nobody was asked",
+        "lost 3 times since it was last well for long: its hold is 20 min",
+        "if every region is lost, traffic goes to eu-de (no_region.policy primary)",
+    };
+    for (size_t i = 0; i < DP_ARRAY_LEN(says); i++) {
+        assert_non_null(strstr(dp_text_str(&text), says[i]));
+    }
+    dp_text_clear(&text);
+    json_t *status = status_of(&r);
+    const json_t *gate =
+        json_object_get(json_array_get(json_object_get(status, "regions"), 0), "gate");
+    assert_int_equal(json_array_size(gate), 2);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(gate, 1), "state")),
+                        "unknown");
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "Approved: eu-de by ann, 1 min ago, for 1 min more: compared\n"
+                           "Failback: to eu-de when its gate opens\n"
+                           "  health is unmet: well for 48 s without a break, of 1200 s\n"
+                           "  approval is unknown: nobody was asked\n"));
+    json_decref(status);
+    dp_text_fini(&text);
+}
+
+static void test_ramp_and_fail_open(void **state)
+{
+    struct dp_report r = explained();
+    struct dp_text text = {0};
+    (void)state;
+    r.status.ramp_from = 0;
+    r.status.share_percent = 35;
+    dp_report_explain(&r, &text);
+    assert_non_null(strstr(dp_text_str(&text), "it takes 35 % so far, since it has just returned; "
+                                               "the rest goes to eu-de"));
+    dp_text_clear(&text);
+    json_t *status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "It has just returned and takes 35 % so far; the rest goes to eu-de\n"));
+    json_decref(status);
+    dp_text_clear(&text);
+    r.status.ramp_from = DP_NO_REGION;
+    r.status.fail_open = true;
+    r.status.no_region = DP_NO_REGION_LAST_GOOD;
+    r.status.regions[1].health = DP_REGION_DOWN;
+    dp_report_explain(&r, &text);
+    assert_non_null(strstr(dp_text_str(&text), "us-south is down and keeps the traffic all the "
+                                               "same: every region is lost"));
+    dp_text_clear(&text);
+    status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text), "Every region is lost: it is used all the same "
+                                               "(no_region.policy last_good)\n"));
+    json_decref(status);
+    dp_text_clear(&text);
+    r.status.moves[DP_MOVE_FAILBACK][DP_MOVE_REASON_GATED] = 3;
+    dp_report_metrics(&r, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "davenport_moves_total{move=\"failback\",reason=\"gated\"} 3\n"));
+    assert_non_null(strstr(dp_text_str(&text), "davenport_fail_open 1\n"));
+    dp_text_fini(&text);
+}
+
 static void test_explain_orders(void **state)
 {
     struct dp_report r = explained();
@@ -481,6 +569,7 @@ static void test_explain_orders(void **state)
         "  nothing moves by itself, not even away from a dead region (davenport unfreeze)\n"
         "  eu-de is drained by bob (loopback), 1 h ago, until an operator ends it\n"
         "  if us-south is lost, no region can take over\n"
+        "  if every region is lost, applications get 503 (no_region.policy 503)\n"
         "  the last move is young: for 2.6 s a switch needs --force\n"
         "  0 regions are known to serve, and safety.min_regions is 1: none of them is drained "
         "without --force\n"
@@ -638,7 +727,7 @@ static void test_metrics_have_families(void **state)
 {
     struct dp_report r = sample();
     struct dp_text text = {0};
-    char seen[80][80];
+    char seen[160][80];
     size_t n_seen = 0;
     (void)state;
     dp_report_metrics(&r, &text);
@@ -713,6 +802,8 @@ int main(void)
         cmocka_unit_test(test_hostile_status),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_explain_gate),
+        cmocka_unit_test(test_ramp_and_fail_open),
         cmocka_unit_test(test_explain_orders),
         cmocka_unit_test(test_standing_orders_in_the_table),
         cmocka_unit_test(test_order_text),

@@ -2,7 +2,9 @@
  * keeps its own, simpler account of every history and compares. */
 #include "davenport/base/clock.h"
 #include "davenport/core/failover.h"
+#include "davenport/core/gate.h"
 #include "davenport/core/health.h"
+#include "davenport/core/window.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +15,7 @@
 #include <cmocka.h>
 
 #define MS        DP_NS_PER_MS
-#define HISTORIES 400
+#define HISTORIES 800
 #define EVENTS    3000
 
 struct random {
@@ -36,6 +38,9 @@ struct account {
     bool was_lost;        /* since it was last settled */
     bool fell_by_traffic;
     unsigned mood; /* how sick it is now: what its events are drawn from */
+    bool away;     /* as counted in falls */
+    unsigned falls;
+    struct dp_gate_facts facts; /* of its gate, but for the window */
 };
 
 struct world {
@@ -45,8 +50,11 @@ struct world {
     struct dp_failover_state failover;
     struct account regions[DP_MAX_REGIONS];
     uint64_t now_ns;
-    bool pinned, forced;
-    uint64_t moves;
+    bool pinned, forced, open;
+    uint16_t ramp_from, share;
+    unsigned asked; /* of the gate */
+    struct dp_windows windows;
+    uint64_t moves, failbacks, blocked, opens, doubled;
 };
 
 static void world_init(struct world *w, uint64_t seed)
@@ -65,8 +73,20 @@ static void world_init(struct world *w, uint64_t seed)
     w->fc = (struct dp_failover_config){
         .n_regions = (uint16_t)(1 + below(&w->random, 5)),
         .automatic = below(&w->random, 3) != 0,
-        .hold_ns = below(&w->random, 60) * 1000 * MS,
+        .hold_ns = below(&w->random, below(&w->random, 2) ? 60 : 8) * 1000 * MS,
+        .hold_max_ns = below(&w->random, 300) * 1000 * MS,
+        .forget_ns = below(&w->random, 600) * 1000 * MS,
+        .ramp_ns = below(&w->random, 3) * 20000 * MS,
+        .no_region = (enum dp_no_region)below(&w->random, 3),
     };
+    w->asked = below(&w->random, 2) ? 0 : below(&w->random, 1U << DP_GATE_COUNT);
+    w->asked &= ~DP_GATE_BIT(DP_GATE_HEALTH); /* the rules' own */
+    /* A few minutes of the first hour, which is a Thursday's. */
+    w->windows = (struct dp_windows){.n = 1, .at = {{.days = 1U << 3}}};
+    w->windows.at[0].from_m = (uint16_t)below(&w->random, 15);
+    w->windows.at[0].till_m = (uint16_t)(w->windows.at[0].from_m + 1 + below(&w->random, 15));
+    w->ramp_from = DP_NO_REGION;
+    w->share = 100;
     w->now_ns = below(&w->random, 1000) * MS;
     dp_failover_init(&w->failover);
     for (uint16_t i = 0; i < w->fc.n_regions; i++) {
@@ -164,6 +184,13 @@ static bool well(const struct account *a)
     return a->health.health == DP_HEALTH_UP && !a->health.draining;
 }
 
+/* No fall is forgotten before the longest hold is over. */
+static uint64_t memory_of(const struct world *w)
+{
+    uint64_t longest = w->fc.hold_max_ns > w->fc.hold_ns ? w->fc.hold_max_ns : w->fc.hold_ns;
+    return w->fc.forget_ns > longest ? w->fc.forget_ns : longest;
+}
+
 static void keep_holds(struct world *w)
 {
     for (uint16_t i = 0; i < w->fc.n_regions; i++) {
@@ -174,7 +201,109 @@ static void keep_holds(struct world *w)
             a->up_since_ns = UINT64_MAX;
         else if (a->up_since_ns == UINT64_MAX)
             a->up_since_ns = w->now_ns;
+        a->falls += lost(a) && !a->away;
+        a->away = lost(a);
+        if (a->up_since_ns != UINT64_MAX && w->now_ns - a->up_since_ns >= memory_of(w))
+            a->falls = 0;
     }
+}
+
+/* What core/gate.h is told now and then. */
+static void draw_facts(struct world *w, struct account *a)
+{
+    struct random *r = &w->random;
+    if (below(r, 30) != 0)
+        return;
+    a->facts = (struct dp_gate_facts){.probes_asked = below(r, 3),
+                                      .probe_trouble = below(r, 2) ? "503" : NULL,
+                                      .counted = below(r, 8) != 0,
+                                      .requests = below(r, 100),
+                                      .max_failed_percent = 5,
+                                      .approved = below(r, 2) != 0};
+    a->facts.probes_passed = a->facts.probes_asked - (a->facts.probes_asked && below(r, 4) == 0);
+    a->facts.failed = below(r, 4) ? 0 : below(r, 1 + (uint32_t)a->facts.requests);
+}
+
+static bool window_is_open(const struct world *w)
+{
+    uint64_t minute = w->now_ns / (60 * 1000 * MS);
+    return minute >= w->windows.at[0].from_m && minute < w->windows.at[0].till_m;
+}
+
+/* The test's own reading of the gate. */
+static bool gate_is_open(const struct world *w, const struct account *a)
+{
+    const struct dp_gate_facts *f = &a->facts;
+    bool shut = false;
+    if (w->asked & DP_GATE_BIT(DP_GATE_PROBES))
+        shut = shut || f->probes_asked == 0 || f->probes_passed != f->probes_asked;
+    if (w->asked & DP_GATE_BIT(DP_GATE_ERRORS))
+        shut = shut || !f->counted || f->failed * 20 > f->requests;
+    if (w->asked & DP_GATE_BIT(DP_GATE_APPROVAL))
+        shut = shut || !f->approved;
+    if (w->asked & DP_GATE_BIT(DP_GATE_WINDOW))
+        shut = shut || !window_is_open(w);
+    return !shut;
+}
+
+static struct dp_failover_region input(const struct world *w, uint16_t i)
+{
+    struct dp_gate_facts facts = w->regions[i].facts;
+    facts.window_wait_m = dp_windows_wait_m(&w->windows, (int64_t)(w->now_ns / (60 * 1000 * MS)));
+    unsigned unmet = dp_gate_unmet(&facts, w->asked);
+    return (struct dp_failover_region){.health = w->regions[i].health.health,
+                                       .draining = w->regions[i].health.draining,
+                                       .shut = unmet != 0,
+                                       .unready = (unmet & ~DP_GATE_BIT(DP_GATE_WINDOW)) != 0};
+}
+
+/* Doubled for each fall after the first, up to the cap. */
+static uint64_t hold_of(const struct world *w, const struct account *a)
+{
+    uint64_t cap = w->fc.hold_max_ns > w->fc.hold_ns ? w->fc.hold_max_ns : w->fc.hold_ns;
+    uint64_t hold = w->fc.hold_ns;
+    for (unsigned i = 1; i < a->falls && hold < cap; i++)
+        hold *= hold ? 2 : 1;
+    if (w->fc.hold_ns == 0 && a->falls > 1)
+        return 0;
+    return hold < cap ? hold : cap;
+}
+
+static void check_open(struct world *w, const struct dp_failover_decision *d)
+{
+    const struct account *to = &w->regions[d->after];
+    assert_int_not_equal(w->fc.no_region, DP_NO_REGION_REFUSE);
+    assert_true(lost(to));
+    assert_false(to->health.draining);
+    for (uint16_t i = 0; i < w->fc.n_regions; i++) {
+        assert_true(lost(&w->regions[i]));
+        if (w->fc.no_region == DP_NO_REGION_PRIMARY && i < d->after)
+            assert_true(w->regions[i].health.draining);
+    }
+    if (w->fc.no_region == DP_NO_REGION_LAST_GOOD && d->before != DP_NO_REGION &&
+        !w->regions[d->before].health.draining)
+        assert_int_equal(d->after, d->before);
+    w->opens++;
+}
+
+/* The share only grows, and only a failback lowers it. */
+static void check_ramp(struct world *w, const struct dp_failover_decision *d)
+{
+    assert_in_range(d->share_percent, DP_RAMP_STEP_PERCENT, 100);
+    if (d->move == DP_MOVE_FAILBACK && w->fc.ramp_ns) {
+        assert_true(d->ramp_from == d->before || d->share_percent == 100);
+    } else if (d->move != DP_MOVE_NONE) {
+        assert_int_equal(d->ramp_from, DP_NO_REGION);
+    } else {
+        assert_true(d->ramp_from == w->ramp_from || d->ramp_from == DP_NO_REGION);
+        assert_true(d->share_percent >= w->share);
+    }
+    if (d->ramp_from == DP_NO_REGION)
+        assert_int_equal(d->share_percent, 100);
+    else
+        assert_int_equal(d->routes[d->ramp_from], DP_ROUTE_OK);
+    w->ramp_from = d->ramp_from;
+    w->share = d->share_percent;
 }
 
 static void check_move(struct world *w, const struct dp_failover_decision *d)
@@ -193,32 +322,41 @@ static void check_move(struct world *w, const struct dp_failover_decision *d)
         assert_true(w->fc.automatic);
         assert_false(w->pinned);
         assert_true(d->after < d->before);
-        assert_true(to->up_since_ns != UINT64_MAX && w->now_ns - to->up_since_ns >= w->fc.hold_ns);
+        assert_true(to->up_since_ns != UINT64_MAX && w->now_ns - to->up_since_ns >= hold_of(w, to));
+        assert_true(gate_is_open(w, to));
+        w->failbacks++;
+        w->doubled += hold_of(w, to) > w->fc.hold_ns;
         break;
     case DP_MOVE_LOST:
         assert_true(lost(from));
         break;
     case DP_MOVE_REGAINED:
-        assert_null(from);
+        assert_true(!from || w->open);
         assert_false(lost(to));
+        break;
+    case DP_MOVE_OPEN:
+        check_open(w, d);
         break;
     case DP_MOVE_SWITCH:
     case DP_MOVE_DRAIN:
+    case DP_MOVE_COUNT:
         fail_msg("no operator was here");
     }
     if (d->move != DP_MOVE_NONE) {
         w->pinned = w->forced = false;
         w->moves++;
     }
+    w->open = d->open;
 }
 
 static void check_routes(const struct world *w, const struct dp_failover_decision *d)
 {
-    bool any_up = false, any_alive = false;
+    bool any_up = false, any_alive = false, any_opened = false;
     for (uint16_t i = 0; i < w->fc.n_regions; i++) {
         const struct account *a = &w->regions[i];
         any_up = any_up || well(a);
         any_alive = any_alive || !lost(a);
+        any_opened = any_opened || !a->health.draining;
         if (i == d->after) {
             assert_int_equal(d->routes[i], DP_ROUTE_OK);
         } else if (a->health.health == DP_HEALTH_DOWN) {
@@ -227,9 +365,12 @@ static void check_routes(const struct world *w, const struct dp_failover_decisio
             assert_int_equal(d->routes[i], DP_ROUTE_BARRED);
         }
     }
+    any_opened = any_opened && w->fc.no_region != DP_NO_REGION_REFUSE;
     if (!w->forced && d->after != DP_NO_REGION)
-        assert_false(lost(&w->regions[d->after]));
-    assert_int_equal(d->after == DP_NO_REGION, !any_alive && !w->forced);
+        assert_int_equal(lost(&w->regions[d->after]), d->open);
+    assert_int_equal(d->after == DP_NO_REGION, !any_alive && !w->forced && !any_opened);
+    if (d->open)
+        assert_false(any_alive || w->regions[d->after].health.draining);
     /* A request that fails in the active region finds another one, whenever there is one alive. */
     unsigned others = 0, open = 0;
     for (uint16_t i = 0; i < w->fc.n_regions; i++) {
@@ -251,8 +392,7 @@ static void maybe_order(struct world *w)
     if (below(&w->random, 200) != 0)
         return;
     for (uint16_t i = 0; i < w->fc.n_regions; i++)
-        regions[i] = (struct dp_failover_region){.health = w->regions[i].health.health,
-                                                 .draining = w->regions[i].health.draining};
+        regions[i] = input(w, i);
     uint16_t target = (uint16_t)below(&w->random, w->fc.n_regions);
     bool force = below(&w->random, 2) == 0;
     bool done = dp_failover_switch(&w->failover, &w->fc, regions, target, force, w->now_ns, &d);
@@ -261,6 +401,9 @@ static void maybe_order(struct world *w)
         w->pinned = true;
         w->forced = lost(&w->regions[target]);
         assert_int_equal(d.after, target);
+        w->open = false;
+        w->ramp_from = d.ramp_from;
+        w->share = d.share_percent;
         check_routes(w, &d);
     }
 }
@@ -273,35 +416,46 @@ static void one_event(struct world *w)
     w->now_ns += below(&w->random, 700) * MS;
     uint16_t which = (uint16_t)below(&w->random, w->fc.n_regions);
     struct account *a = &w->regions[which];
+    draw_facts(w, a);
     struct dp_health_event e = draw_event(w, a);
     note_event(w, a, &e);
     dp_health_step(&a->health, &w->hc, &e, w->now_ns, &out);
     if (out.changed)
         check_health(w, a, &out);
     for (uint16_t i = 0; i < w->fc.n_regions; i++)
-        regions[i] = (struct dp_failover_region){.health = w->regions[i].health.health,
-                                                 .draining = w->regions[i].health.draining};
+        regions[i] = input(w, i);
     keep_holds(w);
     if (w->forced && !lost(&w->regions[w->failover.active]))
         w->forced = false;
     dp_failover_step(&w->failover, &w->fc, regions, w->now_ns, &d);
     check_move(w, &d);
     check_routes(w, &d);
+    check_ramp(w, &d);
+    if (d.waiting != DP_NO_REGION && d.failback_at_ns <= w->now_ns) {
+        assert_false(gate_is_open(w, &w->regions[d.waiting]));
+        w->blocked++;
+    }
     maybe_order(w);
 }
 
 static void random_histories(void **state)
 {
     (void)state;
-    uint64_t moves = 0;
+    uint64_t moves = 0, failbacks = 0, blocked = 0, opens = 0, doubled = 0;
     for (uint64_t seed = 0; seed < HISTORIES; seed++) {
         struct world w;
         world_init(&w, seed);
         for (unsigned i = 0; i < EVENTS; i++)
             one_event(&w);
         moves += w.moves;
+        failbacks += w.failbacks;
+        blocked += w.blocked;
+        opens += w.opens;
+        doubled += w.doubled;
     }
-    assert_true(moves > HISTORIES); /* something did happen */
+    /* Everything did happen. */
+    assert_true(moves > 10 * HISTORIES && failbacks > HISTORIES / 4 && blocked > HISTORIES);
+    assert_true(opens > HISTORIES && doubled > HISTORIES / 20);
 }
 
 /* The same history gives the same decisions: nothing but the arguments counts. */

@@ -44,7 +44,8 @@ static void world_init(struct world *w, uint64_t seed)
     w->config = (struct dp_failover_config){.n_regions = (uint16_t)(1 + below(w, 5)),
                                             .automatic = below(w, 3) != 0,
                                             .hold_ns = below(w, 30) * 1000 * MS,
-                                            .dwell_ns = below(w, 20) * 1000 * MS};
+                                            .dwell_ns = below(w, 20) * 1000 * MS,
+                                            .no_region = (enum dp_no_region)below(w, 3)};
     w->min_regions = (uint16_t)below(w, 3);
     w->now_ns = below(w, 1000) * MS;
     dp_failover_init(&w->failover);
@@ -118,7 +119,10 @@ static void let_pass(struct world *w)
     bool young = dwells(w);
     dp_failover_step(&w->failover, &w->config, w->regions, w->now_ns, &d);
     if (w->frozen) /* nothing moves but from nowhere */
-        assert_true(d.move == DP_MOVE_NONE || d.move == DP_MOVE_REGAINED);
+        assert_true(
+            d.move == DP_MOVE_NONE ||
+            (d.move == DP_MOVE_REGAINED && (d.before == DP_NO_REGION || d.after == d.before)) ||
+            (d.move == DP_MOVE_OPEN && d.before == DP_NO_REGION));
     if (d.move == DP_MOVE_FAILBACK)
         assert_false(young);
     if (d.waiting != DP_NO_REGION)
@@ -146,7 +150,7 @@ static void account(struct world *w, const struct dp_order *o)
     if (o->kind == DP_ORDER_DRAIN || o->kind == DP_ORDER_RESUME) {
         w->drained[o->region] = o->kind == DP_ORDER_DRAIN;
         w->drained_until[o->region] = until;
-    } else if (o->kind != DP_ORDER_SWITCH) {
+    } else if (o->kind == DP_ORDER_FREEZE || o->kind == DP_ORDER_UNFREEZE) {
         w->frozen = o->kind == DP_ORDER_FREEZE;
         w->frozen_until = until;
     }

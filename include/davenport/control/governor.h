@@ -8,16 +8,50 @@
 #include "davenport/base/err.h"
 #include "davenport/base/span.h"
 #include "davenport/client/fetch.h"
+#include "davenport/core/gate.h"
 #include "davenport/core/orders.h"
 #include "davenport/core/traffic.h"
 #include "davenport/core/view.h"
+#include "davenport/core/window.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 typedef struct uv_loop_s uv_loop_t;
 
-enum dp_failback { DP_FAILBACK_MANUAL, DP_FAILBACK_HOLD_DOWN };
+/* How traffic returns to a more preferred region; the words of failback.mode. */
+#define DP_FAILBACK_TABLE(X)                                                                       \
+    X(MANUAL, "manual")                                                                            \
+    X(HOLD_DOWN, "hold_down")                                                                      \
+    X(GATED, "gated")                                                                              \
+    X(WINDOW, "window")
+
+enum dp_failback {
+#define X(name, label) DP_FAILBACK_##name,
+    DP_FAILBACK_TABLE(X)
+#undef X
+};
+const char *dp_failback_name(enum dp_failback f);
+
+/* Why traffic moved, in one word, for counting. */
+#define DP_MOVE_REASON_TABLE(X)                                                                    \
+    X(DOWN, "down") /* of the region that it left */                                               \
+    X(DRAINING, "draining")                                                                        \
+    X(SLOW, "slow")                                                                                \
+    X(DRAINED, "drained")                                                                          \
+    X(HOLD_DOWN, "hold_down") /* what let it return */                                             \
+    X(GATED, "gated")                                                                              \
+    X(WINDOW, "window")                                                                            \
+    X(OPERATOR, "operator")                                                                        \
+    X(RETURNED, "returned") /* a region did, and there was none that served */
+
+enum dp_move_reason {
+#define X(name, label) DP_MOVE_REASON_##name,
+    DP_MOVE_REASON_TABLE(X)
+#undef X
+        DP_MOVE_REASON_COUNT
+};
+const char *dp_move_reason_name(enum dp_move_reason r);
 
 struct dp_region_config {
     const char *name;
@@ -62,8 +96,13 @@ struct dp_control_config {
     /* coming back */
     enum dp_failback failback;
     uint32_t failback_hold_ms; /* the preferred region must have been well for so long */
-    uint32_t dns_refresh_ms;   /* between two lookups of a region's name */
-    uint32_t race_delay_ms;    /* of probes, see dp_fetch_request */
+    uint32_t failback_hold_max_ms, failback_forget_ms, failback_ramp_ms; /* as in core/failover.h */
+    unsigned failback_conditions;       /* mode gated: DP_GATE_BITs besides health */
+    uint32_t failback_error_percent;    /* of its requests, at most, for the condition "errors" */
+    struct dp_windows failback_windows; /* mode window, and the condition */
+    enum dp_no_region no_region;
+    uint32_t dns_refresh_ms; /* between two lookups of a region's name */
+    uint32_t race_delay_ms;  /* of probes, see dp_fetch_request */
     /* clients */
     uint32_t retry_after_s;
     const char *journal_path; /* NULL: memory only */
@@ -137,19 +176,23 @@ struct dp_region_status {
     struct dp_lookup_status lookup;
     enum dp_region_health health;
     bool active, held_down;
-    bool draining;              /* alive, and asks for no requests (maintenance) */
-    bool lost_data;             /* it was away: held until its hold is over, unless it is active */
-    bool slow;                  /* far slower than it was, and than others are */
-    uint32_t late_ms;           /* a first byte later than this counts as none; 0: none does */
-    uint64_t late;              /* requests that were late, over all workers */
-    struct dp_standing drained; /* by an operator */
+    bool draining;               /* alive, and asks for no requests (maintenance) */
+    bool lost_data;              /* it was away: held until its hold is over, unless it is active */
+    bool slow;                   /* far slower than it was, and than others are */
+    uint32_t late_ms;            /* a first byte later than this counts as none; 0: none does */
+    uint64_t late;               /* requests that were late, over all workers */
+    struct dp_standing drained;  /* by an operator */
+    struct dp_standing approved; /* its return, by an operator */
     enum dp_route_state route;
     uint64_t well_for_ms;             /* unbroken, up and not drained, draining or slow */
     uint32_t unanswered;              /* requests in a row without an answer */
     uint32_t errors;                  /* and with a 5xx, no good one between */
+    uint32_t hold_ms;                 /* its hold, doubled as often as it fell again */
+    uint32_t falls;                   /* since it was last well for long */
     uint32_t window_good, window_bad; /* of the last failure_window_ms */
     int64_t since_wall_ms;            /* of this state */
     char why[DP_WHY_TEXT];            /* what brought it into this state, for people */
+    struct dp_gate gate;              /* what its failback takes */
     uint32_t probe_failures_in_row, probe_successes_in_row;
     int64_t last_probe_wall_ms;    /* 0: none yet */
     const char *last_probe_result; /* its word ("ok", "dark", "tls_fault" …); NULL: none yet */
@@ -173,8 +216,14 @@ struct dp_status {
     struct dp_standing pin; /* an operator chose the active region: no failback undoes that */
     bool forced;            /* pinned against the evidence */
     enum dp_failback failback;
-    int64_t failback_at_wall_ms; /* when hold-down lets traffic return; 0: nothing is waiting */
-    uint16_t failback_to;        /* where to; DP_NO_REGION: nothing is waiting */
+    int64_t
+        failback_at_wall_ms; /* when traffic will return; 0: nothing is waiting, or for what no clock tells */
+    uint16_t failback_to; /* where to; DP_NO_REGION: nothing is waiting */
+    enum dp_no_region no_region;
+    bool fail_open;     /* the active region is lost, and used all the same as no_region says */
+    uint16_t ramp_from; /* who takes the rest of the active region's share; DP_NO_REGION: no ramp */
+    uint16_t share_percent; /* of the active region */
+    uint64_t moves[DP_MOVE_COUNT][DP_MOVE_REASON_COUNT];
     uint16_t heir;          /* who takes over if the active region is lost; DP_NO_REGION: nobody */
     uint16_t serving;       /* regions that are known to serve */
     uint64_t dwell_left_ms; /* until the next voluntary move may be made */

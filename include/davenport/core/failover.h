@@ -3,7 +3,10 @@
  *
  * Leaving is quick, coming back is slow. The active region is left when it is down or asks to be
  * drained, and then for the best of the others. Traffic returns by itself only to a more preferred region that
- * has been up without a break for `hold`; the least doubt begins the hold anew.
+ * has been up without a break for its hold and is not shut (core/gate.h: conditions, times of the week); the least
+ * doubt begins the hold anew. Each further time that a region is lost doubles its hold, up to a cap, until it has
+ * been well for long (`forget`). On its return its share of the traffic grows over `ramp`; the rest stays
+ * where it was meanwhile. Any other move ends that.
  *
  * A region that is slow is left for one that is well, and for no other: slow is better than doubtful. It then
  * counts as lost for its way back.
@@ -14,6 +17,10 @@
  * An operator's choice is pinned: no failback undoes it. The pin ends with the next choice, or when
  * the pinned region is lost. A region that was forced while lost keeps the traffic until it has
  * been up and is lost anew, for the operator said that the evidence is wrong.
+ *
+ * With every region lost, none is active and clients are told so, unless `no_region` says to fail open: traffic stays
+ * where it was last, or goes to the primary, evidence or not. It is left for the first region that returns. Never
+ * is a drained region opened so, by whomever it was drained.
  *
  * What operators leave standing (core/orders.h sets it) comes first. A drained region is lost to every rule until
  * it is resumed, and no force helps. While frozen, traffic stays where it is, even in a region that
@@ -32,18 +39,41 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What to do with the traffic when every region is lost. */
+#define DP_NO_REGION_TABLE(X)                                                                      \
+    X(REFUSE, "503")          /* clients are told */                                               \
+    X(LAST_GOOD, "last_good") /* it stays where it was last */                                     \
+    X(PRIMARY, "primary")     /* it goes to the most preferred one */
+
+enum dp_no_region {
+#define X(name, label) DP_NO_REGION_##name,
+    DP_NO_REGION_TABLE(X)
+#undef X
+};
+const char *dp_no_region_name(enum dp_no_region p);
+
+/* A returning region's share grows by so much at a time, and is never less. */
+#define DP_RAMP_STEP_PERCENT 5
+
 struct dp_failover_config {
     uint16_t n_regions; /* their order is the preference */
     bool automatic;     /* traffic returns by itself after the hold; else only by an operator */
     uint64_t hold_ns;
+    uint64_t hold_max_ns; /* to which the hold is doubled; not above hold_ns: it is not */
+    uint64_t
+        forget_ns; /* well for so long, and the hold is as at first; at least the longest hold */
     uint64_t dwell_ns; /* at least between a move and the next voluntary one */
+    uint64_t ramp_ns;  /* from a failback to the whole of the traffic; 0: at once */
+    enum dp_no_region no_region;
 };
 
 /* What is known of a region now. */
 struct dp_failover_region {
     enum dp_health health;
     bool draining;
-    bool slow; /* serves, but far slower than it did and than others do */
+    bool slow;    /* serves, but far slower than it did and than others do */
+    bool shut;    /* traffic does not return to it by itself now, held or not */
+    bool unready; /* its hold being over does not prove that it has what was written elsewhere */
 };
 
 struct dp_failover_state {
@@ -54,10 +84,18 @@ struct dp_failover_state {
     bool forced;     /* pinned against the evidence, which has not come round yet */
     bool frozen;     /* by an operator: nothing moves by itself */
     bool drained[DP_MAX_REGIONS]; /* by an operator */
-    uint64_t moved_at_ns;         /* the last move; 0: none yet */
+    bool approved
+        [DP_MAX_REGIONS]; /* its return, by an operator; ends after it, or with the region's loss */
+    uint64_t moved_at_ns; /* the last move; 0: none yet */
     bool unsettled[DP_MAX_REGIONS];
     uint64_t up_since_ns[DP_MAX_REGIONS]; /* of the unbroken time up and not draining; 0: not so now
                                            */
+    bool away[DP_MAX_REGIONS];            /* lost or slow, by itself and not by an operator */
+    uint8_t falls[DP_MAX_REGIONS];        /* into `away`, since it was last well for long */
+    uint16_t last;                        /* the region that was active last */
+    bool open;                            /* `active` is lost, and kept by `no_region` */
+    uint16_t ramp_from;                   /* who takes the rest of the traffic, or DP_NO_REGION */
+    uint64_t ramp_done_ns, ramp_seen_ns;  /* how much of the ramp is over; when that was true */
 };
 
 #define DP_MOVE_TABLE(X)                                                                           \
@@ -67,21 +105,27 @@ struct dp_failover_state {
     X(SWITCH, "switch")     /* an operator said so */                                              \
     X(DRAIN, "drain")       /* an operator drained the active region, another takes over */        \
     X(LOST, "lost")         /* the active region was lost and there is no other */                 \
-    X(REGAINED, "regained") /* the first region after there was none */
+    X(REGAINED, "regained") /* the first region after there was none, or only one that was lost */ \
+    X(OPEN, "fail_open")    /* every region is lost, and this one is used all the same */
 
 enum dp_move {
 #define X(name, label) DP_MOVE_##name,
     DP_MOVE_TABLE(X)
 #undef X
+        DP_MOVE_COUNT
 };
 const char *dp_move_name(enum dp_move m);
 
 struct dp_failover_decision {
     enum dp_move move;
-    uint16_t before, after;    /* DP_NO_REGION: none */
-    uint64_t held_ns;          /* FAILBACK: how long the region had been up */
-    uint16_t waiting;          /* the region that traffic will return to, or DP_NO_REGION */
-    uint64_t failback_at_ns;   /* when, if nothing changes; with `waiting` */
+    uint16_t before, after; /* DP_NO_REGION: none */
+    uint64_t held_ns;       /* FAILBACK: how long the region had been up */
+    uint16_t waiting;       /* the region that traffic will return to, or DP_NO_REGION */
+    uint64_t
+        failback_at_ns; /* when at the earliest, if nothing changes and it is not shut; with `waiting` */
+    bool open;          /* the active region is lost, and kept by `no_region` */
+    uint16_t share_percent; /* of the traffic that the active region takes; the rest: ramp_from */
+    uint16_t ramp_from;     /* DP_NO_REGION: no ramp */
     bool held[DP_MAX_REGIONS]; /* unsettled, alive, and not active */
     enum dp_route_state routes[DP_MAX_REGIONS];
 };
@@ -98,6 +142,10 @@ void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_conf
 /* The best region but the active one: who would take over. DP_NO_REGION: nobody could. */
 uint16_t dp_failover_heir(const struct dp_failover_state *s, const struct dp_failover_config *c,
                           const struct dp_failover_region *regions);
+
+/* How long region i must have been well without a break before traffic returns to it. */
+uint64_t dp_failover_hold_ns(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                             uint16_t i);
 
 /* How long the next voluntary move has to wait, in ns. */
 uint64_t dp_failover_dwell_left(const struct dp_failover_state *s,

@@ -5,15 +5,17 @@
  *   switch   traffic to a region, pinned there           drain    no traffic to a region, not even as a last resort
  *   resume   ends a drain                                freeze   nothing moves by itself
  *   unfreeze ends a freeze
+ *   approve  traffic may return to a region: the gate's condition of that name (core/gate.h) is met until the region
+ *            is lost or has the traffic      revoke   ends that
  *
- * An order that stands (switch's pin, drain, freeze) may have a time to live, after which it ends
+ * An order that stands (switch's pin, drain, freeze, approve) may have a time to live, after which it ends
  * by itself. Ending a pin moves nothing at once: the rules of core/failover.h have their say again.
  *
- * Rules that refuse, in the order in which they are asked. `force` overrides the last four.
+ * Rules that refuse, in the order in which they are asked. `force` overrides the last four; of an approval none.
  *   epoch_moved       the order was given for another epoch than the present one
- *   region_drained    switch: the target is drained; resume it first
- *   region_down       switch: the target is down
- *   region_draining   switch: the target asks for no requests (maintenance)
+ *   region_drained    switch, approve: the target is drained; resume it first
+ *   region_down       switch, approve: the target is down
+ *   region_draining   switch, approve: the target asks for no requests (maintenance)
  *   min_regions       drain: fewer regions than `min_regions` would be left that serve
  *   dwell             switch, and drain of the active region: the last move is too young */
 #ifndef DAVENPORT_CORE_ORDERS_H
@@ -30,7 +32,9 @@
     X(DRAIN, "drain")                                                                              \
     X(RESUME, "resume")                                                                            \
     X(FREEZE, "freeze")                                                                            \
-    X(UNFREEZE, "unfreeze")
+    X(UNFREEZE, "unfreeze")                                                                        \
+    X(APPROVE, "approve")                                                                          \
+    X(REVOKE, "revoke")
 
 enum dp_order_kind {
 #define X(name, label) DP_ORDER_##name,
@@ -39,8 +43,8 @@ enum dp_order_kind {
         DP_ORDER_COUNT
 };
 const char *dp_order_name(enum dp_order_kind k);
-bool dp_order_names_region(enum dp_order_kind k); /* switch, drain, resume */
-bool dp_order_stands(enum dp_order_kind k);       /* switch, drain, freeze: may have a ttl */
+bool dp_order_names_region(enum dp_order_kind k); /* all but freeze and unfreeze */
+bool dp_order_stands(enum dp_order_kind k); /* switch, drain, freeze, approve: may have a ttl */
 
 #define DP_REFUSAL_TABLE(X)                                                                        \
     X(NONE, "none")                                                                                \
@@ -70,7 +74,7 @@ struct dp_order {
 
 /* When what stands in dp_failover_state ends by itself; 0: it does not. */
 struct dp_orders_state {
-    uint64_t drained_until_ns[DP_MAX_REGIONS];
+    uint64_t drained_until_ns[DP_MAX_REGIONS], approved_until_ns[DP_MAX_REGIONS];
     uint64_t frozen_until_ns, pinned_until_ns;
 };
 
