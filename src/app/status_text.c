@@ -351,6 +351,17 @@ static bool active_is_down(const json_t *status)
     return false;
 }
 
+static void print_held(const json_t *totals, struct dp_text *out)
+{
+    json_int_t held = json_integer_value(json_object_get(totals, "held"));
+    if (held > 0) {
+        dp_text_addf(
+            out,
+            YELLOW "Held: %" JSON_INTEGER_FORMAT " %s" RESET " for a region that can take %s\n",
+            held, held == 1 ? "request waits" : "requests wait", held == 1 ? "it" : "them");
+    }
+}
+
 static void print_status(const json_t *status, struct dp_text *out)
 {
     const char *active = json_string_value(json_object_get(status, "active"));
@@ -386,6 +397,7 @@ static void print_status(const json_t *status, struct dp_text *out)
                          ": it is used all the same (no_region.policy %s)\n",
                      text_of(status, "no_region"));
     }
+    print_held(json_object_get(status, "totals"), out);
     print_orders(status, out);
     print_failback(status, out);
     const json_t *regions = json_object_get(status, "regions");

@@ -182,6 +182,8 @@ static void format_json(struct dp_writer *w, const struct dp_access_record *r,
     put_ms(w, r->total_ns);
     LITERAL(w, ",\"queue_ms\":");
     put_ms(w, r->queue_ns);
+    LITERAL(w, ",\"hold_ms\":");
+    put_ms(w, r->hold_ns);
     LITERAL(w, ",\"first_byte_ms\":");
     if (r->first_byte_ns == DP_NO_TIME)
         LITERAL(w, "null");

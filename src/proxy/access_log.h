@@ -50,6 +50,7 @@ struct dp_access_record {
     uint64_t bytes_out;     /* body of the answer */
     uint64_t total_ns;      /* from the first byte of the request to the end */
     uint64_t queue_ns;      /* of it, waiting for a connection to a region, over all attempts */
+    uint64_t hold_ns;       /* of it, waiting for a region that takes it */
     uint64_t first_byte_ns; /* from the request sent to the region's first byte; or DP_NO_TIME */
     const char *region;     /* of the last attempt */
     unsigned attempts;      /* begun, the last one included */

@@ -231,8 +231,9 @@ static void on_end(void *owner, enum dp_err err)
     switch (c->state) {
     case DP_CONN_EXCHANGE:
         /* A client may finish its side and still wait for the answer; a feed's client that does is
-         * gone. */
-        if (!err && c->exchange->request_complete && c->exchange->couch.feed == DP_FEED_NONE)
+         * gone, and one that does while no region is there has nearly always given up. */
+        if (!err && c->exchange->request_complete && c->exchange->couch.feed == DP_FEED_NONE &&
+            c->exchange->phase != DP_PHASE_HOLD)
             return;
         dp_exchange_client_gone(c->exchange);
         return;

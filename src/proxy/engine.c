@@ -85,6 +85,7 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
     dp_chunk_pool_init(&e->chunks, opt->config->max_buffer_chunks, FREE_CHUNKS);
     dp_list_init(&e->conns);
     dp_list_init(&e->handoffs);
+    dp_hold_queue_init(&e->hold, opt->config);
     for (uint16_t i = 0; i < DP_MAX_ENDPOINTS; i++) {
         dp_pool_init(&e->pools[i], e, i, &opt->view->endpoints[i]);
         dp_list_init(&e->awaited[i]);
@@ -161,6 +162,7 @@ static void adopt_due(struct dp_engine *e)
     }
     watch_distances(e);
     each_exchange(e, tell_view, view);
+    dp_hold_look(e);
 }
 
 void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view)
@@ -217,6 +219,7 @@ void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
     count_late(e, now_ns);
     dp_timer_wheel_advance(&e->wheel, now_ns);
     watch_distances(e);
+    dp_hold_look(e);
     keep_warm(e, now_ns);
     dp_access_log_tick(&e->access, now_ns);
     uint64_t chunks = dp_counter_get(&e->traffic->buffer_chunks);

@@ -13,6 +13,7 @@
 #include "davenport/proxy/worker.h"
 
 #include "proxy/access_log.h"
+#include "proxy/hold.h"
 #include "proxy/ids.h"
 #include "proxy/pool.h"
 
@@ -63,6 +64,7 @@ struct dp_engine {
     struct dp_list awaited[DP_MAX_ENDPOINTS]; /* point requests without a first byte, oldest first
                                                  (dp_exchange.awaited) */
     uint64_t late_looked_ns;                  /* when they were last looked at */
+    struct dp_hold_queue hold;                /* exchanges that wait for a region */
     struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */
     uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
     struct dp_random random;

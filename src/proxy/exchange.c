@@ -17,7 +17,8 @@ static const struct {
     unsigned next;
 } phases[DP_PHASE_COUNT] = {
     [DP_PHASE_HEAD] = {"head", BIT(ROUTE) | BIT(DONE)},
-    [DP_PHASE_ROUTE] = {"route", BIT(ROUTE) | BIT(ACQUIRE) | BIT(SEND) | BIT(DONE)},
+    [DP_PHASE_ROUTE] = {"route", BIT(ROUTE) | BIT(HOLD) | BIT(ACQUIRE) | BIT(SEND) | BIT(DONE)},
+    [DP_PHASE_HOLD] = {"hold", BIT(ROUTE) | BIT(DONE)},
     [DP_PHASE_ACQUIRE] = {"acquire", BIT(ROUTE) | BIT(SEND) | BIT(DONE)},
     [DP_PHASE_SEND] = {"send", BIT(ROUTE) | BIT(AWAIT) | BIT(STREAM) | BIT(DONE)},
     [DP_PHASE_AWAIT] = {"await", BIT(ROUTE) | BIT(STREAM) | BIT(DONE)},
@@ -54,6 +55,7 @@ struct dp_exchange *dp_exchange_new(struct dp_conn *c)
     dp_buf_init(&x->replay, &c->engine->chunks);
     dp_lease_init(&x->lease, lease_done);
     dp_list_init(&x->awaited);
+    dp_list_init(&x->held.node);
     dp_counter_add(&c->engine->traffic->requests, 1);
     dp_counter_add(&c->engine->traffic->requests_active, 1);
     return x;
@@ -67,10 +69,11 @@ static void leave_line(struct dp_exchange *x)
     x->queued_ns = 0;
 }
 
-/* Let go of the attempt's connection, or of the place in line for one. */
+/* Let go of the attempt's connection, or of the place in line for one or for a region. */
 static void end_attempt(struct dp_exchange *x, bool up_reusable)
 {
     struct dp_upstream *up = x->up;
+    dp_hold_drop(x);
     dp_lease_cancel(&x->lease);
     leave_line(x);
     dp_list_remove(&x->awaited);
@@ -129,6 +132,7 @@ static void log_end(struct dp_exchange *x)
         .bytes_out = x->sent_bytes,
         .total_ns = dp_clock_mono_ns(e->clock) - x->begun_ns,
         .queue_ns = x->queue_ns,
+        .hold_ns = x->held.total_ns,
         .first_byte_ns = x->first_byte_ns,
         .region = region_name(x),
         .attempts = x->attempts.count,
@@ -249,22 +253,12 @@ static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err e
         dp_exchange_attempt_failed(x, dial_outcome(err), err);
 }
 
-void dp_exchange_route(struct dp_exchange *x)
+/* x->endpoint is where to. */
+static void begin_attempt(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;
-    if (x->hops_left == 0) {
-        answer_ourselves(x, DP_OK);
-        return;
-    }
-    dp_engine_unpin(e, x->view);
-    x->view = dp_engine_pin(e);
-    struct dp_route r = dp_route_next(x);
-    if (r.kind == DP_ROUTE_FAIL) {
-        dp_exchange_refuse(x, r.why == DP_ENOREGION ? r.why : final_error(x, r.why));
-        return;
-    }
+    struct dp_pool *pool = &e->pools[x->endpoint];
     x->attempts.count++;
-    struct dp_pool *pool = &e->pools[r.endpoint];
     /* After a stale connection the others in the pool are suspect too: dial. */
     struct dp_upstream *up = x->stale_retry ? NULL : dp_pool_take(pool);
     if (up) {
@@ -277,6 +271,28 @@ void dp_exchange_route(struct dp_exchange *x)
     enum dp_err err = dp_pool_wait(pool, &x->lease);
     if (err)
         dp_exchange_refuse(x, err);
+}
+
+void dp_exchange_route(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    if (x->hops_left == 0) {
+        answer_ourselves(x, DP_OK);
+        return;
+    }
+    dp_engine_unpin(e, x->view);
+    x->view = dp_engine_pin(e);
+    struct dp_route r = dp_route_next(x);
+    if (r.kind == DP_ROUTE_SEND)
+        begin_attempt(x);
+    else if (!dp_hold_take(x, r.why))
+        dp_exchange_give_up(x, r.why);
+}
+
+void dp_exchange_resume(struct dp_exchange *x)
+{
+    dp_exchange_set_phase(x, DP_PHASE_ROUTE);
+    dp_exchange_route(x);
 }
 
 void dp_exchange_count(struct dp_exchange *x, enum dp_outcome outcome)
@@ -296,10 +312,17 @@ static enum dp_err final_error(const struct dp_exchange *x, enum dp_err err)
     return dp_err_info(err)->status > 0 ? err : DP_ENOREGION;
 }
 
+void dp_exchange_give_up(struct dp_exchange *x, enum dp_err why)
+{
+    dp_exchange_refuse(x, final_error(x, why));
+}
+
 void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, enum dp_err err)
 {
     struct dp_traffic *t = x->engine->traffic;
     const struct dp_view *v = x->view->view;
+    const uint32_t region = UINT32_C(1) << v->endpoints[x->endpoint].region;
+    const bool sent = x->up && x->wrote_any; /* a dial that failed sent nothing */
     dp_exchange_count(x, outcome);
     dp_log(DP_LOG_DEBUG, "attempt_failed",
            DP_KV_STR("region", v->regions[v->endpoints[x->endpoint].region].name),
@@ -317,11 +340,12 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
         x->stale_retry = true;
     } else {
         x->attempts.failed_mask |= UINT32_C(1) << x->endpoint;
-        if (x->wrote_any && replay_of(&x->couch) == DP_REPLAY_IDEMPOTENT)
-            x->attempts.acted_mask |= UINT32_C(1) << v->endpoints[x->endpoint].region;
+        if (sent && replay_of(&x->couch) == DP_REPLAY_IDEMPOTENT)
+            x->attempts.acted_mask |= region;
+        x->failed_regions |= region;
     }
     if (!may_retry(x)) {
-        dp_exchange_refuse(x, final_error(x, err));
+        dp_exchange_give_up(x, err);
         return;
     }
     dp_counter_add(&t->retries, 1);
@@ -412,11 +436,12 @@ void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
 
 void dp_exchange_finish(struct dp_exchange *x, bool up_clean)
 {
+    const struct dp_view *v = x->view->view;
     enum dp_outcome outcome = dp_outcome_of_status(x->response.status);
     if (x->late && dp_outcome_verdict(outcome) == DP_VERDICT_OK)
         outcome = DP_OUTCOME_ANSWERED_LATE;
     dp_exchange_count(x, outcome);
-    if (x->attempts.failed_mask != 0)
+    if (x->failed_regions & ~(UINT32_C(1) << v->endpoints[x->endpoint].region))
         dp_counter_add(&x->engine->traffic->rescued, 1);
     /* CouchDB's eventsource sends eleven bytes behind its last chunk, maybe in a packet of their own. */
     bool feed = x->couch.feed != DP_FEED_NONE;

@@ -3,9 +3,11 @@
  *            ┌────────── another attempt (retry facts allow) ──────────┐
  *            ▼                                                         │
  *   HEAD ► ROUTE ► ACQUIRE ► SEND ► AWAIT ► STREAM ► DONE              │
- *                     └────────┴───────┴─────────────────────────► failure
+ *          ▲   ▼      └────────┴───────┴─────────────────────────► failure
+ *          HOLD
  *
  * ROUTE    policy_next on the worker's view says where to
+ * HOLD     no region takes it now, one may soon (hold.h)
  * ACQUIRE  wait for a connection of that endpoint's pool
  * SEND     the request goes out; an answer may already come (early response)
  * AWAIT    the request is out, no byte of the final answer has come
@@ -25,6 +27,7 @@
 #include "davenport/http/head.h"
 
 #include "proxy/conn.h"
+#include "proxy/hold.h"
 #include "proxy/ids.h"
 #include "proxy/pool.h"
 
@@ -33,6 +36,7 @@ struct dp_upstream;
 enum dp_phase {
     DP_PHASE_HEAD,
     DP_PHASE_ROUTE,
+    DP_PHASE_HOLD,
     DP_PHASE_ACQUIRE,
     DP_PHASE_SEND,
     DP_PHASE_AWAIT,
@@ -61,6 +65,7 @@ struct dp_exchange {
     /* the attempt */
     struct dp_pinned_view *view;
     struct dp_attempts attempts;
+    uint32_t failed_regions; /* bit per region that failed it once */
     uint16_t endpoint;
     bool placed; /* counted as under way there */
     struct dp_lease lease;
@@ -75,6 +80,7 @@ struct dp_exchange {
     bool send_failed; /* the region takes no more of the request: its answer or its end comes next
                        */
     bool stale_retry; /* this request already met a stale connection: dial the next one */
+    struct dp_held held;
 
     /* the answer */
     struct dp_head response;
@@ -128,6 +134,11 @@ void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
 void dp_exchange_drain(struct dp_exchange *x);
 /* No first byte of the answer for too long: evidence against the region, no end of the attempt. */
 void dp_exchange_late(struct dp_exchange *x);
+
+/* Between exchange.c (attempts) and hold.c (the wait for a region). */
+void dp_exchange_resume(struct dp_exchange *x);
+/* There is no way: say so, or that the outcome of an earlier attempt is unknown. */
+void dp_exchange_give_up(struct dp_exchange *x, enum dp_err why);
 
 /* Between exchange.c (attempts) and relay.c (bytes). */
 void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase);

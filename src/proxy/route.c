@@ -104,6 +104,15 @@ struct dp_route dp_route_next(struct dp_exchange *x)
     return r;
 }
 
+enum dp_err dp_route_why_not(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    const struct dp_ask a = ask_of(x);
+    struct dp_route r =
+        dp_policy_next(e->view->view, &e->router, &a, &x->attempts, e->wheel.now_ns);
+    return r.kind == DP_ROUTE_FAIL ? r.why : DP_OK;
+}
+
 void dp_route_ended(struct dp_exchange *x)
 {
     if (x->placed)

@@ -33,6 +33,7 @@ static struct dp_access_record good_record(void)
         .bytes_out = 250,
         .total_ns = 12345678,
         .queue_ns = 2000000,
+        .hold_ns = 3000000,
         .first_byte_ns = 9004999,
         .region = "east",
         .attempts = 1,
@@ -64,7 +65,7 @@ static void a_line_of_each_format(void **state)
         line_of(DP_ACCESS_JSON, &r),
         "{\"time\":\"2026-11-22T21:03:04.567Z\",\"client\":\"192.0.2.7\",\"method\":\"GET\","
         "\"class\":\"read\",\"target\":\"/db/doc?rev=1-a\",\"http\":\"1.1\",\"status\":200,"
-        "\"bytes_in\":0,\"bytes_out\":250,\"total_ms\":12.345,\"queue_ms\":2.000,"
+        "\"bytes_in\":0,\"bytes_out\":250,\"total_ms\":12.345,\"queue_ms\":2.000,\"hold_ms\":3.000,"
         "\"first_byte_ms\":9.004,\"region\":\"east\",\"attempts\":1,\"end\":\"answered\","
         "\"reason\":null,\"request_id\":\"a1-b2\","
         "\"trace_id\":\"0af7651916cd43dd8448eb211c80319c\",\"user_agent\":\"nano/10\"}");
@@ -85,7 +86,7 @@ static void what_is_not_known_is_said_so(void **state)
         line_of(DP_ACCESS_JSON, &r),
         "{\"time\":\"1970-01-01T00:00:00.000Z\",\"client\":\"::1\",\"method\":null,\"class\":null,"
         "\"target\":null,\"http\":null,\"status\":431,\"bytes_in\":0,\"bytes_out\":0,"
-        "\"total_ms\":0.000,\"queue_ms\":0.000,\"first_byte_ms\":null,\"region\":null,"
+        "\"total_ms\":0.000,\"queue_ms\":0.000,\"hold_ms\":0.000,\"first_byte_ms\":null,\"region\":null,"
         "\"attempts\":0,\"end\":\"refused\",\"reason\":\"EHEADSIZE\",\"request_id\":null,"
         "\"trace_id\":null,\"user_agent\":null}");
     assert_string_equal(line_of(DP_ACCESS_COMBINED, &r),

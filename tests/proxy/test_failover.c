@@ -456,13 +456,6 @@ static void a_feed_without_an_answer_yet_moves(void **state)
     rig_fini(&r);
 }
 
-/* Time as a loop that is well sees it. */
-static void let_pass(struct rig *r, uint32_t ms)
-{
-    for (; ms > 0; ms -= 100)
-        rig_wait(r, 100);
-}
-
 static struct rig_peer *late_rig(struct rig *r, const char *request)
 {
     struct rig_peer *up;
@@ -484,12 +477,12 @@ static void a_late_answer_is_evidence_before_it_comes(void **state)
     (void)state;
     struct rig r;
     struct rig_peer *up = late_rig(&r, get);
-    let_pass(&r, 900);
+    rig_pass(&r, 900);
     assert_int_equal(late(&r), 0);
-    let_pass(&r, 200);
+    rig_pass(&r, 200);
     assert_int_equal(late(&r), 1);
     assert_int_equal(r.kicks, 1);
-    let_pass(&r, 1000);
+    rig_pass(&r, 1000);
     assert_int_equal(late(&r), 1);
     rig_send(up, ok);
     assert_int_equal(outcome(&r, 0, DP_OUTCOME_ANSWERED_LATE), 1);
@@ -503,12 +496,12 @@ static void late_requests_move_when_their_region_is_left(void **state)
     (void)state;
     struct rig r;
     (void)late_rig(&r, put);
-    let_pass(&r, 1100);
+    rig_pass(&r, 1100);
     assert_int_equal(late(&r), 1);
     rig_publish(&r, 0, DP_ROUTE_DOWN, 1);
     struct rig_peer *second = rig_dialed(&r, 2);
     rig_connect(second, DP_OK);
-    let_pass(&r, 1100);
+    rig_pass(&r, 1100);
     assert_int_equal(late(&r), 1); /* it is the other region's matter now */
     rig_send(second, ok);
     assert_string_equal(r.clients[0]->got, ok);
@@ -532,13 +525,13 @@ static void what_is_not_late(void **state)
     struct rig r;
     for (size_t i = 0; i < DP_ARRAY_LEN(slow_ones); i++) {
         (void)late_rig(&r, slow_ones[i]);
-        let_pass(&r, 3000);
+        rig_pass(&r, 3000);
         assert_int_equal(late(&r), 0);
         rig_fini(&r);
     }
     struct rig_peer *up = late_rig(&r, get);
     rig_send(up, "H");
-    let_pass(&r, 3000);
+    rig_pass(&r, 3000);
     assert_int_equal(late(&r), 0);
     rig_fini(&r);
 
@@ -547,7 +540,7 @@ static void what_is_not_late(void **state)
     dp_engine_tick(&r.engine, r.now_ns);
     assert_int_equal(late(&r), 0);
     rig_send(up, ok);
-    let_pass(&r, 100);
+    rig_pass(&r, 100);
     assert_int_equal(late(&r), 0);
     rig_fini(&r);
 }

@@ -267,6 +267,8 @@ void rig_fini(struct rig *r)
     dp_engine_tick(&r->engine, r->now_ns);
     assert_int_equal(dp_counter_get(&r->traffic.requests_active), 0);
     assert_int_equal(dp_counter_get(&r->traffic.feeds_active), 0);
+    assert_int_equal(dp_counter_get(&r->traffic.held), 0);
+    assert_int_equal(r->engine.hold.state.requests + r->engine.hold.state.bytes, 0);
     assert_int_equal(dp_counter_get(&r->traffic.client_connections_open), 0);
     assert_int_equal(dp_counter_get(&r->traffic.upstream_connections_open), 0);
     assert_int_equal(dp_counter_get(&r->traffic.upstream_connections_idle), 0);
@@ -370,6 +372,12 @@ void rig_wait(struct rig *r, uint32_t ms)
     r->now_ns += ms * DP_NS_PER_MS;
     dp_engine_tick(&r->engine, r->now_ns);
     rig_turn(r);
+}
+
+void rig_pass(struct rig *r, uint32_t ms)
+{
+    for (uint32_t at = 0; at < ms; at += DP_TICK_MS)
+        rig_wait(r, ms - at < DP_TICK_MS ? ms - at : DP_TICK_MS);
 }
 
 void rig_publish(struct rig *r, uint16_t endpoint, enum dp_route_state state, uint16_t active)

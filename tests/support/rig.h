@@ -74,6 +74,8 @@ void rig_clear(struct rig_peer *p);
 
 /* Let time pass; timers fire, deferred things happen. */
 void rig_wait(struct rig *r, uint32_t ms);
+/* The same in steps, as a loop that is well sees it. */
+void rig_pass(struct rig *r, uint32_t ms);
 void rig_turn(struct rig *r);
 /* A new view: the same with one endpoint's state and the active region changed. */
 void rig_publish(struct rig *r, uint16_t endpoint, enum dp_route_state state, uint16_t active);

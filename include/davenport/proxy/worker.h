@@ -64,6 +64,11 @@ struct dp_proxy_config {
     uint32_t replay_body_bytes; /* body kept for a second attempt; past it the request is sent once
                                  */
     struct dp_rules rules;      /* where requests go */
+    /* while no region can take a request; a worker */
+    uint32_t hold_ms;            /* how long a request is kept for one that may come; 0: none is */
+    uint32_t hold_requests;      /* so many at a time */
+    uint64_t hold_bytes;         /* of heads and what was read of bodies */
+    uint32_t hold_release_per_s; /* how fast they go on */
     /* memory */
     uint32_t max_buffer_chunks; /* 16 KiB each, a worker */
     /* shutting down */

@@ -1,0 +1,100 @@
+/* The queue of held exchanges. */
+#include "proxy/hold.h"
+
+#include "davenport/base/attr.h"
+
+#include "proxy/exchange.h"
+#include "proxy/route.h"
+
+void dp_hold_queue_init(struct dp_hold_queue *q, const struct dp_proxy_config *c)
+{
+    *q = (struct dp_hold_queue){
+        .config = {.limit_ns = c->hold_ms * DP_NS_PER_MS,
+                   .max_bytes = c->hold_bytes,
+                   .max_requests = c->hold_requests,
+                   .release_per_s = c->hold_release_per_s},
+    };
+    dp_list_init(&q->exchanges);
+}
+
+bool dp_hold_take(struct dp_exchange *x, enum dp_err why)
+{
+    struct dp_engine *e = x->engine;
+    struct dp_hold_queue *q = &e->hold;
+    struct dp_traffic *t = e->traffic;
+    struct dp_held *h = &x->held;
+    const struct dp_view *view = e->view->view;
+    const uint64_t now_ns = e->wheel.now_ns;
+    if (q->config.limit_ns == 0 || !dp_hold_worthwhile(view, x->attempts.acted_mask))
+        return false;
+    const bool first = h->stay.rounds == 0;
+    switch (dp_hold_enter(&q->state, &q->config, &h->stay, x->request.raw.n + x->replay.bytes,
+                          now_ns, dp_random_next(&e->random))) {
+    case DP_HOLD_IN:
+        break;
+    case DP_HOLD_FULL:
+        dp_counter_add(&t->hold_refused, 1);
+        return false;
+    case DP_HOLD_OVER:
+        dp_counter_add(&t->hold_expired, 1);
+        return false;
+    }
+    dp_exchange_set_phase(x, DP_PHASE_HOLD);
+    x->attempts.failed_mask = 0; /* those may be tried again, but for what acted_mask says */
+    h->why = why;
+    h->epoch = view->epoch;
+    h->since_ns = now_ns;
+    dp_list_push_back(&q->exchanges, &h->node);
+    if (!x->request_complete) {
+        dp_conn_hold(x->conn, true);
+        dp_patience_end(x->conn); /* it is we who do not read */
+    }
+    dp_counter_add(&t->held, 1);
+    dp_counter_add(&t->hold_total, first);
+    return true;
+}
+
+void dp_hold_drop(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    struct dp_held *h = &x->held;
+    if (h->since_ns == 0)
+        return;
+    h->total_ns += e->wheel.now_ns - h->since_ns;
+    h->since_ns = 0;
+    dp_list_remove(&h->node);
+    dp_hold_leave(&e->hold.state, &h->stay);
+    dp_counter_sub(&e->traffic->held, 1);
+}
+
+static void look_at(struct dp_engine *e, struct dp_exchange *x)
+{
+    struct dp_hold_queue *q = &e->hold;
+    const bool view_moved = x->held.epoch != e->view->view->epoch;
+    const enum dp_err why = dp_route_why_not(x);
+    switch (dp_hold_judge(&q->state, &q->config, &x->held.stay, why == DP_OK, view_moved,
+                          e->wheel.now_ns)) {
+    case DP_HOLD_STAY:
+        x->held.why = why ? why : x->held.why;
+        return;
+    case DP_HOLD_GO:
+        dp_hold_drop(x);
+        dp_counter_add(&e->traffic->hold_released, 1);
+        dp_exchange_resume(x);
+        return;
+    case DP_HOLD_EXPIRE:
+        dp_hold_drop(x);
+        dp_counter_add(&e->traffic->hold_expired, 1);
+        dp_exchange_give_up(x, why);
+        return;
+    }
+}
+
+void dp_hold_look(struct dp_engine *e)
+{
+    struct dp_list *all = &e->hold.exchanges;
+    for (struct dp_list *n = all->next, *next; n != all; n = next) {
+        next = n->next; /* what ends here may bring another one, at the tail */
+        look_at(e, DP_CONTAINER_OF(n, struct dp_exchange, held.node));
+    }
+}
