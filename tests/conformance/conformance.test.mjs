@@ -52,6 +52,7 @@ const PATIENT = {
     limits: { head_bytes: 4_096, target_bytes: 1_024, headers: 16, body_bytes: 4_096, upstream_warm: 0 },
     // Faults and stalls of the only region, one after the other, are what this suite is made of.
     traffic: { failures: 1_000, window_requests: 0, late_ms: 0, slow_ms: 0 },
+    hold: { ms: 0 },
 };
 const SHORT = { ...PATIENT, timeouts: { head_ms: 700, body_ms: 700, answer_ms: 700, stall_ms: 700, idle_ms: 900 } };
 

@@ -151,7 +151,7 @@ test('a failing resolver keeps the last addresses, says so, and says when it is 
 test('a region without an address at the start is reached when it has one', async (t) => {
     const live = await region(LIVE);
     const names = new Names({ [NAME]: null });
-    await withProxy([live], named(live.port), async (proxy) => {
+    await withProxy([live], named(live.port, { hold: { ms: 0 } }), async (proxy) => {
         assert.equal((await request(`${proxy.origin}/db/doc`)).status, 503);
         names.set({ [NAME]: [LIVE] });
         await until('an answer', async () => (await get(proxy)) === LIVE);

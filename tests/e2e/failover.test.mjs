@@ -4,27 +4,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import nano from 'nano';
 import { request } from '../support/http.mjs';
-import { Load, nanoClient, seed } from '../support/load.mjs';
+import { Loads } from '../support/load.mjs';
 import { withProxy } from '../support/proxy.mjs';
-import { clientUrl, everywhere, has } from '../support/region.mjs';
+import { everywhere, has } from '../support/region.mjs';
 import { answer, FIN, RESET, STALL } from '../support/couchdb_rows.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { useRegions } from '../support/suite.mjs';
 import { until } from '../support/wait.mjs';
 
 const suite = useRegions(2, { replicated: true });
-const db = (proxy) => `${clientUrl(suite.regions[0], proxy.origin)}/${suite.db}`;
-let known;
-let loads = 0;
-
-async function startLoad(proxy, options = {}) {
-    known ??= await seed(db(proxy), 40, (ids) => everywhere(suite.regions, suite.db, ids));
-    loads += 1;
-    const scope = nano(clientUrl(suite.regions[0], proxy.origin)).use(suite.db);
-    const load = new Load(nanoClient(scope), { known, prefix: `load${loads}`, ...options });
-    await load.done(50);
-    return load;
-}
+const loads = new Loads(suite, nano, 'load');
 
 async function finish(load, t) {
     await load.stop();
@@ -41,7 +30,7 @@ test(
     'the active region is killed: no request fails, nothing acknowledged is lost, and it is told why',
     withProxy(() => suite.regions, {}, async (proxy, t) => {
         const [left, right] = suite.regions;
-        const load = await startLoad(proxy, { mix: ['get', 'get', 'put', 'get', 'put', 'find'] });
+        const load = await loads.start(proxy, { mix: ['get', 'get', 'put', 'get', 'put', 'find'] });
         assert.equal(await proxy.active(), 'left');
         await left.kill();
         const killed = Date.now();
@@ -70,7 +59,7 @@ test(
     'the active region freezes: what may be sent again is only slower',
     withProxy(() => suite.regions, { timeouts: { answer_ms: 1_500 }, probe: { timeout_ms: 1_000 } }, async (proxy, t) => {
         const [left] = suite.regions;
-        const load = await startLoad(proxy);
+        const load = await loads.start(proxy);
         left.freeze();
         const frozen = Date.now();
         await load.done(200, frozen);
@@ -85,7 +74,7 @@ test(
     'a region that is back is not used at once, but after the hold-down',
     withProxy(() => suite.regions, { failback: { mode: 'hold_down', hold_down_ms: 4_000 } }, async (proxy, t) => {
         const [left] = suite.regions;
-        const load = await startLoad(proxy);
+        const load = await loads.start(proxy);
         await left.kill();
         await proxy.untilActive('right');
         await left.revive();
@@ -115,7 +104,7 @@ test(
     'in manual mode only an operator brings the traffic back',
     withProxy(() => suite.regions, { failback: { mode: 'manual' } }, async (proxy, t) => {
         const [left] = suite.regions;
-        const load = await startLoad(proxy);
+        const load = await loads.start(proxy);
         await left.kill();
         await proxy.untilActive('right');
         await left.revive();
@@ -138,24 +127,24 @@ test(
 
 test(
     'no region is left: a clear 503, and service again as soon as one is back',
-    withProxy(() => suite.regions, { no_region: { retry_after_s: 7 } }, async (proxy) => {
-        await startLoad(proxy).then((load) => load.stop());
+    withProxy(() => suite.regions, { no_region: { retry_after_s: 7 }, hold: { ms: 0 } }, async (proxy) => {
+        await loads.start(proxy).then((load) => load.stop());
         await Promise.all(suite.regions.map((region) => region.kill()));
         const refused = await until('no_region_available', async () => {
-            const got = await request(`${db(proxy)}/${known[0]}`);
+            const got = await request(`${loads.url(proxy)}/${loads.known[0]}`);
             assert.equal(got.status, 503);
             return got.json.error === 'no_region_available' && got;
         });
         assert.equal(refused.headers['retry-after'], '7');
         assert.match(refused.headers['content-type'], /^application\/json/);
         assert.ok(refused.json.reason);
-        assert.equal((await request(`${db(proxy)}/x`, { method: 'PUT', json: {} })).status, 503);
+        assert.equal((await request(`${loads.url(proxy)}/x`, { method: 'PUT', json: {} })).status, 503);
         await until('not ready', async () => (await request(`${proxy.admin}/readyz`)).status === 503);
         assert.equal((await request(`${proxy.admin}/healthz`)).status, 200);
 
         // The least preferred one is enough.
         await suite.regions[1].revive();
-        await until('service', async () => (await request(`${db(proxy)}/${known[0]}`)).status === 200);
+        await until('service', async () => (await request(`${loads.url(proxy)}/${loads.known[0]}`)).status === 200);
         await until('ready', async () => (await request(`${proxy.admin}/readyz`)).status === 200);
         assert.equal(await proxy.active(), 'right');
     }),
@@ -164,11 +153,11 @@ test(
 test(
     'a region that is dead from the start is passed over',
     withProxy(() => suite.regions, {}, async (proxy) => {
-        assert.ok(await has(suite.regions[1], suite.db, known[0]));
+        assert.ok(await has(suite.regions[1], suite.db, loads.known[0]));
         await suite.regions[0].kill();
         await proxy.stop();
         await proxy.run();
-        const got = await request(`${db(proxy)}/${known[0]}`);
+        const got = await request(`${loads.url(proxy)}/${loads.known[0]}`);
         assert.equal(got.status, 200);
         await proxy.untilActive('right');
     }),

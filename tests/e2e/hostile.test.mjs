@@ -30,6 +30,7 @@ const limits = {
     limits: { head_bytes: 8_192, target_bytes: 2_048, headers: 32 },
     // Faults of the only region, one after the other, are what some of these tests are made of.
     traffic: { failures: 1_000 },
+    hold: { ms: 0 },
 };
 const proxied = (body, over = limits) => withProxy(() => [region], over, async (proxy, t) => {
     await body(proxy, t);

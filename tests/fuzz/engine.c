@@ -222,6 +222,12 @@ static void configure(struct dp_proxy_config *c, unsigned bits)
     if ((bits & 4) != 0)
         c->max_buffer_chunks = 4;
     c->pool_warm = (bits & 8) != 0 ? 1 : 0;
+    if ((bits & 16) != 0) {
+        c->hold_ms = 5000;
+        c->hold_requests = 3;
+        c->hold_bytes = 2000;
+        c->hold_release_per_s = 20;
+    }
 }
 
 /* Nobody does anything any more: time ends it all. */

@@ -86,7 +86,8 @@ static void what_is_not_known_is_said_so(void **state)
         line_of(DP_ACCESS_JSON, &r),
         "{\"time\":\"1970-01-01T00:00:00.000Z\",\"client\":\"::1\",\"method\":null,\"class\":null,"
         "\"target\":null,\"http\":null,\"status\":431,\"bytes_in\":0,\"bytes_out\":0,"
-        "\"total_ms\":0.000,\"queue_ms\":0.000,\"hold_ms\":0.000,\"first_byte_ms\":null,\"region\":null,"
+        "\"total_ms\":0.000,\"queue_ms\":0.000,\"hold_ms\":0.000,\"first_byte_ms\":null,\"region\":"
+        "null,"
         "\"attempts\":0,\"end\":\"refused\",\"reason\":\"EHEADSIZE\",\"request_id\":null,"
         "\"trace_id\":null,\"user_agent\":null}");
     assert_string_equal(line_of(DP_ACCESS_COMBINED, &r),

@@ -165,6 +165,21 @@ static void kept_warm(struct rig *r)
     r->config.pool_warm = 0;
 }
 
+static void held_then_served(struct rig *r)
+{
+    r->engine.hold.config = (struct dp_hold_config){
+        .limit_ns = 5 * DP_NS_PER_S, .max_bytes = 10000, .max_requests = 5, .release_per_s = 1000};
+    rig_publish(r, 0, DP_ROUTE_DOWN, DP_NO_REGION);
+    rig_publish(r, 1, DP_ROUTE_DOWN, DP_NO_REGION);
+    rig_wait(r, 50);
+    say(rig_client(r), GET, SIZE_MAX / 2);
+    say(rig_client(r), "PUT /db/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", 20);
+    rig_publish(r, 1, DP_ROUTE_OK, 1);
+    rig_wait(r, 50); /* a view that had no memory comes with the next tick */
+    serve(r);
+    r->engine.hold.config.limit_ns = 0;
+}
+
 /* ---- what must hold ---- */
 
 /* Whole answers, or a cut one on a connection that is closed. */
@@ -253,6 +268,7 @@ static void every_allocation_may_fail(void **state)
         {"refused for what it is", refused_for_what_it_is, 3},
         {"large head", large_head, 6},
         {"kept warm", kept_warm, 9},
+        {"held, then served", held_then_served, 9},
     };
     (void)state;
     for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {

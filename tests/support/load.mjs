@@ -2,6 +2,7 @@
 
 import http from 'node:http';
 import { request } from './http.mjs';
+import { clientUrl, everywhere } from './region.mjs';
 import { pause } from './wait.mjs';
 
 // What a load does, over HTTP as it is. Each operation gives {status, json} or throws.
@@ -134,4 +135,27 @@ export async function seed(url, count, everywhere) {
     const known = docs.map((doc) => doc._id);
     await everywhere(known);
     return known;
+}
+
+// Loads through nano on one database of replicated regions, one after the other; the documents they read are made
+// once. nano: the module. name: of the ids that they put.
+export class Loads {
+    constructor(suite, nano, name) {
+        Object.assign(this, { suite, nano, name, n: 0, known: undefined });
+    }
+
+    url(proxy) {
+        return `${clientUrl(this.suite.regions[0], proxy.origin)}/${this.suite.db}`;
+    }
+
+    // A load that runs: some requests were answered already.
+    async start(proxy, options = {}) {
+        const { regions, db } = this.suite;
+        this.known ??= await seed(this.url(proxy), 40, (ids) => everywhere(regions, db, ids));
+        this.n += 1;
+        const scope = this.nano(clientUrl(regions[0], proxy.origin)).use(db);
+        const load = new Load(nanoClient(scope), { known: this.known, prefix: `${this.name}${this.n}`, ...options });
+        await load.done(50);
+        return load;
+    }
 }
