@@ -70,7 +70,7 @@ endfunction()
 # dp_unit_tests(<layer>): tests/<layer>/test_<file>.c becomes the program unit_<layer>_<file> and the test
 # <prefix>unit.<layer>.<file>, labelled "unit" and with its layer's name. Tests of the layers that own
 # threads, and any file called test_*_threads.c, are labelled "threads" too. test_*nomem.c is linked with the
-# allocators of tests/support/nomem_wrap.c.
+# allocators of tests/support/nomem_wrap.c, test_*nosys.c with the system calls of tests/support/nosys/calls.c.
 function(dp_unit_tests layer)
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/${layer}/test_*.c")
   if(NOT TARGET davenport_${layer})
@@ -105,6 +105,13 @@ function(dp_unit_tests layer)
     target_link_libraries(${target} PRIVATE davenport_${layer} PkgConfig::cmocka)
     if(file MATCHES "nomem$")
       target_link_options(${target} PRIVATE "LINKER:--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup")
+    endif()
+    if(file MATCHES "nosys$")
+      target_sources(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests/support/nosys/calls.c")
+      set_source_files_properties("${PROJECT_SOURCE_DIR}/tests/support/nosys/calls.c" PROPERTIES
+        COMPILE_OPTIONS -U_FORTIFY_SOURCE)
+      target_link_libraries(${target} PRIVATE ${CMAKE_DL_LIBS})
+      set_target_properties(${target} PROPERTIES ENABLE_EXPORTS ON)
     endif()
     dp_add_test(
       NAME unit.${layer}.${file}

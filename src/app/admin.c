@@ -17,6 +17,7 @@
 #include "davenport/base/log.h"
 #include "davenport/http/reader.h"
 #include "davenport/http/writer.h"
+#include "davenport/net/acceptor.h"
 
 #include "app/admin_orders.h"
 
@@ -61,7 +62,7 @@ union handle {
 struct dp_admin {
     uv_loop_t *loop;
     struct dp_admin_source source;
-    union handle listener;
+    struct dp_acceptor *acceptor;
     bool tcp;
     bool listening;
     struct dp_list conns;
@@ -521,17 +522,25 @@ static struct conn *conn_new(struct dp_admin *a)
     return c;
 }
 
-static void on_connection(uv_stream_t *server, int status)
+/* What was accepted, into c's handle; closed if it can't be. */
+static bool open_socket(struct conn *c, int fd)
 {
-    struct dp_admin *a = server->data;
-    if (status != 0) {
-        return;
+    int r = c->admin->tcp ? uv_tcp_open(&c->socket.tcp, fd) : uv_pipe_open(&c->socket.pipe, fd);
+    if (r != 0) {
+        (void)close(fd);
     }
+    return r == 0;
+}
+
+static void on_connection(void *ctx, int fd)
+{
+    struct dp_admin *a = ctx;
     struct conn *c = conn_new(a);
     if (!c) {
+        (void)close(fd);
         return;
     }
-    if (uv_accept(server, &c->socket.stream) != 0 || a->n_conns > DP_ADMIN_CONNECTIONS ||
+    if (!open_socket(c, fd) || a->n_conns > DP_ADMIN_CONNECTIONS ||
         uv_read_start(&c->socket.stream, on_alloc, on_read) != 0) {
         close_conn(c);
         return;
@@ -543,6 +552,7 @@ static void on_connection(uv_stream_t *server, int status)
 enum dp_err dp_admin_new(uv_loop_t *loop, int fd, bool tcp, const struct dp_admin_source *source,
                          struct dp_admin **out, const char **why)
 {
+    static const struct dp_acceptor_events events = {.accepted = on_connection};
     struct dp_admin *a = calloc(1, sizeof *a);
     if (!a) {
         abort();
@@ -551,33 +561,19 @@ enum dp_err dp_admin_new(uv_loop_t *loop, int fd, bool tcp, const struct dp_admi
     a->source = *source;
     a->tcp = tcp;
     dp_list_init(&a->conns);
-    int r = init_stream(a, &a->listener);
-    if (r != 0) {
-        *why = uv_strerror(r);
+    if (dp_acceptor_new(loop, fd, BACKLOG, &events, a, &a->acceptor, why) != DP_OK) {
         (void)close(fd);
         free(a);
         return DP_EIO;
     }
-    a->listener.handle.data = a;
     a->listening = true;
-    r = tcp ? uv_tcp_open(&a->listener.tcp, fd) : uv_pipe_open(&a->listener.pipe, fd);
-    if (r != 0) {
-        (void)close(fd);
-    } else {
-        r = uv_listen(&a->listener.stream, BACKLOG, on_connection);
-    }
-    if (r != 0) {
-        *why = uv_strerror(r);
-        dp_admin_destroy(a, NULL, NULL);
-        return DP_EIO;
-    }
     *out = a;
     return DP_OK;
 }
 
-static void on_listener_closed(uv_handle_t *h)
+static void on_listener_closed(void *ctx)
 {
-    struct dp_admin *a = h->data;
+    struct dp_admin *a = ctx;
     a->listening = false;
     free_admin_if_done(a);
 }
@@ -591,7 +587,7 @@ void dp_admin_destroy(struct dp_admin *a, void (*done)(void *ctx), void *ctx)
 {
     a->done = done ? done : nothing;
     a->done_ctx = ctx;
-    uv_close(&a->listener.handle, on_listener_closed);
+    dp_acceptor_close(a->acceptor, on_listener_closed);
     for (struct dp_list *n = a->conns.next; n != &a->conns; n = n->next) {
         close_conn(DP_CONTAINER_OF(n, struct conn, node));
     }

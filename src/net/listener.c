@@ -66,8 +66,11 @@ enum dp_err dp_listen_tcp(const char *ip, uint16_t port, bool reuse_port, int *f
         goto failed;
     if (bind(s, (struct sockaddr *)&ss, len) != 0)
         goto failed;
+    uint16_t bound = port_of(s);
+    if (bound == 0)
+        goto failed;
     *fd = s;
-    *bound_port = port_of(s);
+    *bound_port = bound;
     return DP_OK;
 failed:
     *why = strerror(errno);

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <uv.h>
 
@@ -314,15 +315,16 @@ static void free_handle(uv_handle_t *h)
     free(h->data);
 }
 
-enum dp_err dp_tcp_accept(struct dp_net *net, uv_stream_t *server,
-                          const struct dp_stream_events *events, void *owner,
-                          struct dp_stream **out)
+enum dp_err dp_tcp_open(struct dp_net *net, int fd, const struct dp_stream_events *events,
+                        void *owner, struct dp_stream **out)
 {
     struct tcp *t = tcp_new(net, events, owner, OPEN);
-    if (!t)
+    if (!t) {
+        (void)close(fd);
         return DP_ENOMEM;
-    int r = uv_accept(server, (uv_stream_t *)&t->handle);
-    if (r != 0) {
+    }
+    if (uv_tcp_open(&t->handle, fd) != 0) {
+        (void)close(fd);
         uv_close((uv_handle_t *)&t->handle, free_handle);
         return DP_EIO;
     }

@@ -6,6 +6,7 @@
 #include "davenport/proxy/worker.h"
 
 #include "davenport/base/log.h"
+#include "davenport/net/acceptor.h"
 #include "davenport/net/tcp.h"
 
 #include "proxy/conn.h"
@@ -31,7 +32,7 @@ struct dp_worker {
     struct dp_worker_tls *tls;
     struct dp_tls_stats region_tls, client_tls; /* of all contexts there ever were */
     uv_loop_t loop;
-    uv_tcp_t listener;
+    struct dp_acceptor *acceptor; /* NULL: not yet, or no more */
     uv_async_t wake;
     uv_timer_t tick;
     uv_prepare_t prepare;
@@ -49,19 +50,23 @@ struct dp_worker {
     char scratch[DP_READ_BYTES];
 };
 
-static void on_connection(uv_stream_t *server, int status)
+static void on_connection(void *ctx, int fd)
 {
-    struct dp_worker *w = server->data;
+    struct dp_worker *w = ctx;
     struct dp_stream *s;
     char peer[DP_PEER_TEXT];
-    if (status != 0)
-        return; /* the connection is gone again, or we are out of descriptors: libuv tries on */
-    if (dp_tcp_accept(&w->net, server, &dp_conn_events, NULL, &s) != DP_OK)
+    if (dp_tcp_open(&w->net, fd, &dp_conn_events, NULL, &s) != DP_OK)
         return;
     dp_tcp_peer(s, peer, sizeof(peer));
     if (w->tls->listen && dp_tls_accept(w->tls->listen, s, &dp_conn_events, NULL, &s) != DP_OK)
         return;
     (void)dp_conn_new(&w->engine, s, peer);
+}
+
+static void on_paused(void *ctx)
+{
+    struct dp_worker *w = ctx;
+    dp_counter_add(&w->traffic.accept_pauses, 1);
 }
 
 static enum dp_err dial(void *ctx, uint16_t endpoint, const struct dp_addr *addr,
@@ -139,10 +144,17 @@ static void on_deadline(uv_timer_t *h)
     dp_engine_abort(&w->engine);
 }
 
+static void close_acceptor(struct dp_worker *w)
+{
+    if (w->acceptor)
+        dp_acceptor_close(w->acceptor, NULL);
+    w->acceptor = NULL;
+}
+
 static void begin_drain(struct dp_worker *w, enum drain how)
 {
     if (w->draining == DRAIN_NO) {
-        uv_close((uv_handle_t *)&w->listener, NULL);
+        close_acceptor(w);
         dp_engine_drain(&w->engine);
         (void)uv_timer_start(&w->deadline, on_deadline, w->engine.config->drain_timeout_ms, 0);
     }
@@ -216,9 +228,7 @@ static int init_handles(struct dp_worker *w)
     (void)uv_timer_init(&w->loop, &w->deadline);
     (void)uv_prepare_init(&w->loop, &w->prepare);
     (void)uv_check_init(&w->loop, &w->check);
-    (void)uv_tcp_init(&w->loop, &w->listener);
-    w->wake.data = w->tick.data = w->deadline.data = w->prepare.data = w->check.data =
-        w->listener.data = w;
+    w->wake.data = w->tick.data = w->deadline.data = w->prepare.data = w->check.data = w;
     (void)uv_timer_start(&w->tick, on_tick, DP_TICK_MS, DP_TICK_MS);
     (void)uv_prepare_start(&w->prepare, on_prepare);
     (void)uv_check_start(&w->check, on_check);
@@ -273,16 +283,13 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
 
 enum dp_err dp_worker_start(struct dp_worker *w)
 {
-    int r = uv_tcp_open(&w->listener, w->listen_fd);
-    if (r == 0) {
+    static const struct dp_acceptor_events events = {on_connection, on_paused};
+    const char *why = "no thread";
+    if (dp_acceptor_new(&w->loop, w->listen_fd, BACKLOG, &events, w, &w->acceptor, &why) == DP_OK)
         w->listen_fd = -1;
-        r = uv_listen((uv_stream_t *)&w->listener, BACKLOG, on_connection);
-    }
-    if (r == 0)
-        r = uv_thread_create(&w->thread, run, w);
-    if (r != 0) {
+    if (!w->acceptor || uv_thread_create(&w->thread, run, w) != 0) {
         dp_log(DP_LOG_ERROR, "worker_start_failed", DP_KV_INT("worker", w->index),
-               DP_KV_STR("reason", uv_strerror(r)));
+               DP_KV_STR("reason", why));
         return DP_EIO;
     }
     w->started = true;
@@ -321,7 +328,7 @@ void dp_worker_destroy(struct dp_worker *w)
     if (w->started) {
         (void)uv_thread_join(&w->thread);
     } else {
-        uv_close((uv_handle_t *)&w->listener, NULL);
+        close_acceptor(w);
         close_all(w);
         (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     }

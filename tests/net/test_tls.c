@@ -1,6 +1,7 @@
 /* TLS streams over real loopback sockets, client and server in one loop: dialing, large transfers with
  * backpressure, ends and resets as the kernel tells them. Nothing here waits for time to pass; a
  * watchdog ends a test that hangs. */
+#include "davenport/net/acceptor.h"
 #include "davenport/net/listener.h"
 #include "davenport/net/tcp.h"
 #include "davenport/net/tls.h"
@@ -24,7 +25,7 @@
 
 static uv_loop_t loop;
 static uv_timer_t watchdog;
-static uv_tcp_t server;
+static struct dp_acceptor *acceptor;
 static uint16_t port;
 static struct dp_chunk_pool pool;
 static struct dp_net net;
@@ -57,14 +58,14 @@ static void idle_turns(void)
         (void)uv_run(&loop, UV_RUN_NOWAIT);
 }
 
-static void on_connection(uv_stream_t *s, int status)
+static void on_connection(void *ctx, int fd)
 {
     struct dp_stream *lower;
-    assert_int_equal(status, 0);
+    (void)ctx;
     assert_null(peer.s);
     peer.in_call = true;
     peer.tls = server_tls;
-    assert_int_equal(dp_tcp_accept(&net, s, &tls_end_events, &peer, &lower), DP_OK);
+    assert_int_equal(dp_tcp_open(&net, fd, &tls_end_events, &peer, &lower), DP_OK);
     peer.s = lower;
     if (!plain_server)
         assert_int_equal(dp_tls_accept(server_tls, lower, &tls_end_events, &peer, &peer.s), DP_OK);
@@ -72,6 +73,8 @@ static void on_connection(uv_stream_t *s, int status)
     if (!plain_server)
         tls_end_read_start(&peer);
 }
+
+static const struct dp_acceptor_events acceptor_events = {.accepted = on_connection};
 
 static void forget(void)
 {
@@ -96,13 +99,12 @@ static int start(void **state)
         dp_tls_server_new(&s, &server_tls, why, sizeof(why)) != DP_OK)
         return -1;
     forget();
-    if (uv_loop_init(&loop) != 0 || uv_timer_init(&loop, &watchdog) != 0 ||
-        uv_tcp_init(&loop, &server) != 0)
+    if (uv_loop_init(&loop) != 0 || uv_timer_init(&loop, &watchdog) != 0)
         return -1;
     net = (struct dp_net){.loop = &loop, .chunks = &pool, .scratch = malloc(DP_READ_BYTES)};
     if (!net.scratch || dp_listen_tcp("127.0.0.1", 0, false, &fd, &port, &text) != DP_OK)
         return -1;
-    return uv_tcp_open(&server, fd) | uv_listen((uv_stream_t *)&server, 16, on_connection);
+    return dp_acceptor_new(&loop, fd, 16, &acceptor_events, NULL, &acceptor, &text) != DP_OK;
 }
 
 /* Close what is left; then nothing may be left: no handle, no chunk, no byte (the leak sanitizer). */
@@ -114,7 +116,7 @@ static int stop(void **state)
         if (ends[i]->s && !ends[i]->closed_by_us)
             tls_end_close(ends[i]);
     }
-    uv_close((uv_handle_t *)&server, NULL);
+    dp_acceptor_close(acceptor, NULL);
     uv_close((uv_handle_t *)&watchdog, NULL);
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     free(net.scratch);

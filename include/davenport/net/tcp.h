@@ -9,7 +9,6 @@
 #include <stdint.h>
 
 typedef struct uv_loop_s uv_loop_t;
-typedef struct uv_stream_s uv_stream_t;
 
 #define DP_READ_BYTES 65536
 
@@ -19,12 +18,12 @@ struct dp_net {
     char *scratch; /* DP_READ_BYTES; every read lands here and is used up by on_read */
 };
 
-/* Both: the stream calls `events` on `owner`. accept: reading is off until dp_stream_read_start.
- * dial: on_connect comes later, always; then reading is off too. ip is numeric.
- * Errors (nothing is left behind): ENOMEM; EIO (accept); EINVAL (dial: not a numeric address). */
-DP_MUST_USE enum dp_err dp_tcp_accept(struct dp_net *net, uv_stream_t *server,
-                                      const struct dp_stream_events *events, void *owner,
-                                      struct dp_stream **out);
+/* Both: the stream calls `events` on `owner`. open: fd is a connection that was accepted, the stream's from here on; reading
+ * is off until dp_stream_read_start. dial: on_connect comes later, always; then reading is off too. ip is numeric.
+ * Errors (nothing is left behind, fd is closed): ENOMEM; EIO (open); EINVAL (dial: not a numeric address). */
+DP_MUST_USE enum dp_err dp_tcp_open(struct dp_net *net, int fd,
+                                    const struct dp_stream_events *events, void *owner,
+                                    struct dp_stream **out);
 DP_MUST_USE enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t port,
                                     const struct dp_stream_events *events, void *owner,
                                     struct dp_stream **out);
