@@ -13,7 +13,7 @@
 struct path {
     struct dp_span segments[MAX_SEGMENTS]; /* decoded, empty ones left out */
     size_t n;                              /* capped at MAX_SEGMENTS */
-    struct dp_span first;                  /* as it stands in the target */
+    struct dp_span raw[MAX_SEGMENTS];      /* as they stand in the target */
     bool partition;                        /* "_partition/x" was cut out: [db, what follows it] */
     char text[MAX_SEGMENTS][NAME_BYTES];
 };
@@ -77,6 +77,45 @@ static const struct dp_span bound_queries[] = {DP_SPAN_INIT("open_revs"), DP_SPA
 static const struct dp_span upkeep[] = {
     DP_SPAN_INIT("_local"),        DP_SPAN_INIT("_ensure_full_commit"), DP_SPAN_INIT("_compact"),
     DP_SPAN_INIT("_view_cleanup"), DP_SPAN_INIT("_sync_shards"),
+};
+
+/* Of the server, and the same in every region or harmless where it is not. */
+static const struct dp_span server_info[] = {
+    DP_SPAN_INIT("_up"),
+    DP_SPAN_INIT("_uuids"),
+    DP_SPAN_INIT("_all_dbs"),
+    DP_SPAN_INIT("_dbs_info"),
+    DP_SPAN_INIT("_db_updates"),
+    DP_SPAN_INIT("_utils"),
+    DP_SPAN_INIT("_search_analyze"),
+    DP_SPAN_INIT("_nouveau_analyze"),
+};
+
+/* Of a database: settings and purges, which replication leaves where they are, */
+static const struct dp_span not_replicated[] = {
+    DP_SPAN_INIT("_security"),
+    DP_SPAN_INIT("_revs_limit"),
+    DP_SPAN_INIT("_purge"),
+    DP_SPAN_INIT("_purged_infos_limit"),
+};
+
+/* what concerns the files or checkpoints of one region, */
+static const struct dp_span region_bound[] = {
+    DP_SPAN_INIT("_local"),
+    DP_SPAN_INIT("_local_docs"),
+    DP_SPAN_INIT("_compact"),
+    DP_SPAN_INIT("_view_cleanup"),
+    DP_SPAN_INIT("_shards"),
+    DP_SPAN_INIT("_sync_shards"),
+    DP_SPAN_INIT("_ensure_full_commit"),
+};
+
+/* and lists of rows, whose answers may tell an update_seq. */
+static const struct dp_span row_lists[] = {
+    DP_SPAN_INIT("_all_docs"),
+    DP_SPAN_INIT("_design_docs"),
+    DP_SPAN_INIT("_local_docs"),
+    DP_SPAN_INIT("_find"),
 };
 
 /* Functions of a design document may do anything, whatever the method. */
@@ -152,11 +191,11 @@ static void path_parse(struct path *p, struct dp_span text)
         struct dp_span raw = dp_span_cut(&text, '/');
         if (raw.n == 0)
             continue;
-        if (p->n == 0)
-            p->first = raw;
+        p->raw[p->n] = raw;
         p->segments[p->n] = decode(raw, p->text[p->n]);
         p->n++;
         if (p->n == 4 && !p->partition && dp_span_eq(p->segments[1], DP_SPAN("_partition"))) {
+            p->raw[1] = raw;
             p->segments[1] = decode(raw, p->text[1]);
             p->n = 2;
             p->partition = true;
@@ -164,10 +203,15 @@ static void path_parse(struct path *p, struct dp_span text)
     }
 }
 
+/* No underscore, and yet no databases: neither name is a legal one. */
+static const struct dp_span no_databases[] = {DP_SPAN_INIT("*"), DP_SPAN_INIT("favicon.ico")};
+
 /* The first segment is a database's name. */
 static bool names_database(const struct path *p)
 {
-    return p->n > 0 && (p->segments[0].p[0] != '_' || ONE_OF(p->segments[0], system_databases));
+    if (p->n == 0 || ONE_OF(p->segments[0], no_databases))
+        return false;
+    return p->segments[0].p[0] != '_' || ONE_OF(p->segments[0], system_databases);
 }
 
 static bool in_database(const struct path *p)
@@ -290,6 +334,147 @@ static bool changes_documents(const struct path *p, enum dp_couch_class klass)
     return p->n == 1 || !ONE_OF(p->segments[1], upkeep);
 }
 
+const char *dp_couch_kind_name(enum dp_couch_kind k)
+{
+    static const char *const names[] = {
+#define X(name, label) label,
+        DP_COUCH_KIND_TABLE(X)
+#undef X
+    };
+    return k < DP_COUCH_KIND_COUNT ? names[k] : "?";
+}
+
+static bool is_part(const struct path *p, const struct dp_span *set, size_t n)
+{
+    return in_database(p) && !p->partition && one_of(p->segments[1], set, n);
+}
+
+#define IS_PART(p, set) is_part((p), (set), DP_ARRAY_LEN(set))
+
+/* By place alone: what is of the server, of one region, or not replicated. */
+static bool kind_by_place(const struct path *p, struct dp_span method, enum dp_couch_kind *out)
+{
+    bool changes = dp_span_eq(method, DP_SPAN("PUT")) || dp_span_eq(method, DP_SPAN("DELETE"));
+    if (p->n > 0 && dp_span_eq(p->segments[0], DP_SPAN("_session")))
+        *out = DP_COUCH_KIND_SESSION;
+    else if (p->n == 0 || ONE_OF(p->segments[0], server_info) ||
+             ONE_OF(p->segments[0], no_databases))
+        *out = DP_COUCH_KIND_SERVER;
+    else if (!names_database(p) || dp_span_eq(p->segments[0], DP_SPAN("_replicator")) ||
+             IS_PART(p, region_bound))
+        *out = DP_COUCH_KIND_BOUND;
+    else if (IS_PART(p, not_replicated) || (p->n == 1 && changes))
+        *out = DP_COUCH_KIND_NOT_REPLICATED;
+    else
+        return false;
+    return true;
+}
+
+/* method: the effective one. */
+static enum dp_couch_kind kind_of(const struct path *p, struct dp_span method,
+                                  const struct dp_couch_request *r)
+{
+    enum dp_couch_kind kind;
+    const enum dp_couch_class klass = class_of(method, p);
+    const bool post = dp_span_eq(method, DP_SPAN("POST"));
+    if (in_design(p) && ONE_OF(p->segments[3], design_functions))
+        return DP_COUCH_KIND_UNSAFE;
+    if (klass == DP_COUCH_POST && !post && !dp_span_eq(method, DP_SPAN("COPY")))
+        return DP_COUCH_KIND_UNSAFE;
+    if (r->feed != DP_FEED_NONE)
+        return DP_COUCH_KIND_FEED;
+    if (kind_by_place(p, method, &kind))
+        return kind;
+    if (klass == DP_COUCH_READ)
+        return post ? DP_COUCH_KIND_READ_POST : DP_COUCH_KIND_READ;
+    return post && p->n == 2 && dp_span_eq(p->segments[1], DP_SPAN("_bulk_docs"))
+               ? DP_COUCH_KIND_BULK
+               : DP_COUCH_KIND_WRITE;
+}
+
+static enum dp_couch_mints mints_of(const struct path *p, struct dp_span method)
+{
+    if (!dp_span_eq(method, DP_SPAN("POST")) || !names_database(p) || p->partition)
+        return DP_MINTS_NOTHING;
+    if (p->n == 1)
+        return DP_MINTS_DOCUMENT;
+    return p->n == 2 && dp_span_eq(p->segments[1], DP_SPAN("_bulk_docs")) ? DP_MINTS_BULK
+                                                                          : DP_MINTS_NOTHING;
+}
+
+static enum dp_tokens tokens_of_rows(const struct path *p)
+{
+    const struct dp_span *s = p->segments;
+    bool queries = dp_span_eq(s[p->n - 1], DP_SPAN("queries"));
+    if (in_design(p) && p->n >= 5 && dp_span_eq(s[3], DP_SPAN("_view")))
+        return p->n == 6 && queries ? DP_TOKENS_NESTED : DP_TOKENS_TOP;
+    if (!in_database(p) || !ONE_OF(s[1], row_lists))
+        return DP_TOKENS_NONE;
+    return p->n == 3 && queries ? DP_TOKENS_NESTED : DP_TOKENS_TOP;
+}
+
+/* HEAD has no body to carry any. */
+static enum dp_tokens tokens_of(const struct path *p, struct dp_span method,
+                                const struct dp_couch_request *r)
+{
+    bool get = dp_span_eq(method, DP_SPAN("GET"));
+    if (!get && !dp_span_eq(method, DP_SPAN("POST")))
+        return DP_TOKENS_NONE;
+    if (names_feed(p)) {
+        switch (r->feed) {
+        case DP_FEED_CONTINUOUS:
+            return DP_TOKENS_LINES;
+        case DP_FEED_EVENTSOURCE:
+            return DP_TOKENS_EVENTS;
+        case DP_FEED_NONE:
+        case DP_FEED_LONGPOLL:
+            return DP_TOKENS_CHANGES;
+        }
+    }
+    if (p->n == 1 && dp_span_eq(p->segments[0], DP_SPAN("_dbs_info")))
+        return DP_TOKENS_NESTED;
+    if (p->n == 1)
+        return get && names_database(p) ? DP_TOKENS_TOP : DP_TOKENS_NONE;
+    return p->n > 0 ? tokens_of_rows(p) : DP_TOKENS_NONE;
+}
+
+/* From the first of some segments to the last, as they stand in the target. */
+static struct dp_span raw_between(const struct path *p, size_t first, size_t last)
+{
+    const char *end = p->raw[last].p + p->raw[last].n;
+    return (struct dp_span){p->raw[first].p, (size_t)(end - p->raw[first].p)};
+}
+
+static struct dp_span doc_of(const struct path *p)
+{
+    if (!in_database(p) || p->partition)
+        return (struct dp_span){NULL, 0};
+    if (p->segments[1].p[0] != '_')
+        return p->raw[1];
+    bool reserved = dp_span_eq(p->segments[1], DP_SPAN("_design")) ||
+                    dp_span_eq(p->segments[1], DP_SPAN("_local"));
+    if (reserved && p->n >= 3)
+        return raw_between(p, 1, 2);
+    /* "_design%2Fx" is a design document too */
+    return dp_span_starts(p->segments[1], DP_SPAN("_design/")) ||
+                   dp_span_starts(p->segments[1], DP_SPAN("_local/"))
+               ? p->raw[1]
+               : (struct dp_span){NULL, 0};
+}
+
+static bool asks_for_batch(struct dp_span query)
+{
+    while (query.p) {
+        char buf[NAME_BYTES];
+        struct dp_span value = dp_span_cut(&query, '&');
+        struct dp_span name = dp_span_cut(&value, '=');
+        if (dp_span_eq(decode(name, buf), DP_SPAN("batch")) &&
+            dp_span_eq(decode(value, buf), DP_SPAN("ok")))
+            return true;
+    }
+    return false;
+}
+
 struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span override,
                                           struct dp_span target)
 {
@@ -317,7 +502,13 @@ struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span 
     r.idempotent = !overridden && r.klass != DP_COUCH_POST;
     r.writes = changes_documents(&path, r.klass);
     r.bound = is_bound(&path, query);
-    if (names_database(&path) && target.p[0] == '/') /* not "*" */
-        r.db = path.first;
+    if (names_database(&path))
+        r.db = path.raw[0];
+    r.kind = kind_of(&path, method, &r);
+    r.mints = mints_of(&path, method);
+    r.tokens = tokens_of(&path, method, &r);
+    r.doc = doc_of(&path);
+    r.partition = path.partition;
+    r.batch = r.writes && asks_for_batch(query);
     return r;
 }

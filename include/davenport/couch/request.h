@@ -4,6 +4,7 @@
 #define DAVENPORT_COUCH_REQUEST_H
 
 #include "davenport/base/span.h"
+#include "davenport/couch/token.h"
 
 #include <stdbool.h>
 
@@ -16,7 +17,36 @@ enum dp_couch_class {
 
 enum dp_couch_feed { DP_FEED_NONE, DP_FEED_LONGPOLL, DP_FEED_CONTINUOUS, DP_FEED_EVENTSOURCE };
 
+/* What people and metrics call it. One word a request, in the order of precedence where two fit. */
+#define DP_COUCH_KIND_TABLE(X)                                                                             \
+    X(UNSAFE,                                                                                              \
+      "unsafe") /* a function of a design document, or no method of CouchDB's: anything may happen */      \
+    X(FEED, "feed")       /* stays open */                                                                 \
+    X(SESSION, "session") /* _session */                                                                   \
+    X(SERVER,                                                                                              \
+      "server_info") /* of the server: /, _up, _uuids, _all_dbs, _dbs_info, _db_updates, _utils */         \
+    X(BOUND,                                                                                               \
+      "region_bound") /* means something in one region only: _replicator, _scheduler, _node, _local … */ \
+    X(NOT_REPLICATED,                                                                                      \
+      "not_replicated") /* makes, deletes or governs a database: replication does not carry it */          \
+    X(BULK, "bulk_write")     /* _bulk_docs */                                                             \
+    X(WRITE, "write")         /* of a document, an attachment, an index */                                 \
+    X(READ_POST, "read_post") /* a POST that only reads */                                                 \
+    X(READ, "read")
+
+enum dp_couch_kind {
+#define X(name, label) DP_COUCH_KIND_##name,
+    DP_COUCH_KIND_TABLE(X)
+#undef X
+        DP_COUCH_KIND_COUNT
+};
+const char *dp_couch_kind_name(enum dp_couch_kind k);
+
+/* Whose documents come without ids: see couch/mint.h. */
+enum dp_couch_mints { DP_MINTS_NOTHING, DP_MINTS_DOCUMENT, DP_MINTS_BULK };
+
 struct dp_couch_request {
+    enum dp_couch_kind kind;
     enum dp_couch_class klass;
     enum dp_couch_feed feed;
     bool
@@ -27,7 +57,14 @@ struct dp_couch_request {
      * replicated (the server's own, databases, _security, _local), what carries a region's sequence tokens, and
      * what a replication does. */
     bool bound;
-    struct dp_span db; /* the name as it stands in the target, not decoded; .n == 0: of none */
+    bool partition; /* within one: Cloudant's limit is 5 s then, 60 s else */
+    bool batch;     /* batch=ok: a success is no promise */
+    /* A document without _id gets one from the region, a new one each time it is sent. */
+    enum dp_couch_mints mints;
+    enum dp_tokens tokens; /* what sequence tokens its answer may carry */
+    struct dp_span db;     /* the name as it stands in the target, not decoded; .n == 0: of none */
+    /* The document's id likewise, "_design/x" and "_local/x" whole; .n == 0: of none, or of no single one. */
+    struct dp_span doc;
 };
 
 /* method: as sent ("GET"); override: value of X-HTTP-Method-Override or an empty span (counts on
