@@ -311,6 +311,7 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .max_headers = (uint32_t)c->max_headers,
         .max_body_bytes = c->max_body_bytes,
         .max_connections = (uint32_t)c->max_connections,
+        .proxy_header = c->listen_proxy_protocol != 0,
         .max_requests = (uint32_t)c->max_requests,
         .min_bytes_per_s = (uint32_t)c->min_bytes_per_s,
         .rate_window_ms = (uint32_t)c->rate_window_ms,

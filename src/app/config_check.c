@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#define BAD_PATH       "must have a path of 1 to 107 bytes after unix:"
 #define HOST_MAX       253
 #define NAME_MAX_BYTES 63
 
@@ -146,6 +147,22 @@ static const char *parse_url(const char *text, struct region_url *out)
     return parse_authority((struct dp_span){s.p, authority}, out);
 }
 
+const char *dp_config_unix_path(const char *address)
+{
+    const struct dp_span prefix = DP_SPAN(DP_UNIX_PREFIX);
+    return strncmp(address, prefix.p, prefix.n) == 0 ? address + prefix.n : NULL;
+}
+
+static bool fits_a_socket(const char *path)
+{
+    return *path && strlen(path) < sizeof((struct sockaddr_un *)0)->sun_path;
+}
+
+uint32_t dp_config_mode(const char *octal)
+{
+    return (uint32_t)strtoul(octal, NULL, 8);
+}
+
 enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out, const char **why)
 {
     struct dp_admin_addr addr = {0};
@@ -154,11 +171,10 @@ enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out, con
     bool bracketed;
     struct in_addr v4;
     struct in6_addr v6;
-    if (strncmp(text, "unix:", 5) == 0) {
-        addr.unix_path = text + 5;
-        if (!*addr.unix_path ||
-            strlen(addr.unix_path) >= sizeof((struct sockaddr_un *)0)->sun_path) {
-            *why = "must have a path of 1 to 107 bytes after unix:";
+    addr.unix_path = dp_config_unix_path(text);
+    if (addr.unix_path) {
+        if (!fits_a_socket(addr.unix_path)) {
+            *why = BAD_PATH;
             return DP_EINVAL;
         }
         *out = addr;
@@ -190,6 +206,16 @@ enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out, con
     }
     *out = addr;
     return DP_OK;
+}
+
+static const char *check_listen(const char *value)
+{
+    const char *path = dp_config_unix_path(value);
+    if (path) {
+        return fits_a_socket(path) ? NULL : BAD_PATH;
+    }
+    return dp_config_is_ip(value) ? NULL
+                                  : "must be a numeric address like 127.0.0.1 or ::, or unix:PATH";
 }
 
 static const char *check_name(const char *value)
@@ -252,8 +278,12 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value)
         return NULL;
     case DP_CHECK_PINS:
         return check_pins(value);
-    case DP_CHECK_IP:
-        return dp_config_is_ip(value) ? NULL : "must be a numeric address like 127.0.0.1 or ::";
+    case DP_CHECK_LISTEN:
+        return check_listen(value);
+    case DP_CHECK_MODE:
+        return strlen(value) == 4 && value[0] == '0' && strspn(value, "01234567") == 4
+                   ? NULL
+                   : "must be permissions in octal like 0660";
     case DP_CHECK_ADMIN:
         return dp_admin_addr_parse(value, &addr, &why) == DP_OK ? NULL : why;
     case DP_CHECK_NAME:
@@ -286,8 +316,10 @@ const char *dp_config_check_pattern(enum dp_config_check check)
         return NULL;
     case DP_CHECK_PINS:
         return "^sha256//[A-Za-z0-9+/]{43}=(;sha256//[A-Za-z0-9+/]{43}=){0,3}$";
-    case DP_CHECK_IP:
-        return "^[0-9a-fA-F:.]+$";
+    case DP_CHECK_LISTEN:
+        return "^(unix:.+|[0-9a-fA-F:.]+)$";
+    case DP_CHECK_MODE:
+        return "^0[0-7]{3}$";
     case DP_CHECK_ADMIN:
         return "^(unix:.+|(127\\.[0-9.]+|localhost|\\[[0:]*:0*1\\]):[0-9]+)$";
     case DP_CHECK_NAME:
@@ -515,9 +547,13 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
         dp_problem(problems, "safety.min_regions", "must be at most the number of regions, %u",
                    (unsigned)c->n_regions);
     }
-    if (dp_admin_addr_parse(c->admin_listen, &admin, &why) == DP_OK && !admin.unix_path &&
-        admin.port != 0 && admin.port == c->listen_port &&
-        strcmp(admin.ip, c->listen_address) == 0) {
+    if (!c->listen_ipv6_only && strcmp(c->listen_address, "::") != 0) {
+        dp_problem(problems, "listen.ipv6_only", "can be no for the address :: only");
+    }
+    if (dp_admin_addr_parse(c->admin_listen, &admin, &why) == DP_OK &&
+        (admin.unix_path ? strcmp(c->admin_listen, c->listen_address) == 0
+                         : admin.port != 0 && admin.port == c->listen_port &&
+                               strcmp(admin.ip, c->listen_address) == 0)) {
         dp_problem(problems, "admin.listen", "is where applications connect (listen)");
     }
 }

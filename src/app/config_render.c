@@ -313,17 +313,28 @@ static void summarise_failback(const struct dp_config *c, struct dp_text *out)
     dp_text_addf(out, "\n");
 }
 
-void dp_config_summary(const struct dp_config *c, struct dp_text *out)
+static void summarize_listener(const struct dp_config *c, struct dp_text *out)
 {
     bool v6 = strchr(c->listen_address, ':') != NULL;
+    if (dp_config_unix_path(c->listen_address)) {
+        dp_text_addf(out, "  applications  %s%s", c->listen_address,
+                     c->listen_cert_file ? " (TLS)" : "");
+    } else {
+        dp_text_addf(out, "  applications  %s://%s%s%s:%" PRIu64 "%s",
+                     c->listen_cert_file ? "https" : "http", v6 ? "[" : "", c->listen_address,
+                     v6 ? "]" : "", c->listen_port, c->listen_port == 0 ? " (a free port)" : "");
+    }
+    dp_text_addf(out, "%s\n", c->listen_proxy_protocol ? ", PROXY protocol required" : "");
+}
+
+void dp_config_summary(const struct dp_config *c, struct dp_text *out)
+{
     int width = 0;
     for (unsigned i = 0; i < c->n_regions; i++) {
         int n = (int)strlen(c->regions[i].name);
         width = n > width ? n : width;
     }
-    dp_text_addf(out, "  applications  %s://%s%s%s:%" PRIu64 "%s\n",
-                 c->listen_cert_file ? "https" : "http", v6 ? "[" : "", c->listen_address,
-                 v6 ? "]" : "", c->listen_port, c->listen_port == 0 ? " (a free port)" : "");
+    summarize_listener(c, out);
     dp_text_addf(out, "  operators     %s\n", c->admin_listen);
     for (unsigned i = 0; i < c->n_regions; i++) {
         const struct dp_config_region *r = &c->regions[i];

@@ -15,7 +15,8 @@ enum dp_config_type {
 /* What a string must look like. */
 enum dp_config_check {
     DP_CHECK_ANY, /* not empty */
-    DP_CHECK_IP,
+    DP_CHECK_LISTEN,
+    DP_CHECK_MODE,
     DP_CHECK_ADMIN,
     DP_CHECK_NAME,
     DP_CHECK_URL,

@@ -11,6 +11,8 @@
 #include "app/admin.h"
 #include "app/tls_load.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,8 +48,8 @@ struct dp_runtime {
     struct dp_tls_load *tls;            /* in force */
     struct dp_tls_ticket_keys ticket_keys;
     uint64_t reloads_done, reloads_refused;
-    int admin_fd; /* until the admin server owns it */
-    bool admin_bound;
+    int admin_fd;                                  /* until the admin server owns it */
+    struct dp_socket_file listen_file, admin_file; /* to be removed at the end */
     uint32_t n_workers;
     int fds[WORKERS_MAX]; /* until the workers own them */
     struct dp_worker *workers[WORKERS_MAX];
@@ -75,30 +77,64 @@ static void address_text(char out[DP_BOUND_TEXT], const char *ip, uint16_t port)
 }
 
 /* SO_REUSEPORT would let a second proxy share the port in silence: try without it first. */
-static enum dp_err check_free(const char *ip, uint16_t port, const char **why)
+static enum dp_err check_free(const char *ip, uint16_t port, unsigned flags, const char **why)
 {
     int fd;
     uint16_t bound;
     if (port == 0) {
         return DP_OK;
     }
-    enum dp_err err = dp_listen_tcp(ip, port, false, &fd, &bound, why);
+    enum dp_err err = dp_listen_tcp(ip, port, flags, &fd, &bound, why);
     if (err == DP_OK) {
         (void)close(fd);
     }
     return err;
 }
 
-static enum dp_err bind_traffic(struct dp_runtime *r)
+static void unix_text(char out[DP_BOUND_TEXT], const char *path)
+{
+    if (snprintf(out, DP_BOUND_TEXT, DP_UNIX_PREFIX "%s", path) < 0) {
+        out[0] = '\0';
+    }
+}
+
+static enum dp_err bind_ports(struct dp_runtime *r, const char **why)
 {
     const char *ip = r->config->listen_address;
     uint16_t port = (uint16_t)r->config->listen_port;
-    const char *why = "";
-    enum dp_err err = check_free(ip, port, &why);
+    unsigned flags = r->config->listen_ipv6_only ? 0 : DP_LISTEN_BOTH;
+    enum dp_err err = check_free(ip, port, flags, why);
+    if (r->n_workers > 1) {
+        flags |= DP_LISTEN_REUSE_PORT;
+    }
     for (uint32_t i = 0; i < r->n_workers && err == DP_OK; i++) {
-        err = dp_listen_tcp(ip, port, r->n_workers > 1, &r->fds[i], &port, &why);
+        err = dp_listen_tcp(ip, port, flags, &r->fds[i], &port, why);
     }
     address_text(r->listen_text, ip, port);
+    return err;
+}
+
+/* There is one socket to a path: all workers accept from it, each by a descriptor of its own. */
+static enum dp_err bind_path(struct dp_runtime *r, const char *path, const char **why)
+{
+    const uint32_t mode = dp_config_mode(r->config->listen_socket_mode);
+    enum dp_err err = dp_listen_unix(path, mode, &r->fds[0], &r->listen_file, why);
+    for (uint32_t i = 1; i < r->n_workers && err == DP_OK; i++) {
+        r->fds[i] = fcntl(r->fds[0], F_DUPFD_CLOEXEC, 0);
+        if (r->fds[i] < 0) {
+            *why = strerror(errno);
+            err = DP_EIO;
+        }
+    }
+    unix_text(r->listen_text, path);
+    return err;
+}
+
+static enum dp_err bind_traffic(struct dp_runtime *r)
+{
+    const char *path = dp_config_unix_path(r->config->listen_address);
+    const char *why = "";
+    enum dp_err err = path ? bind_path(r, path, &why) : bind_ports(r, &why);
     if (err != DP_OK) {
         dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "listen"),
                DP_KV_STR("address", r->listen_text), DP_KV_STR("reason", why));
@@ -113,21 +149,20 @@ static enum dp_err bind_admin(struct dp_runtime *r)
     uint16_t port = addr->port;
     enum dp_err err = dp_admin_addr_parse(r->config->admin_listen, &r->admin_addr, &why);
     if (err == DP_OK && addr->unix_path) {
-        err = dp_listen_unix(addr->unix_path, SOCKET_MODE, &r->admin_fd, &why);
+        err = dp_listen_unix(addr->unix_path, SOCKET_MODE, &r->admin_fd, &r->admin_file, &why);
     } else if (err == DP_OK) {
-        err = dp_listen_tcp(addr->ip, addr->port, false, &r->admin_fd, &port, &why);
+        err = dp_listen_tcp(addr->ip, addr->port, 0, &r->admin_fd, &port, &why);
     }
     if (err != DP_OK) {
         dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "admin.listen"),
                DP_KV_STR("address", r->config->admin_listen), DP_KV_STR("reason", why));
         return err;
     }
-    r->admin_bound = true;
     if (addr->unix_path) {
-        int n = snprintf(r->admin_text, sizeof r->admin_text, "unix:%s", addr->unix_path);
-        return n > 0 && (size_t)n < sizeof r->admin_text ? DP_OK : DP_EINVAL;
+        unix_text(r->admin_text, addr->unix_path);
+    } else {
+        address_text(r->admin_text, addr->ip, port);
     }
-    address_text(r->admin_text, addr->ip, port);
     return DP_OK;
 }
 
@@ -629,9 +664,8 @@ void dp_runtime_destroy(struct dp_runtime *r)
     if (r->admin_fd >= 0) {
         (void)close(r->admin_fd);
     }
-    if (r->admin_bound && r->admin_addr.unix_path) {
-        (void)unlink(r->admin_addr.unix_path);
-    }
+    dp_listen_unix_remove(&r->listen_file);
+    dp_listen_unix_remove(&r->admin_file);
     (void)uv_loop_close(&r->loop);
     free(r);
 }

@@ -2,6 +2,8 @@
  * need not be this version of this program. */
 #include "app/status_text.h"
 
+#include "davenport/app/config.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,7 +43,11 @@ static const char *text_of(const json_t *object, const char *key)
 static const char *scheme_of(const json_t *status)
 {
     const char *s = json_string_value(json_object_get(status, "scheme"));
-    return s ? s : "http";
+    const char *listen = json_string_value(json_object_get(status, "listen"));
+    if (listen && dp_config_unix_path(listen)) {
+        return "";
+    }
+    return s && strcmp(s, "https") == 0 ? "https://" : "http://";
 }
 
 static bool is_true(const json_t *object, const char *key)
@@ -370,7 +376,7 @@ static void print_status(const json_t *status, struct dp_text *out)
     duration_of(status, "uptime_s", up, sizeof up);
     duration_of(status, "active_for_s", since, sizeof since);
     dp_text_addf(out,
-                 BOLD "davenport %s" RESET " on %s://%s, up %s, pid %" JSON_INTEGER_FORMAT "%s\n\n",
+                 BOLD "davenport %s" RESET " on %s%s, up %s, pid %" JSON_INTEGER_FORMAT "%s\n\n",
                  text_of(status, "version"), scheme_of(status), text_of(status, "listen"), up,
                  json_integer_value(json_object_get(status, "pid")),
                  is_true(status, "draining") ? ", shutting down" : "");

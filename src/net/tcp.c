@@ -18,6 +18,8 @@
 #include "net/tcp_info.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -323,6 +325,8 @@ enum dp_err dp_tcp_open(struct dp_net *net, int fd, const struct dp_stream_event
         (void)close(fd);
         return DP_ENOMEM;
     }
+    /* To libuv a stream is a stream: this handle serves a Unix socket's connections as well, and all that would fail there
+     * (no delay, a reset) does so without harm. */
     if (uv_tcp_open(&t->handle, fd) != 0) {
         (void)close(fd);
         uv_close((uv_handle_t *)&t->handle, free_handle);
@@ -367,6 +371,23 @@ enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t port,
     return DP_OK;
 }
 
+static bool name_of(const struct sockaddr_storage *ss, char *buf, size_t cap)
+{
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)ss;
+    switch (ss->ss_family) {
+    case AF_INET:
+        return uv_ip4_name((const struct sockaddr_in *)(const void *)ss, buf, cap) == 0;
+    case AF_INET6: /* a socket for both shows IPv4 as ::ffff:192.0.2.7 */
+        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+            return uv_inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, buf, cap) == 0;
+        return uv_ip6_name(v6, buf, cap) == 0;
+    case AF_UNIX:
+        return snprintf(buf, cap, "%s", DP_PEER_UNIX) > 0;
+    default:
+        return false;
+    }
+}
+
 void dp_tcp_peer(struct dp_stream *s, char *buf, size_t cap)
 {
     static const char unknown[] = "unknown";
@@ -374,10 +395,7 @@ void dp_tcp_peer(struct dp_stream *s, char *buf, size_t cap)
     int len = sizeof(ss);
     bool ok = s->ops == &tcp_ops &&
               uv_tcp_getpeername(&tcp_of(s)->handle, (struct sockaddr *)&ss, &len) == 0;
-    if (ok && ss.ss_family == AF_INET)
-        ok = uv_ip4_name((struct sockaddr_in *)(void *)&ss, buf, cap) == 0;
-    else if (ok)
-        ok = uv_ip6_name((struct sockaddr_in6 *)(void *)&ss, buf, cap) == 0;
+    ok = ok && name_of(&ss, buf, cap);
     if (!ok && cap >= sizeof(unknown))
         memcpy(buf, unknown, sizeof(unknown));
 }

@@ -5,12 +5,11 @@
 
 #include "davenport/base/attr.h"
 #include "davenport/core/policy.h"
+#include "davenport/net/proxy_header.h"
 #include "davenport/proxy/address_limit.h"
 
 #include "proxy/exchange.h"
-#include "proxy/forward.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 /* Pipelined input that is kept before reading stops. */
@@ -18,10 +17,18 @@
 /* Pieces of a body handled in one step. */
 #define BODY_SPANS 16
 
-static void close_now(struct dp_conn *c, bool reset)
+static void on_close(void *owner)
 {
-    if (c->state == DP_CONN_CLOSED)
-        return;
+    struct dp_conn *c = owner;
+    c->engine->n_conns--;
+    dp_reader_destroy(c->reader);
+    free(c->preface);
+    free(c);
+}
+
+/* All but the stream, which may still hold the memory: the struct goes in on_close. */
+static void let_go(struct dp_conn *c)
+{
     c->state = DP_CONN_CLOSED;
     dp_list_remove(&c->node);
     dp_patience_end(c);
@@ -29,7 +36,20 @@ static void close_now(struct dp_conn *c, bool reset)
     if (c->engine->addresses)
         dp_address_limit_give(c->engine->addresses, c->place);
     dp_counter_sub(&c->engine->traffic->client_connections_open, 1);
+}
+
+void dp_conn_close(struct dp_conn *c, bool reset)
+{
+    if (c->state == DP_CONN_CLOSED)
+        return;
+    let_go(c);
     dp_stream_close(c->stream, reset);
+}
+
+void dp_conn_lost(struct dp_conn *c)
+{
+    let_go(c);
+    on_close(c);
 }
 
 static void drop_exchange(struct dp_conn *c)
@@ -69,14 +89,12 @@ static void linger_on(struct dp_conn *c)
     }
     dp_patience_end(c);
     if (c->peer_done)
-        close_now(c, false);
+        dp_conn_close(c, false);
     else
         dp_engine_wait(c->engine, &c->timer, DP_WAIT_LINGER);
 }
 
-/* Our answer is out or on its way; the client may still be sending. Closing now could reset the
- * connection and take the answer with it, so finish our side and wait for theirs, for a while. */
-static void linger(struct dp_conn *c)
+void dp_conn_linger(struct dp_conn *c)
 {
     dp_buf_clear(&c->ahead);
     c->state = DP_CONN_LINGER;
@@ -85,7 +103,7 @@ static void linger(struct dp_conn *c)
     linger_on(c);
 }
 
-static void go_idle(struct dp_conn *c)
+void dp_conn_idle(struct dp_conn *c)
 {
     c->state = DP_CONN_IDLE;
     update_reading(c);
@@ -97,7 +115,7 @@ static bool begin_head(struct dp_conn *c)
 {
     c->exchange = dp_exchange_new(c);
     if (!c->exchange) {
-        close_now(c, true);
+        dp_conn_close(c, true);
         return false;
     }
     c->requests++;
@@ -165,6 +183,7 @@ static bool wants_input(const struct dp_conn *c)
         return true;
     case DP_CONN_EXCHANGE:
         return !c->exchange->request_complete;
+    case DP_CONN_PREFACE:
     case DP_CONN_LINGER:
     case DP_CONN_CLOSED:
         return false;
@@ -211,6 +230,10 @@ static void on_read(void *owner, const char *p, size_t n)
     size_t used = 0;
     if (c->state == DP_CONN_LINGER || c->state == DP_CONN_CLOSED)
         return;
+    if (c->state == DP_CONN_PREFACE) {
+        dp_conn_preface(c, p, n); /* the connection may be gone behind it */
+        return;
+    }
     if (c->ahead.bytes == 0) {
         c->in_read = true;
         used = feed(c, p, n);
@@ -240,13 +263,19 @@ static void on_end(void *owner, enum dp_err err)
     case DP_CONN_HEAD:
         dp_exchange_client_gone(c->exchange);
         return;
+    case DP_CONN_PREFACE:
+        if (c->preface->n > 0)
+            dp_conn_no_preface(c, "the connection ended within its PROXY header");
+        else
+            dp_conn_close(c, false);
+        return;
     case DP_CONN_IDLE:
     case DP_CONN_LINGER:
         /* It asks no more, but may not have taken all of its answer yet. */
         if (err || dp_stream_pending(c->stream) == 0)
-            close_now(c, false);
+            dp_conn_close(c, false);
         else if (c->state == DP_CONN_IDLE)
-            linger(c);
+            dp_conn_linger(c);
         return;
     case DP_CONN_CLOSED:
         return;
@@ -260,14 +289,6 @@ static void on_drain(void *owner)
         dp_exchange_client_drained(c->exchange);
     else if (c->state == DP_CONN_LINGER)
         linger_on(c);
-}
-
-static void on_close(void *owner)
-{
-    struct dp_conn *c = owner;
-    c->engine->n_conns--;
-    dp_reader_destroy(c->reader);
-    free(c);
 }
 
 const struct dp_stream_events dp_conn_events = {
@@ -295,16 +316,34 @@ static void timeout(struct dp_timer *t)
         if (!dp_patience_still_taking(c))
             dp_exchange_client_timeout(c->exchange, DP_EBODYTIMEOUT);
         return;
+    case DP_CONN_PREFACE:
+        dp_conn_no_preface(c, "no PROXY header in time");
+        return;
     case DP_CONN_LINGER:
         if (dp_patience_still_taking(c))
             return;
-        close_now(c, dp_stream_pending(c->stream) > 0);
+        dp_conn_close(c, dp_stream_pending(c->stream) > 0);
         return;
     case DP_CONN_IDLE:
     case DP_CONN_CLOSED:
-        close_now(c, dp_stream_pending(c->stream) > 0); /* what is dropped must not go unseen */
+        dp_conn_close(c, dp_stream_pending(c->stream) > 0); /* what is dropped must not go unseen */
         return;
     }
+}
+
+void dp_conn_init(struct dp_conn *c, struct dp_engine *e, struct dp_stream *stream)
+{
+    *c = (struct dp_conn){.engine = e, .stream = stream, .place = DP_NO_PLACE};
+    stream->owner = c;
+    dp_list_push_back(&e->conns, &c->node);
+    dp_timer_init(&c->timer, timeout);
+    dp_patience_init(c);
+    dp_buf_init(&c->ahead, &e->chunks);
+    e->n_conns++;
+    dp_counter_add(&e->traffic->client_connections, 1);
+    c->kept = DP_NO_REGION;
+    c->key = dp_policy_mix(dp_counter_get(&e->traffic->client_connections));
+    dp_counter_add(&e->traffic->client_connections_open, 1);
 }
 
 void dp_conn_too_slow(struct dp_conn *c)
@@ -314,7 +353,7 @@ void dp_conn_too_slow(struct dp_conn *c)
         return;
     }
     dp_counter_add(&c->engine->traffic->clients_slow, 1);
-    close_now(c, true);
+    dp_conn_close(c, true);
 }
 
 bool dp_conn_spent(const struct dp_conn *c)
@@ -323,142 +362,43 @@ bool dp_conn_spent(const struct dp_conn *c)
     return most > 0 && c->requests >= most;
 }
 
-/* One line in the access log for a connection that never came to ask. */
-static void log_refused(struct dp_conn *c, enum dp_err why)
-{
-    struct dp_engine *e = c->engine;
-    const struct dp_access_record r = {
-        .wall_ms = dp_clock_wall_ms(e->clock),
-        .client = c->peer,
-        .status = dp_forward_own_status(why),
-        .bytes_out = dp_forward_own_bytes(why),
-        .first_byte_ns = DP_NO_TIME,
-        .end = DP_END_REFUSED,
-        .reason = why,
-    };
-    if (e->logging)
-        dp_access_log_add(&e->access, &r);
-}
-
-/* Too many connections: say so instead of letting the client guess. */
-static void turn_away(struct dp_conn *c, enum dp_err why)
-{
-    struct dp_traffic *t = c->engine->traffic;
-    struct dp_arena a;
-    dp_arena_init(&a, &c->engine->arenas);
-    struct dp_forward_own f = {.err = why,
-                               .retry_after_s = DP_RETRY_SOON_S,
-                               .date = dp_engine_date(c->engine),
-                               .client_minor = 1};
-    struct dp_span answer = dp_forward_own(&a, &f);
-    dp_counter_add(&t->refused, 1);
-    dp_counter_add(&t->refused_by[why], 1);
-    dp_counter_add(&t->connections_refused, 1);
-    log_refused(c, why);
-    if (answer.p && dp_stream_write(c->stream, &answer, 1) == DP_OK)
-        linger(c);
-    else
-        close_now(c, true);
-    dp_arena_reset(&a);
-}
-
-static void nobody_closed(void *owner)
-{
-    (void)owner;
-}
-
-/* Without memory for a connection not even an answer is possible. */
-static void discard(struct dp_stream *stream)
-{
-    static const struct dp_stream_events nobody = {.on_close = nobody_closed};
-    stream->events = &nobody;
-    dp_stream_close(stream, true);
-}
-
-/* Is there room for one more, and for one more of its address? */
-static enum dp_err admit(struct dp_conn *c)
-{
-    const struct dp_engine *e = c->engine;
-    if (e->config->max_connections > 0 && e->n_conns > e->config->max_connections)
-        return DP_ECONNECTIONS;
-    if (e->addresses && !dp_address_limit_take(e->addresses, c->peer, &c->place))
-        return DP_EADDRCONNECTIONS;
-    return DP_OK;
-}
-
-struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const char *peer)
-{
-    const struct dp_proxy_config *cfg = e->config;
-    const struct dp_reader_limits limits = {cfg->max_head_bytes, cfg->max_target_bytes,
-                                            cfg->max_headers};
-    struct dp_conn *c = calloc(1, sizeof(*c));
-    if (!c) {
-        discard(stream);
-        return NULL;
-    }
-    *c = (struct dp_conn){.engine = e, .stream = stream, .place = DP_NO_PLACE};
-    stream->owner = c;
-    dp_list_push_back(&e->conns, &c->node);
-    dp_timer_init(&c->timer, timeout);
-    dp_patience_init(c);
-    dp_buf_init(&c->ahead, &e->chunks);
-    (void)snprintf(c->peer, sizeof(c->peer), "%s", peer);
-    e->n_conns++;
-    dp_counter_add(&e->traffic->client_connections, 1);
-    c->kept = DP_NO_REGION;
-    c->key = dp_policy_mix(dp_counter_get(&e->traffic->client_connections));
-    dp_counter_add(&e->traffic->client_connections_open, 1);
-    c->reader = dp_reader_new(DP_READ_REQUESTS, &limits);
-    if (!c->reader) {
-        close_now(c, true);
-        return NULL;
-    }
-    dp_stream_read_start(stream);
-    enum dp_err why = admit(c);
-    if (why) {
-        turn_away(c, why);
-        return NULL;
-    }
-    go_idle(c);
-    if (e->client_tls) /* the handshake and the first head share one limit */
-        dp_engine_wait(e, &c->timer, DP_WAIT_HEAD);
-    return c;
-}
-
 void dp_conn_exchange_done(struct dp_conn *c, bool keep)
 {
     bool clean = c->exchange->request_complete && c->ahead.bytes == 0;
     drop_exchange(c);
     if (keep && !c->peer_done && !c->engine->draining) {
-        go_idle(c);
+        dp_conn_idle(c);
         if (!c->in_read && c->ahead.bytes > 0)
             feed_ahead(c);
         return;
     }
     if ((clean || c->peer_done) && dp_stream_pending(c->stream) == 0)
-        close_now(c, false); /* nothing unread: an orderly end */
+        dp_conn_close(c, false); /* nothing unread: an orderly end */
     else
-        linger(c);
+        dp_conn_linger(c);
 }
 
 void dp_conn_abort(struct dp_conn *c, bool reset)
 {
-    close_now(c, reset);
+    dp_conn_close(c, reset);
     drop_exchange(c);
 }
 
 void dp_conn_drain(struct dp_conn *c)
 {
     switch (c->state) {
+    case DP_CONN_PREFACE:
+        dp_conn_close(c, false);
+        return;
     case DP_CONN_IDLE:
         if (dp_stream_pending(c->stream) > 0)
-            linger(c);
+            dp_conn_linger(c);
         else
-            close_now(c, false);
+            dp_conn_close(c, false);
         return;
     case DP_CONN_LINGER:
         if (dp_stream_pending(c->stream) == 0)
-            close_now(c, false);
+            dp_conn_close(c, false);
         return;
     case DP_CONN_EXCHANGE:
         dp_exchange_drain(c->exchange);

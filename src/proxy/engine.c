@@ -72,6 +72,7 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
         .addresses = opt->addresses,
         .least_in_window =
             (uint64_t)opt->config->min_bytes_per_s * opt->config->rate_window_ms / 1000,
+        .secure = opt->secure,
         .dial = opt->dial,
         .dial_ctx = opt->dial_ctx,
         .kick = opt->kick,

@@ -29,6 +29,11 @@ typedef enum dp_err (*dp_dial_fn)(void *ctx, uint16_t endpoint, const struct dp_
                                   const struct dp_stream_events *events, void *owner,
                                   struct dp_stream **out);
 
+/* How TLS begins on a client's connection; tests put a double here. As dp_tls_accept; ctx is dial_ctx. */
+typedef enum dp_err (*dp_secure_fn)(void *ctx, struct dp_stream *lower,
+                                    const struct dp_stream_events *events, void *owner,
+                                    struct dp_stream **out);
+
 /* One duration each; a connection has one timer and moves it between classes. */
 enum dp_wait {
     DP_WAIT_HEAD,    /* client: the rest of a head */
@@ -77,6 +82,8 @@ struct dp_engine {
     struct dp_access_log access;
     struct dp_address_limit *addresses; /* or NULL */
     uint64_t least_in_window;           /* bytes that a client must move in one; 0: it need not */
+    uint64_t warn_at_ns; /* when the next PROXY header that is none is worth a line in the log */
+    dp_secure_fn secure;
     dp_dial_fn dial;
     void *dial_ctx;
     void (*kick)(void *ctx);
@@ -92,6 +99,7 @@ struct dp_engine_options {
     struct dp_random random; /* not all zero, unlike any other engine's */
     struct dp_access_config access;
     struct dp_address_limit *addresses; /* or NULL */
+    dp_secure_fn secure;                /* behind a PROXY header; NULL: clients are plain */
     dp_dial_fn dial;
     void *dial_ctx;
     void (*kick)(void *ctx);

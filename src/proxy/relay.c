@@ -132,7 +132,7 @@ void dp_relay_send(struct dp_exchange *x)
                                          .host = v->endpoints[x->endpoint].host,
                                          .ids = &x->ids,
                                          .hops_left = x->hops_left,
-                                         .way = {x->conn->peer, e->client_tls}};
+                                         .way = {dp_conn_address(x->conn), e->client_tls}};
     struct dp_span head = dp_forward_request_head(&x->arena, &f);
     if (!head.p) {
         dp_exchange_refuse(x, DP_ENOMEM);

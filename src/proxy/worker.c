@@ -58,7 +58,9 @@ static void on_connection(void *ctx, int fd)
     if (dp_tcp_open(&w->net, fd, &dp_conn_events, NULL, &s) != DP_OK)
         return;
     dp_tcp_peer(s, peer, sizeof(peer));
-    if (w->tls->listen && dp_tls_accept(w->tls->listen, s, &dp_conn_events, NULL, &s) != DP_OK)
+    /* where a PROXY header comes first, TLS begins behind it */
+    if (w->tls->listen && !w->engine.config->proxy_header &&
+        dp_tls_accept(w->tls->listen, s, &dp_conn_events, NULL, &s) != DP_OK)
         return;
     (void)dp_conn_new(&w->engine, s, peer);
 }
@@ -67,6 +69,14 @@ static void on_paused(void *ctx)
 {
     struct dp_worker *w = ctx;
     dp_counter_add(&w->traffic.accept_pauses, 1);
+}
+
+/* What is TLS stays TLS, whatever is reloaded. */
+static enum dp_err secure(void *ctx, struct dp_stream *lower, const struct dp_stream_events *events,
+                          void *owner, struct dp_stream **out)
+{
+    const struct dp_worker *w = ctx;
+    return dp_tls_accept(w->tls->listen, lower, events, owner, out);
 }
 
 static enum dp_err dial(void *ctx, uint16_t endpoint, const struct dp_addr *addr,
@@ -270,6 +280,7 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
         .random = seed(),
         .access = opt->access,
         .addresses = opt->addresses,
+        .secure = w->tls->listen ? secure : NULL,
         .dial = dial,
         .dial_ctx = w,
         .kick = opt->kick,

@@ -218,6 +218,9 @@ static void configure(struct dp_proxy_config *c, unsigned bits)
         c->max_waiting = 2;
         c->max_connections = 3;
         c->pool_max_idle = 1;
+        c->max_requests = 3;
+        c->min_bytes_per_s = 5;
+        c->rate_window_ms = 2000;
     }
     if ((bits & 4) != 0)
         c->max_buffer_chunks = 4;

@@ -176,8 +176,8 @@ static void listening_fails_cleanly(void **state)
             uint16_t any;
             int fd = -1, local = -1;
             nosys_at(c.call, n, c.error, 1);
-            enum dp_err tcp = dp_listen_tcp("::1", 0, true, &fd, &any, &why);
-            enum dp_err un = dp_listen_unix(file, 0600, &local, &why_unix);
+            enum dp_err tcp = dp_listen_tcp("::1", 0, DP_LISTEN_REUSE_PORT, &fd, &any, &why);
+            enum dp_err un = dp_listen_unix(file, 0600, &local, NULL, &why_unix);
             hit = nosys_happened();
             nosys_at(c.call, 0, 0, 0);
             assert_true(tcp == DP_OK ? fd >= 0 && any > 0 : why && fd < 0);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -117,6 +118,23 @@ static void test_ipv6(void **state)
     assert_int_equal(close(s), 0);
 }
 
+/* "::" for both: whoever comes by IPv4 is seen by that address, which tests/net/test_tcp.c shows. */
+static void test_both(void **state)
+{
+    (void)state;
+    int s = -1, again = -1;
+    uint16_t port = 0, untouched = 0;
+    const char *why = NULL;
+    if (dp_listen_tcp("::", 0, DP_LISTEN_BOTH, &s, &port, &why) != DP_OK)
+        skip(); /* a machine without IPv6 */
+    assert_int_equal(listen(s, 1), 0);
+    int c = connect_tcp(port); /* by IPv4 */
+    assert_true(c >= 0);
+    assert_int_equal(close(c), 0);
+    assert_int_equal(dp_listen_tcp("127.0.0.1", port, 0, &again, &untouched, &why), DP_EIO);
+    assert_int_equal(close(s), 0);
+}
+
 static void test_port_taken(void **state)
 {
     (void)state;
@@ -125,7 +143,7 @@ static void test_port_taken(void **state)
     const char *why = NULL;
     assert_int_equal(dp_listen_tcp("127.0.0.1", 0, false, &a, &port, &why), DP_OK);
     assert_int_equal(listen(a, 8), 0);
-    for (int reuse = 0; reuse < 2; reuse++) { /* sharing takes two */
+    for (unsigned reuse = 0; reuse < 2; reuse++) { /* sharing takes two */
         why = NULL;
         assert_int_equal(dp_listen_tcp("127.0.0.1", port, reuse, &b, &untouched, &why), DP_EIO);
         assert_string_equal(why, strerror(EADDRINUSE));
@@ -206,7 +224,7 @@ static void test_unix_permissions(void **state)
         struct stat st;
         int fd = -1;
         const char *why = NULL;
-        assert_int_equal(dp_listen_unix(path, modes[i], &fd, &why), DP_OK);
+        assert_int_equal(dp_listen_unix(path, modes[i], &fd, NULL, &why), DP_OK);
         check_flags(fd);
         assert_int_equal(stat(path, &st), 0);
         assert_true(S_ISSOCK(st.st_mode));
@@ -227,7 +245,7 @@ static void refuse(const char *reason)
     int fd = -2;
     const char *why = NULL;
     assert_int_equal(lstat(path, &before), 0);
-    assert_int_equal(dp_listen_unix(path, 0600, &fd, &why), DP_EIO);
+    assert_int_equal(dp_listen_unix(path, 0600, &fd, NULL, &why), DP_EIO);
     assert_non_null(why);
     assert_non_null(strstr(why, reason));
     assert_int_equal(fd, -2);
@@ -240,13 +258,58 @@ static void test_unix_live(void **state)
     (void)state;
     int fd = -1;
     const char *why = NULL;
-    assert_int_equal(dp_listen_unix(path, 0600, &fd, &why), DP_OK);
+    assert_int_equal(dp_listen_unix(path, 0600, &fd, NULL, &why), DP_OK);
     assert_int_equal(listen(fd, 8), 0);
     refuse("another process");
     int c = connect_unix();
     assert_true(c >= 0);
     assert_int_equal(close(c), 0);
     assert_int_equal(close(fd), 0);
+}
+
+/* From the first instant: what is bound and does not listen yet would pass for stale. */
+static void test_unix_listens_at_once(void **state)
+{
+    (void)state;
+    int fd = -1;
+    const char *why = NULL;
+    assert_int_equal(dp_listen_unix(path, 0600, &fd, NULL, &why), DP_OK);
+    refuse("another process");
+    assert_int_equal(close(fd), 0);
+}
+
+/* Only the file that we made is ours to remove. */
+static void test_unix_remove(void **state)
+{
+    (void)state;
+    int a = -1, b = -1;
+    const char *why = NULL;
+    struct stat st;
+    struct dp_socket_file first = {0}, second = {0};
+    dp_listen_unix_remove(&first); /* none */
+    assert_int_equal(dp_listen_unix(path, 0600, &a, &first, &why), DP_OK);
+    assert_int_equal(close(a), 0);
+    assert_int_equal(dp_listen_unix(path, 0600, &b, &second, &why), DP_OK); /* took it over */
+    dp_listen_unix_remove(&first);
+    assert_int_equal(lstat(path, &st), 0);
+    assert_int_equal(close(b), 0);
+    dp_listen_unix_remove(&second);
+    assert_int_not_equal(lstat(path, &st), 0);
+    dp_listen_unix_remove(&second);
+}
+
+/* Somebody who keeps the folder locked makes it late, not impossible. */
+static void test_unix_locked_folder(void **state)
+{
+    (void)state;
+    int fd = -1;
+    const char *why = NULL;
+    int lock = open(folder, O_RDONLY | O_DIRECTORY);
+    assert_true(lock >= 0);
+    assert_int_equal(flock(lock, LOCK_EX), 0);
+    assert_int_equal(dp_listen_unix(path, 0600, &fd, NULL, &why), DP_OK);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(close(lock), 0);
 }
 
 /* One that is alive but too busy to take a connection is alive: it is not waited for either. */
@@ -256,7 +319,7 @@ static void test_unix_live_and_busy(void **state)
     int fd = -1, c[64];
     size_t n = 0;
     const char *why = NULL;
-    assert_int_equal(dp_listen_unix(path, 0600, &fd, &why), DP_OK);
+    assert_int_equal(dp_listen_unix(path, 0600, &fd, NULL, &why), DP_OK);
     assert_int_equal(listen(fd, 1), 0);
     while (n < 64 && (c[n] = connect_unix()) >= 0)
         n++;
@@ -307,15 +370,15 @@ static void test_unix_bad_paths(void **state)
     memcpy(text, folder, strlen(folder));
     text[strlen(folder)] = '/';
     text[sizeof(sun.sun_path)] = '\0'; /* one too long */
-    assert_int_equal(dp_listen_unix(text, 0600, &fd, &why), DP_EINVAL);
+    assert_int_equal(dp_listen_unix(text, 0600, &fd, NULL, &why), DP_EINVAL);
     assert_non_null(strstr(why, "too long"));
-    assert_int_equal(dp_listen_unix("", 0600, &fd, &why), DP_EINVAL);
+    assert_int_equal(dp_listen_unix("", 0600, &fd, NULL, &why), DP_EINVAL);
     assert_non_null(strstr(why, "empty"));
-    assert_int_equal(dp_listen_unix("/nonexistent/folder/socket", 0600, &fd, &why), DP_EIO);
+    assert_int_equal(dp_listen_unix("/nonexistent/folder/socket", 0600, &fd, NULL, &why), DP_EIO);
     assert_string_equal(why, strerror(ENOENT));
     assert_int_equal(fd, -2);
     text[sizeof(sun.sun_path) - 1] = '\0'; /* the longest there is */
-    assert_int_equal(dp_listen_unix(text, 0600, &fd, &why), DP_OK);
+    assert_int_equal(dp_listen_unix(text, 0600, &fd, NULL, &why), DP_OK);
     assert_int_equal(unlink(text), 0);
     assert_int_equal(close(fd), 0);
 }
@@ -325,11 +388,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_port),
         cmocka_unit_test(test_ipv6),
+        cmocka_unit_test(test_both),
         cmocka_unit_test(test_port_taken),
         cmocka_unit_test(test_reuse_port),
         cmocka_unit_test(test_bad_address),
         cmocka_unit_test_teardown(test_unix_permissions, clean),
         cmocka_unit_test_teardown(test_unix_live, clean),
+        cmocka_unit_test_teardown(test_unix_listens_at_once, clean),
+        cmocka_unit_test_teardown(test_unix_remove, clean),
+        cmocka_unit_test_teardown(test_unix_locked_folder, clean),
         cmocka_unit_test_teardown(test_unix_live_and_busy, clean),
         cmocka_unit_test_teardown(test_unix_other_kind, clean),
         cmocka_unit_test_teardown(test_unix_in_the_way, clean),

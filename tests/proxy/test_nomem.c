@@ -133,6 +133,14 @@ static void pipelined(struct rig *r)
     serve(r);
 }
 
+static void behind_a_load_balancer(struct rig *r)
+{
+    r->config.proxy_header = true;
+    say(rig_client(r), "PROXY TCP4 203.0.113.9 198.51.100.1 56324 443\r\n" GET, SIZE_MAX / 2);
+    r->config.proxy_header = false;
+    serve(r);
+}
+
 static void too_many(struct rig *r)
 {
     r->config.max_connections = 1;
@@ -265,6 +273,7 @@ static void every_allocation_may_fail(void **state)
         {"line for one connection", line_for_one_connection, 9},
         {"pipelined", pipelined, 6},
         {"too many", too_many, 5},
+        {"behind a load balancer", behind_a_load_balancer, 5},
         {"refused for what it is", refused_for_what_it_is, 3},
         {"large head", large_head, 6},
         {"kept warm", kept_warm, 9},

@@ -83,8 +83,12 @@ export class Proxy {
         if (ports.dead) {
             throw new Error(`davenport ended at its start: ${JSON.stringify(this.child.result)}\n${this.child.text()}`);
         }
-        this.origin = `http://${ports.listen}`;
         this.admin = `http://${ports.admin}`;
+        if (ports.listen.startsWith('unix:')) {
+            this.socketPath = ports.listen.slice('unix:'.length);
+            return;
+        }
+        this.origin = `http://${ports.listen}`;
         [this.host, this.port] = [new URL(this.origin).hostname, Number(new URL(this.origin).port)];
     }
 

@@ -109,6 +109,13 @@ void dp_config_summary(const struct dp_config *c, struct dp_text *out);
 /* Every key with its default and meaning: `davenport help config`. */
 void dp_config_help(struct dp_text *out);
 
+/* What a Unix socket's path stands behind, where an address may stand. */
+#define DP_UNIX_PREFIX "unix:"
+/* The path behind it, or NULL: it is no Unix socket. */
+const char *dp_config_unix_path(const char *address);
+/* "0660" and the like, checked before. */
+uint32_t dp_config_mode(const char *octal);
+
 /* admin.listen taken apart: a Unix socket's path, or a numeric loopback address and port. */
 struct dp_admin_addr {
     const char *unix_path; /* NULL: TCP */

@@ -9,13 +9,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum dp_listen_flag {
+    DP_LISTEN_REUSE_PORT = 1, /* several sockets may share the address (one a worker) */
+    DP_LISTEN_BOTH = 2        /* "::" takes IPv4 as well */
+};
+
 /* A bound, non-blocking, close-on-exec TCP socket. ip: numeric, v4 or v6. port 0: the kernel's
- * choice, told in *bound_port. reuse_port: several sockets may share the address (one a worker). On
- * failure *why (static or strerror text) tells a person what happened. */
-DP_MUST_USE enum dp_err dp_listen_tcp(const char *ip, uint16_t port, bool reuse_port, int *fd,
+ * choice, told in *bound_port. On failure *why (static or strerror text) tells a person what happened. */
+DP_MUST_USE enum dp_err dp_listen_tcp(const char *ip, uint16_t port, unsigned flags, int *fd,
                                       uint16_t *bound_port, const char **why);
-/* A bound Unix socket with these permissions; a stale socket file (nobody listens) is replaced, a
- * live one or another kind of file is an error. */
-DP_MUST_USE enum dp_err dp_listen_unix(const char *path, uint32_t mode, int *fd, const char **why);
+
+/* The file of a Unix socket: this one, and no other that has come to have its name. */
+struct dp_socket_file {
+    const char *path; /* the caller's; NULL: none */
+    uint64_t device, inode;
+};
+
+/* A listening Unix socket with these permissions; a stale socket file (nobody listens) is replaced, a
+ * live one or another kind of file is an error. Two that start at once do not take it from each other: from the look to
+ * the listening socket its folder is locked. *file, where not NULL, is for dp_listen_unix_remove. */
+DP_MUST_USE enum dp_err dp_listen_unix(const char *path, uint32_t mode, int *fd,
+                                       struct dp_socket_file *file, const char **why);
+/* At the end, when nothing of ours listens any more: remove the file, unless it has become another's. */
+void dp_listen_unix_remove(struct dp_socket_file *file);
 
 #endif

@@ -18,7 +18,7 @@ struct dp_net {
     char *scratch; /* DP_READ_BYTES; every read lands here and is used up by on_read */
 };
 
-/* Both: the stream calls `events` on `owner`. open: fd is a connection that was accepted, the stream's from here on; reading
+/* Both: the stream calls `events` on `owner`. open: fd is a connection that was accepted, from a TCP or a Unix socket, the stream's from here on; reading
  * is off until dp_stream_read_start. dial: on_connect comes later, always; then reading is off too. ip is numeric.
  * Errors (nothing is left behind, fd is closed): ENOMEM; EIO (open); EINVAL (dial: not a numeric address). */
 DP_MUST_USE enum dp_err dp_tcp_open(struct dp_net *net, int fd,
@@ -28,7 +28,10 @@ DP_MUST_USE enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t
                                     const struct dp_stream_events *events, void *owner,
                                     struct dp_stream **out);
 
-/* The peer's address as text ("127.0.0.1", "::1"); "unknown" when it is gone or not TCP. */
+/* What dp_tcp_peer calls whoever comes through a Unix socket. */
+#define DP_PEER_UNIX "unix"
+
+/* The peer's address as text ("127.0.0.1", "::1"; IPv4 behind IPv6 as IPv4), DP_PEER_UNIX, or "unknown" when it is gone. */
 void dp_tcp_peer(struct dp_stream *s, char *buf, size_t cap);
 
 #endif

@@ -42,6 +42,7 @@ struct dp_proxy_config {
     uint32_t max_target_bytes; /* 414 */
     uint32_t max_headers;      /* 431 */
     uint64_t max_body_bytes;   /* 413; 0: no limit */
+    bool proxy_header;         /* every connection begins with a PROXY header, before TLS */
     uint32_t max_connections;  /* a worker; past it new ones are answered 503 and closed */
     uint32_t max_requests;     /* a connection: then it is closed; 0: no limit */
     uint32_t min_bytes_per_s;  /* of a body, of an answer: 408, closed; 0: no limit */
@@ -102,7 +103,8 @@ void dp_worker_tls_free(struct dp_worker_tls *tls);
 
 struct dp_worker_options {
     const struct dp_proxy_config *config;
-    int listen_fd;             /* bound (SO_REUSEPORT), not listening yet; the worker owns it */
+    int listen_fd; /* bound: its own of a shared TCP port (SO_REUSEPORT), or a duplicate of a Unix socket
+                                  that all workers accept from; the worker owns it */
     struct dp_view *view;      /* first view; the worker takes its own reference */
     struct dp_worker_tls *tls; /* the worker takes it over, also when it can't be made */
     struct dp_access_config access;
