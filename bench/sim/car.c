@@ -341,6 +341,14 @@ static void end_attempt(struct sim_car *c, struct sim_request *q)
     attempt_failed(c, q, end, false);
 }
 
+unsigned sim_under_way(const struct sim_car *c, unsigned region)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < c->cap_requests; i++)
+        n += c->requests[i].live && !c->requests[i].waits && c->requests[i].region == region;
+    return n;
+}
+
 void sim_leave(struct sim_car *c, unsigned region, bool only_again)
 {
     c->idle[region] = 0;

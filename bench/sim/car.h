@@ -147,6 +147,8 @@ void sim_ask_probe(struct sim_car *c, unsigned region, bool fresh, uint64_t time
 unsigned sim_probes_under_way(const struct sim_car *c, unsigned region);
 /* probe_due at `at`; replaces what was set. */
 void sim_probe_at(struct sim_car *c, unsigned region, uint64_t at);
+/* Attempts under way at a region. */
+unsigned sim_under_way(const struct sim_car *c, unsigned region);
 /* New requests go there from now on. `by_choice`: a return, not a flight. */
 void sim_move(struct sim_car *c, unsigned to, bool by_choice);
 /* End the attempts under way at a region; each is asked about with SIM_END_LEFT. only_safe: where `again` allows. */

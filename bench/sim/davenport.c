@@ -43,8 +43,8 @@ struct region {
     uint32_t late, points[DP_LATENCY_BUCKETS];
     bool probed;
     double probe_ms; /* of the last one */
-    bool waiting;    /* a probe is due while one is under way */
-    uint64_t due, calm_since;
+    uint64_t calm_since;
+    uint32_t answers; /* first bytes since the last look */
 };
 
 struct davenport {
@@ -98,16 +98,6 @@ static void settle(struct sim_car *c)
     publish(c);
 }
 
-/* The prober has one probe under way at a time. */
-static void prober_set(struct sim_car *c, unsigned r, uint64_t at)
-{
-    struct region *g = &of(c)->regions[r];
-    g->due = at;
-    g->waiting = sim_probes_under_way(c, r) > 0;
-    if (!g->waiting)
-        sim_probe_at(c, r, at);
-}
-
 static void step(struct sim_car *c, unsigned r, const struct dp_health_event *e)
 {
     struct davenport *d = of(c);
@@ -116,7 +106,7 @@ static void step(struct sim_car *c, unsigned r, const struct dp_health_event *e)
     uint64_t due = g->health.probe_at_ns;
     dp_health_step(&g->health, &d->health_config, e, c->now, &actions);
     if (e->kind == DP_HEALTH_PROBE || g->health.probe_at_ns != due)
-        prober_set(c, r, g->health.probe_at_ns);
+        sim_probe_at(c, r, g->health.probe_at_ns);
     if (!actions.changed)
         return;
     g->calm_since = c->now;
@@ -161,6 +151,9 @@ static void sample(struct sim_car *c, unsigned r, bool doubtful)
     struct region *g = &d->regions[r];
     struct dp_health_event pace = {.kind = DP_HEALTH_PACE}, e = {.kind = DP_HEALTH_TICK};
     dp_pace_step(&g->pace, &d->pace_config, g->points, best_peer_ms(d, r), c->now, &pace.pace);
+    e.answers = g->answers;
+    e.under_way = doubtful ? 0 : sim_under_way(c, r);
+    g->answers = 0;
     struct dp_health_traffic t = g->traffic;
     t.unanswered += g->late;
     memset(g->points, 0, sizeof(g->points));
@@ -194,9 +187,13 @@ static void look(struct sim_car *c)
 
 static void probe_due(struct sim_car *c, unsigned r)
 {
-    struct region *g = &of(c)->regions[r];
-    g->waiting = false;
-    sim_ask_probe(c, r, ++c->asked[r] % 2 == 1, DEFAULT_probe_timeout_ms * SIM_MS);
+    struct davenport *d = of(c);
+    struct region *g = &d->regions[r];
+    const struct dp_health_event asked = {.kind = DP_HEALTH_ASKED};
+    struct dp_health_actions actions;
+    dp_health_step(&g->health, &d->health_config, &asked, c->now, &actions);
+    sim_probe_at(c, r, g->health.probe_at_ns);
+    sim_ask_probe(c, r, ++c->asked[r] % 2 == 1, actions.patience_ns);
 }
 
 static enum dp_probe_kind kind_of(enum sim_answer a)
@@ -222,18 +219,16 @@ static void probe_ended(struct sim_car *c, unsigned r, const struct sim_probe *p
     struct region *g = &d->regions[r];
     (void)dp_lag_seen(&d->lag, c->now);
     if (p->fate.answer == SIM_SILENT && dp_lag_touches(&d->lag, p->started)) {
-        prober_set(c, r, c->now);
+        sim_probe_at(c, r, c->now);
         return;
     }
     g->probed = true;
     g->probe_ms = (double)(c->now - p->started) / 1e6;
-    struct dp_health_event e = {
-        .kind = DP_HEALTH_PROBE, .probe = kind_of(p->fate.answer), .probe_started_ns = p->started};
+    struct dp_health_event e = {.kind = DP_HEALTH_PROBE,
+                                .probe = kind_of(p->fate.answer),
+                                .probe_started_ns = p->started,
+                                .probe_timed_out = p->fate.answer == SIM_SILENT};
     step(c, r, &e);
-    if (g->waiting) { /* what became due meanwhile */
-        g->waiting = false;
-        sim_probe_at(c, r, g->due);
-    }
 }
 
 /* ---- requests ---- */
@@ -254,6 +249,7 @@ static unsigned route(struct sim_car *c, const struct sim_request *q)
 static void answered(struct sim_car *c, const struct sim_request *q, uint64_t after)
 {
     struct region *g = &of(c)->regions[q->region];
+    g->answers++;
     if (!q->late)
         dp_health_traffic_add(&g->traffic, DP_OUTCOME_ANSWERED, 1);
     if (q->class != SIM_QUERY)
@@ -309,7 +305,9 @@ static void begin(struct sim_car *c)
         .interval_ns = DEFAULT_probe_interval_ms * SIM_MS,
         .fast_ns = DEFAULT_probe_fast_ms * SIM_MS,
         .jitter_percent = DEFAULT_probe_jitter_percent,
+        .timeout_ns = DEFAULT_probe_timeout_ms * SIM_MS,
         .fall = DEFAULT_fall,
+        .silent = DEFAULT_silent,
         .rise = DEFAULT_rise,
         .traffic_failures = DEFAULT_traffic_failures,
         .traffic_hold_ns = TRAFFIC_HOLD,
@@ -396,7 +394,6 @@ static void leapt(struct sim_car *c, uint64_t from)
         if (g->pace.window_began_ns)
             g->pace.window_began_ns += c->now - from;
         g->health.probe_at_ns = c->probe_at[r];
-        g->waiting = false;
     }
 }
 

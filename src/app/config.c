@@ -262,6 +262,7 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
         .probe_fast_ms = (uint32_t)c->probe_fast_ms,
         .probe_timeout_ms = (uint32_t)c->probe_timeout_ms,
         .probe_jitter_percent = (uint32_t)c->probe_jitter_percent,
+        .silent = (uint32_t)c->silent,
         .fall = (uint32_t)c->fall,
         .rise = (uint32_t)c->rise,
         .traffic_failures = (uint32_t)c->traffic_failures,

@@ -250,11 +250,15 @@ static void say_evidence(const struct dp_report *r, const struct dp_region_statu
     if (g->health == DP_REGION_DOWN) {
         return;
     }
+    char silent[64] = "";
+    if (c->silent > c->fall)
+        (void)snprintf(silent, sizeof(silent), ", %u where they got no answer at all",
+                       (unsigned)c->silent);
     say(says,
-        "down after %u failed probes in a row (now %u) or %u requests in a row without an answer "
+        "down after %u failed probes in a row%s (now %u) or %u requests in a row without an answer "
         "(now %u)",
-        (unsigned)c->fall, (unsigned)g->probe_failures_in_row, (unsigned)c->traffic_failures,
-        (unsigned)g->unanswered);
+        (unsigned)c->fall, silent, (unsigned)g->probe_failures_in_row,
+        (unsigned)c->traffic_failures, (unsigned)g->unanswered);
     if (g->errors) {
         say(says, "%u requests in a row ended with 5xx: doubt only, unless probes fail too",
             (unsigned)g->errors);

@@ -55,6 +55,11 @@ static bool explained_by_stall(const struct dp_governor *g, const struct dp_prob
            dp_lag_touches(&g->lag, r->started_ns);
 }
 
+static uint32_t on_asked(void *ctx, uint16_t endpoint)
+{
+    return governor_asked(ctx, endpoint);
+}
+
 static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result *r)
 {
     struct dp_governor *g = ctx;
@@ -74,8 +79,11 @@ static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result 
         e->probes_failed++;
     dp_log(DP_LOG_DEBUG, "probe", DP_KV_STR("region", governor_name_at(g, endpoint)),
            DP_KV_STR("result", dp_probe_kind_name(r->kind)), DP_KV_STR("detail", r->detail));
-    const struct dp_health_event event = {
-        .kind = DP_HEALTH_PROBE, .probe = r->kind, .probe_started_ns = r->started_ns};
+    const struct dp_health_event event = {.kind = DP_HEALTH_PROBE,
+                                          .probe = r->kind,
+                                          .probe_started_ns = r->started_ns,
+                                          .probe_timed_out =
+                                              r->kind == DP_PROBE_DARK && r->err == DP_ETIMEOUT};
     governor_step(g, endpoint, &event, now);
 }
 
@@ -115,6 +123,8 @@ static const char *fault_of(const struct dp_control_config *c)
                "1";
     if (c->failure_percent == 0 || c->failure_percent > 100)
         return "failure_percent must be 1 to 100";
+    if (c->silent > DP_MAX_ASKS)
+        return "silent must be at most 16";
     if (c->probe_jitter_percent > 100)
         return "probe_jitter_percent must be at most 100";
     return NULL;
@@ -126,7 +136,9 @@ static void take_config(struct dp_governor *g, const struct dp_control_config *c
         .interval_ns = c->probe_interval_ms * DP_NS_PER_MS,
         .fast_ns = c->probe_fast_ms * DP_NS_PER_MS,
         .jitter_percent = c->probe_jitter_percent,
+        .timeout_ns = c->probe_timeout_ms * DP_NS_PER_MS,
         .fall = c->fall,
+        .silent = c->silent,
         .rise = c->rise,
         .traffic_failures = c->traffic_failures,
         .traffic_hold_ns = DP_TRAFFIC_HOLD_MS * DP_NS_PER_MS,
@@ -198,6 +210,7 @@ static struct dp_prober *make_prober(struct dp_governor *g)
                                                      .clock = g->clock,
                                                      .timeout_ms = c->probe_timeout_ms,
                                                      .race_delay_ms = c->race_delay_ms,
+                                                     .asked = on_asked,
                                                      .result = on_probe,
                                                      .ctx = g},
                          targets, c->n_endpoints);

@@ -222,6 +222,16 @@ void governor_renew_pools(struct dp_governor *g, const bool *regions)
     governor_publish_if_changed(g);
 }
 
+uint32_t governor_asked(struct dp_governor *g, uint16_t endpoint)
+{
+    struct governor_endpoint *ep = &g->endpoints[endpoint];
+    const struct dp_health_event asked = {.kind = DP_HEALTH_ASKED};
+    struct dp_health_actions actions;
+    dp_health_step(&ep->health, &g->health_config, &asked, governor_now(g), &actions);
+    dp_prober_set(g->prober, endpoint, ep->health.probe_at_ns);
+    return (uint32_t)((actions.patience_ns + DP_NS_PER_MS - 1) / DP_NS_PER_MS);
+}
+
 void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_health_event *e,
                    uint64_t now_ns)
 {

@@ -63,6 +63,9 @@ static void evidence_words(char *buf, size_t cap, const struct dp_health_change 
     } words[DP_HEALTH_SIGNAL_COUNT] = {
         [DP_HEALTH_SIGNAL_NONE] = {"no evidence", "no evidence"},
         [DP_HEALTH_SIGNAL_PROBES_FAILED] = {"probe failed", "probes in a row failed"},
+        [DP_HEALTH_SIGNAL_SILENT] = {"probe got no answer", "probes in a row got no answer"},
+        [DP_HEALTH_SIGNAL_HUSH] = {"probe got no answer, nor did any request",
+                                   "probes in a row got no answer, nor did any request"},
         [DP_HEALTH_SIGNAL_UNANSWERED] = {"request got no answer",
                                          "requests in a row got no answer"},
         [DP_HEALTH_SIGNAL_ERRORS] = {"request failed, and so did the probe",

@@ -95,6 +95,8 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
         struct dp_health_event event, pace;
         bool paced = feed_pace(g, i, &now, now_ns, &pace) && !doubtful;
         event = (struct dp_health_event){.kind = DP_HEALTH_TICK};
+        event.answers = (uint32_t)(now.answers - e->totals.answers);
+        event.under_way = doubtful ? 0 : now.in_flight;
         struct dp_health_traffic t = take_difference(e, &now);
         if (doubtful) { /* we slept, and so perhaps did the workers: their timeouts prove nothing */
             t.unanswered = 0;

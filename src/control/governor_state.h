@@ -179,6 +179,8 @@ bool governor_first_view(struct dp_governor *g);
 /* Feed one event to one endpoint's health and follow up what comes of it. */
 void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_health_event *e,
                    uint64_t now_ns);
+/* A probe begins there: how many ms it may take. */
+uint32_t governor_asked(struct dp_governor *g, uint16_t endpoint);
 /* Tell the workers what is late by now, where that moved. */
 void governor_tune(struct dp_governor *g);
 /* After a change that is no decision: the workers are told if it concerns them. */

@@ -1,4 +1,4 @@
-/* One timer and at most one request under way for each endpoint.
+/* One timer for each endpoint, and the probes that are under way.
  *
  * A refused key: CouchDB 3.4 locks a user out for minutes after a few wrong passwords from one
  * address, on /_up too. So after a 401 or 403 the prober asks without its credentials for a while:
@@ -16,16 +16,26 @@
 #define MAX_ANSWER_BYTES  65536
 #define KEYS_HELD_BACK_NS (300 * DP_NS_PER_S)
 
+struct slot;
+
+/* A probe under way. */
+struct ask {
+    struct slot *slot;
+    struct dp_fetch *fetch; /* NULL: this place is free */
+    uint64_t started_ns;
+    uint32_t timeout_ms;
+    bool without_keys;
+};
+
 struct slot {
     struct dp_prober *prober;
     uint16_t endpoint;
     uv_timer_t timer;
-    struct dp_fetch *fetch; /* under way, or NULL */
+    struct ask asks[DP_MAX_ASKS];
     uint64_t due_ns;
     bool waiting; /* due_ns holds a probe that has not begun */
-    uint64_t started_ns, n_started;
+    uint64_t n_started;
     uint64_t no_keys_until_ns; /* 0: credentials are used */
-    bool without_keys;         /* of the probe under way */
     char *url, *username, *password;
     const struct dp_fetch_tls *tls;
     char ips[DP_ADDRS_TEXT]; /* as dp_fetch_request wants them; "": none */
@@ -60,14 +70,14 @@ static const char *why_dark(enum dp_err err, const struct dp_fetch_result *r, ui
     return r->detail && r->detail[0] ? r->detail : dp_err_info(err)->reason;
 }
 
-static void describe(const struct slot *s, const struct dp_fetch_result *r,
+static void describe(const struct ask *a, const struct dp_fetch_result *r,
                      struct dp_probe_result *out)
 {
     char word[DP_PROBE_WORD], text[64];
     out->kind = dp_probe_classify(r->err, r->status, r->body, word);
     if (r->err != DP_OK)
         (void)snprintf(out->detail, sizeof(out->detail), "%s%s",
-                       why_dark(r->err, r, s->prober->opt.timeout_ms, text, sizeof(text)),
+                       why_dark(r->err, r, a->timeout_ms, text, sizeof(text)),
                        r->status ? ", after the answer had begun" : "");
     else
         (void)snprintf(out->detail, sizeof(out->detail), "%" PRIu16 "%s%s%s in %.1f ms", r->status,
@@ -76,44 +86,48 @@ static void describe(const struct slot *s, const struct dp_fetch_result *r,
 
 static void on_answer(void *ctx, const struct dp_fetch_result *r)
 {
-    struct slot *s = ctx;
+    struct ask *a = ctx;
+    struct slot *s = a->slot;
     struct dp_prober *p = s->prober;
     struct dp_probe_result out = {.err = r->err,
                                   .status = r->err == DP_OK ? r->status : 0,
                                   .reused = r->reused,
-                                  .without_keys = s->without_keys,
-                                  .started_ns = s->started_ns,
+                                  .without_keys = a->without_keys,
+                                  .started_ns = a->started_ns,
                                   .total_ns = r->total_ns};
-    s->fetch = NULL;
-    describe(s, r, &out);
-    if (out.kind == DP_PROBE_CREDENTIALS && s->username && !s->without_keys)
+    a->fetch = NULL;
+    describe(a, r, &out);
+    if (out.kind == DP_PROBE_CREDENTIALS && s->username && !a->without_keys)
         s->no_keys_until_ns = now_ns(p) + KEYS_HELD_BACK_NS;
     p->opt.result(p->opt.ctx, s->endpoint, &out);
     if (!p->dead && s->waiting)
         arm(s);
 }
 
-/* The request could not even be made (no memory): reported later, as everything is. */
-static void on_failed_start(uv_timer_t *timer)
+static struct ask *free_ask(struct slot *s)
 {
-    struct slot *s = timer->data;
-    struct dp_fetch_result r = {.err = DP_ENOMEM, .detail = "the probe could not be started"};
-    on_answer(s, &r);
+    for (unsigned i = 0; i < DP_MAX_ASKS; i++) {
+        if (!s->asks[i].fetch)
+            return &s->asks[i];
+    }
+    return NULL;
 }
 
-static void start(struct slot *s)
+static void start(struct slot *s, struct ask *a)
 {
     struct dp_prober *p = s->prober;
     s->waiting = false;
-    s->started_ns = now_ns(p);
+    a->slot = s;
+    a->started_ns = now_ns(p);
     s->n_started++;
-    s->without_keys = s->username && s->started_ns < s->no_keys_until_ns;
+    a->without_keys = s->username && a->started_ns < s->no_keys_until_ns;
+    a->timeout_ms = p->opt.asked ? p->opt.asked(p->opt.ctx, s->endpoint) : p->opt.timeout_ms;
     struct dp_fetch_request req = {
         .url = s->url,
-        .username = s->without_keys ? NULL : s->username,
-        .password = s->without_keys ? NULL : s->password,
-        .connect_timeout_ms = p->opt.timeout_ms,
-        .timeout_ms = p->opt.timeout_ms,
+        .username = a->without_keys ? NULL : s->username,
+        .password = a->without_keys ? NULL : s->password,
+        .connect_timeout_ms = a->timeout_ms,
+        .timeout_ms = a->timeout_ms,
         .max_body_bytes = MAX_ANSWER_BYTES,
         .fresh_connection = s->n_started % 2 == 1,
         .connect_ips = s->ips[0] ? s->ips : NULL,
@@ -121,15 +135,20 @@ static void start(struct slot *s)
         .race_delay_ms = p->opt.race_delay_ms,
         .tls = s->tls,
     };
-    if (dp_fetch_start(p->fetcher, &req, on_answer, s, &s->fetch) != DP_OK)
-        (void)uv_timer_start(&s->timer, on_failed_start, p->opt.timeout_ms, 0);
+    if (dp_fetch_start(p->fetcher, &req, on_answer, a, &a->fetch) == DP_OK)
+        return;
+    /* No memory: that says nothing of the region. Later, unless health wants it sooner or later than that. */
+    a->fetch = NULL;
+    if (!s->waiting)
+        dp_prober_set(p, s->endpoint, a->started_ns + a->timeout_ms * DP_NS_PER_MS);
 }
 
 static void on_due(uv_timer_t *timer)
 {
     struct slot *s = timer->data;
-    if (s->waiting && !s->fetch)
-        start(s);
+    struct ask *a = s->waiting ? free_ask(s) : NULL;
+    if (a)
+        start(s, a);
 }
 
 static void arm(struct slot *s)
@@ -147,7 +166,7 @@ void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns)
         return;
     s->due_ns = at_ns;
     s->waiting = true;
-    if (!s->fetch)
+    if (free_ask(s))
         arm(s);
 }
 

@@ -1,5 +1,5 @@
-/* Probes: asks endpoints how they are, one question at a time each, and says what the answers mean.
- * When to ask is health's decision; the prober keeps the timers. Odd probes use a connection of
+/* Probes: asks endpoints how they are and says what the answers mean. When to ask, even beside a question that waits, and
+ * how long for an answer, is health's decision; the prober keeps the timers. Odd probes use a connection of
  * their own, even ones a kept one: a region can fail for either alone. Control thread; callbacks
  * never run inside a call. */
 #ifndef DAVENPORT_CONTROL_PROBER_H
@@ -17,6 +17,9 @@
 #include <stdint.h>
 
 struct dp_prober;
+
+/* Probes of one endpoint under way at a time. */
+#define DP_MAX_ASKS 16
 
 #define DP_PROBE_DETAIL 160
 
@@ -44,6 +47,8 @@ struct dp_prober_options {
     const struct dp_clock *clock;
     uint32_t timeout_ms;
     uint32_t race_delay_ms; /* see dp_fetch_request */
+    /* A probe begins: how long it may take. NULL: timeout_ms. */
+    uint32_t (*asked)(void *ctx, uint16_t endpoint);
     void (*result)(void *ctx, uint16_t endpoint, const struct dp_probe_result *r);
     void *ctx;
 };
@@ -51,8 +56,8 @@ struct dp_prober_options {
 /* NULL when out of memory. */
 DP_MUST_USE struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
                                             const struct dp_probe_target *targets, uint16_t n);
-/* The next probe of `endpoint` begins at `at_ns` (the injected clock's), or as soon as the one
- * under way has ended, whichever is later. Replaces what was set before. */
+/* The next probe of `endpoint` begins at `at_ns` (the injected clock's), or as soon as one ends where
+ * DP_MAX_ASKS are under way. Replaces what was set before. */
 void dp_prober_set(struct dp_prober *p, uint16_t endpoint, uint64_t at_ns);
 /* From the next probe on, connect there. */
 void dp_prober_move(struct dp_prober *p, uint16_t endpoint, const struct dp_addrs *addrs);

@@ -114,7 +114,25 @@ static bool probes_condemn(const struct dp_health_state *s, const struct dp_heal
                            uint64_t now_ns, struct dp_health_change *why)
 {
     (void)now_ns;
-    return evidence(why, DP_HEALTH_SIGNAL_PROBES_FAILED, s->probes_failed, c->fall);
+    uint32_t no = c->silent ? s->probes_failed - s->probes_silent : s->probes_failed;
+    return evidence(why, DP_HEALTH_SIGNAL_PROBES_FAILED, no, c->fall);
+}
+
+static bool silence_condemns(const struct dp_health_state *s, const struct dp_health_config *c,
+                             uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)now_ns;
+    /* never fewer than of those that say no */
+    uint32_t enough = c->silent == 0 || c->silent > c->fall ? c->silent : c->fall;
+    return evidence(why, DP_HEALTH_SIGNAL_SILENT, s->probes_failed, enough);
+}
+
+static bool hush_condemns(const struct dp_health_state *s, const struct dp_health_config *c,
+                          uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)now_ns;
+    uint32_t enough = c->silent < DP_HUSH_PROBES ? c->silent : DP_HUSH_PROBES;
+    return s->silence.hush && evidence(why, DP_HEALTH_SIGNAL_HUSH, s->probes_silent, enough);
 }
 
 static bool unanswered_condemn(const struct dp_health_state *s, const struct dp_health_config *c,
@@ -211,6 +229,8 @@ static const struct {
     rule *applies;
 } rules[] = {
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, probes_condemn},
+    {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, silence_condemns},
+    {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, hush_condemns},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, unanswered_condemn},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, errors_condemn},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, share_condemns},
@@ -224,7 +244,12 @@ static const struct {
 
 /* Counters. */
 
-static void take_probe(struct dp_health_state *s, enum dp_probe_kind kind,
+static struct dp_silence_config silence_of(const struct dp_health_config *c)
+{
+    return (struct dp_silence_config){c->interval_ns, c->fast_ns, c->timeout_ns, c->silent};
+}
+
+static void take_probe(struct dp_health_state *s, enum dp_probe_kind kind, bool timed_out,
                        struct dp_health_actions *out)
 {
     out->alarm_credentials = kind == DP_PROBE_CREDENTIALS && s->last_probe != DP_PROBE_CREDENTIALS;
@@ -233,16 +258,19 @@ static void take_probe(struct dp_health_state *s, enum dp_probe_kind kind,
     case ALIVE:
         s->probes_passed = add(s->probes_passed, 1);
         s->probes_failed = 0;
+        s->probes_silent = 0;
         s->probe_failing = false;
         break;
     case FAILED:
         s->probes_failed = add(s->probes_failed, 1);
+        s->probes_silent = add(s->probes_silent, timed_out);
         s->probes_passed = 0;
         s->probe_failing = true;
         break;
     case DRAIN: /* alive, but no step towards trust */
         s->probes_passed = 0;
         s->probes_failed = 0;
+        s->probes_silent = 0;
         s->probe_failing = false;
         break;
     case NOTHING:
@@ -321,6 +349,8 @@ static void enter(struct dp_health_state *s, enum dp_health to, uint64_t now_ns)
         s->errors = 0;
         memset(s->slots, 0, sizeof(s->slots));
     }
+    if (to == DP_HEALTH_DOWN)
+        dp_silence_forget(&s->silence);
     s->health = to;
     s->since_ns = now_ns;
 }
@@ -398,14 +428,35 @@ static void judge(struct dp_health_state *s, const struct dp_health_config *c, u
     out->change = why;
 }
 
+/* When the next probe begins. Doubt brings it nearer; but while an endpoint that is not down says nothing, it is asked as
+ * core/silence.h says. */
+static void schedule(struct dp_health_state *s, const struct dp_health_config *c, uint64_t now_ns)
+{
+    const struct dp_silence_config silence = silence_of(c);
+    bool exact;
+    uint64_t span =
+        dp_silence_wait(&s->silence, &silence, s->health == DP_HEALTH_DOWN, in_doubt(s), &exact);
+    uint64_t due =
+        s->silence.asked_ns + (exact ? span : with_jitter(span, c->jitter_percent, &s->random));
+    s->probe_at_ns = due > now_ns ? due : now_ns;
+}
+
 void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
                     const struct dp_health_event *e, uint64_t now_ns, struct dp_health_actions *out)
 {
-    bool doubt_before = in_doubt(s);
+    const struct dp_silence_config silence = silence_of(c);
+    bool doubt_before = in_doubt(s), ask = false;
     memset(out, 0, sizeof(*out));
     switch (e->kind) {
+    case DP_HEALTH_ASKED:
+        out->patience_ns =
+            dp_silence_ask(&s->silence, &silence, s->health == DP_HEALTH_DOWN, now_ns);
+        schedule(s, c, now_ns);
+        return;
     case DP_HEALTH_PROBE:
-        take_probe(s, e->probe, out);
+        if (!dp_silence_end(&s->silence, &silence, e->probe_started_ns, e->probe_timed_out, now_ns))
+            return;
+        take_probe(s, e->probe, e->probe_timed_out, out);
         break;
     case DP_HEALTH_TRAFFIC:
         take_traffic(s, c, &e->traffic, now_ns);
@@ -417,12 +468,11 @@ void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
         turn_window(s, c, now_ns);
         break;
     }
+    if ((e->kind == DP_HEALTH_TRAFFIC || e->kind == DP_HEALTH_TICK) && s->health != DP_HEALTH_DOWN)
+        ask = dp_silence_hear(&s->silence, &silence, e->answers, e->under_way, now_ns);
     judge(s, c, now_ns, out);
-    if (e->kind == DP_HEALTH_PROBE) {
-        uint64_t span = in_doubt(s) ? c->fast_ns : c->interval_ns;
-        uint64_t due = e->probe_started_ns + with_jitter(span, c->jitter_percent, &s->random);
-        s->probe_at_ns = due > now_ns ? due : now_ns;
-    } else if (!doubt_before && in_doubt(s) && s->probe_at_ns > now_ns) {
+    if (e->kind == DP_HEALTH_PROBE)
+        schedule(s, c, now_ns);
+    else if ((ask || (!doubt_before && in_doubt(s))) && s->probe_at_ns > now_ns)
         s->probe_at_ns = now_ns;
-    }
 }

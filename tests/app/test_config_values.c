@@ -80,10 +80,11 @@ static void test_defaults(void **state)
     dp_config_control(c, &control);
     assert_int_equal(control.n_regions, 1);
     assert_string_equal(control.probe_path, "/_up");
-    assert_int_equal(control.probe_interval_ms, 2000);
+    assert_int_equal(control.probe_interval_ms, 1000);
     assert_int_equal(control.probe_fast_ms, 500);
-    assert_int_equal(control.probe_timeout_ms, 1000);
+    assert_int_equal(control.probe_timeout_ms, 1800);
     assert_int_equal(control.probe_jitter_percent, 10);
+    assert_int_equal(control.silent, 12);
     assert_int_equal(control.fall, 3);
     assert_int_equal(control.rise, 2);
     assert_int_equal(control.traffic_failures, 5);

@@ -19,7 +19,8 @@ struct desk {
     uint64_t now_ns;
     struct dp_prober *prober;
     bool gone;
-    unsigned results;
+    unsigned results, asked;
+    uint32_t (*on_asked)(void *ctx, uint16_t endpoint);
     struct dp_probe_result last;
     uint16_t last_endpoint;
     uint64_t again_ns; /* the callback asks for the next probe: 0 none */
@@ -96,6 +97,7 @@ static void make(struct desk *d, uint32_t timeout_ms, const char *username, uint
     const struct dp_prober_options opt = {.loop = &d->loop,
                                           .clock = &d->clock,
                                           .timeout_ms = timeout_ms,
+                                          .asked = d->on_asked,
                                           .result = on_result,
                                           .ctx = d};
     d->prober = dp_prober_new(&opt, targets, n);
@@ -170,21 +172,52 @@ static void a_frozen_region(void **state)
     assert_string_equal(r->detail, "no answer within 40 ms");
 }
 
-/* However often it is asked, one question at a time; what was asked meanwhile comes right after. */
-static void one_probe_at_a_time(void **state)
+static bool has_two_requests(void *ctx)
+{
+    return ((struct desk *)ctx)->server.requests == 2;
+}
+
+/* When to ask is not the prober's to judge: also beside a question that waits. What is set replaces what was set. */
+static void asks_beside_a_probe_that_waits(void **state)
 {
     struct desk *d = *state;
-    make(d, 1000, NULL, 1);
+    make(d, 20000, NULL, 1);
     script_server_says(&d->server, SCRIPT_SILENT, 0, "");
     dp_prober_set(d->prober, 0, d->now_ns);
     assert_true(script_run_until(&d->loop, has_request, d));
     for (unsigned i = 0; i < 10; i++)
         dp_prober_set(d->prober, 0, d->now_ns - i);
-    assert_true(script_run_until(&d->loop, has_result, d));
-    assert_int_equal(d->server.requests, 1);
-    d->results = 0;
-    assert_true(script_run_until(&d->loop, has_result, d));
-    assert_int_equal(d->server.requests, 2);
+    assert_true(script_run_until(&d->loop, has_two_requests, d));
+    assert_int_equal(d->results, 0);
+}
+
+/* Each asks for the next as soon as it begins. */
+static uint32_t on_asked(void *ctx, uint16_t endpoint)
+{
+    struct desk *d = ctx;
+    d->asked++;
+    dp_prober_set(d->prober, endpoint, d->now_ns - d->asked);
+    return 20000;
+}
+
+static bool has_all_requests(void *ctx)
+{
+    return ((struct desk *)ctx)->server.requests == DP_MAX_ASKS;
+}
+
+static void so_many_at_a_time_and_no_more(void **state)
+{
+    struct desk *d = *state;
+    d->on_asked = on_asked;
+    make(d, 20000, NULL, 1);
+    script_server_says(&d->server, SCRIPT_SILENT, 0, "");
+    dp_prober_set(d->prober, 0, d->now_ns);
+    assert_true(script_run_until(&d->loop, has_all_requests, d));
+    dp_prober_set(d->prober, 0, d->now_ns);
+    for (unsigned i = 0; i < 100; i++)
+        (void)uv_run(&d->loop, UV_RUN_NOWAIT);
+    assert_int_equal(d->asked, DP_MAX_ASKS);
+    assert_int_equal(d->results, 0);
 }
 
 static bool has_many(void *ctx)
@@ -252,7 +285,8 @@ int main(void)
         T(fresh_and_kept_connections_take_turns),
         T(what_fails),
         T(a_frozen_region),
-        T(one_probe_at_a_time),
+        T(asks_beside_a_probe_that_waits),
+        T(so_many_at_a_time_and_no_more),
         T(asked_again_from_the_callback),
         T(refused_keys_are_held_back),
         T(destroyed_under_way),

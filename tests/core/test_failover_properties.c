@@ -116,7 +116,8 @@ static struct dp_health_event draw_event(struct world *w, struct account *a)
     if (dice < 6) {
         e.kind = DP_HEALTH_PROBE;
         e.probe = draw_probe(r, a->mood);
-        e.probe_started_ns = w->now_ns - below(r, 1000) * MS;
+        uint64_t ago = below(r, 1000) * MS; /* not before the clock's start */
+        e.probe_started_ns = w->now_ns > ago ? w->now_ns - ago : 0;
     } else if (dice < 9) {
         e.kind = DP_HEALTH_TRAFFIC;
         e.traffic.good = a->mood == 1 ? 0 : below(r, 5);

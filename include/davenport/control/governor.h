@@ -83,6 +83,8 @@ struct dp_control_config {
     uint32_t probe_fast_ms;     /* on suspicion, and while a region is down */
     uint32_t probe_timeout_ms;
     uint32_t probe_jitter_percent; /* of the interval, either way */
+    uint32_t
+        silent; /* probes in a row without a word that mean down, see core/silence.h; 0: they count as others do */
     uint32_t fall, rise; /* failures in a row to leave, successes in a row to trust again */
     /* traffic evidence */
     uint32_t traffic_failures; /* bad outcomes in a row (no good one between) that count as

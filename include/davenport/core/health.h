@@ -6,7 +6,8 @@
  *      │                               │ a first failure                    │ `rise` good probes in a row,
  *      │ a first failure               ▼                                    │ and `traffic_hold` since the
  *      └───────────────────────────► SUSPECT ──────── trusted again ────────┤ last bad outcome
- *                                      │ `fall` failed probes in a row, or  │
+ *                                      │ `fall` failed probes in a row,     │
+ *                                      │ `silent` unanswered ones, or       │
  *                                      │ `traffic_failures` requests that   │
  *                                      ▼ got no answer                      │
  *                                     DOWN ─────────────────────────────────┘
@@ -29,6 +30,7 @@
 
 #include "davenport/core/outcome.h"
 #include "davenport/core/pace.h"
+#include "davenport/core/silence.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,13 +68,23 @@ struct dp_health_traffic {
 /* Count `n` attempts that ended with `o`. */
 void dp_health_traffic_add(struct dp_health_traffic *t, enum dp_outcome o, uint64_t n);
 
-enum dp_health_event_kind { DP_HEALTH_PROBE, DP_HEALTH_TRAFFIC, DP_HEALTH_PACE, DP_HEALTH_TICK };
+/* ASKED: a probe begins. PROBE: one ended. */
+enum dp_health_event_kind {
+    DP_HEALTH_ASKED,
+    DP_HEALTH_PROBE,
+    DP_HEALTH_TRAFFIC,
+    DP_HEALTH_PACE,
+    DP_HEALTH_TICK
+};
 
 struct dp_health_event {
     enum dp_health_event_kind kind;
     enum dp_probe_kind probe;         /* PROBE */
-    uint64_t probe_started_ns;        /* PROBE: the next one is due an interval after this */
+    uint64_t probe_started_ns;        /* PROBE */
+    bool probe_timed_out;             /* PROBE: FAILED without a word */
     struct dp_health_traffic traffic; /* TRAFFIC */
+    uint32_t answers;                 /* TRAFFIC, TICK: first bytes since the last such event */
+    uint64_t under_way;               /* TRAFFIC, TICK: requests that wait or are being answered */
     struct dp_pace_look pace;         /* PACE */
 };
 
@@ -81,6 +93,9 @@ struct dp_health_config {
     uint64_t fast_ns;        /* the same while there is doubt, and while down */
     uint32_t jitter_percent; /* of either, both ways */
     uint32_t fall, rise;
+    uint64_t timeout_ns; /* of a probe */
+    uint32_t
+        silent; /* probes in a row without a word; see core/silence.h. 0: they count as those of `fall` */
     uint32_t traffic_failures; /* bad outcomes in a row, no good one between; 0: traffic condemns
                                   nobody */
     /* Of the last window_ns, at least window_requests of which window_percent got no answer; 0 requests:
@@ -97,6 +112,8 @@ struct dp_health_config {
 #define DP_HEALTH_SIGNAL_TABLE(X)                                                                  \
     X(NONE, "none")                                                                                \
     X(PROBES_FAILED, "probes_failed")            /* in a row */                                    \
+    X(SILENT, "probes_unanswered")               /* in a row, not a word */                        \
+    X(HUSH, "silence")                           /* the same, and requests' answers ceased */      \
     X(UNANSWERED, "requests_unanswered")         /* in a row */                                    \
     X(ERRORS, "requests_failed_and_probe")       /* in a row, and the last probe failed too */     \
     X(ERRORS_ONLY, "requests_failed")            /* in a row, but probes pass: suspicion only */   \
@@ -144,6 +161,8 @@ struct dp_health_state {
     bool probe_failing;      /* the last probe that said anything failed */
     enum dp_probe_kind last_probe;
     uint32_t probes_failed, probes_passed; /* in a row; one is always 0 */
+    uint32_t probes_silent;                /* of probes_failed: timed out */
+    struct dp_silence silence;
     uint32_t unanswered, errors; /* bad outcomes with no good one between; not counted while DOWN */
     uint64_t last_bad_ns;        /* of traffic */
     uint64_t since_ns;           /* of `health` */
@@ -154,6 +173,7 @@ struct dp_health_state {
 struct dp_health_actions {
     bool changed; /* `change` tells what and why */
     struct dp_health_change change;
+    uint64_t patience_ns;   /* ASKED: how long this probe may take */
     bool alarm_credentials; /* the first refusal of our keys in a row of them */
 };
 
