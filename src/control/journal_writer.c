@@ -89,7 +89,11 @@ static void sync_folder(const char *path)
 /* What a pipe or a device does not know is no failure. */
 static bool sync_file(int fd)
 {
-    return fsync(fd) == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
+    int r;
+    do {
+        r = fsync(fd);
+    } while (r != 0 && errno == EINTR);
+    return r == 0 || errno == EINVAL || errno == EROFS || errno == ENOTSUP;
 }
 
 /* Non-blocking matters to a pipe only: nobody may read it. */
@@ -107,7 +111,8 @@ static int open_path(struct dp_journal_writer *w)
     if (w->regular && st.st_size > 0) {
         char last;
         w->size = (uint64_t)st.st_size;
-        w->torn = pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
+        /* who can't know takes it for torn: an empty line spoils nothing */
+        w->torn = pread(fd, &last, 1, st.st_size - 1) != 1 || last != '\n';
     }
     sync_folder(w->path);
     return fd;
@@ -216,37 +221,48 @@ static void reopen_file(struct dp_journal_writer *w)
 
 /* ---- the thread ---- */
 
-/* Write what is queued, in order. False: the disk refused, and the rest is still queued. Called and left with the
- * lock held. */
-static bool write_queue(struct dp_journal_writer *w)
+/* Lines up to this one are on the disk. */
+static void forget_through(struct dp_journal_writer *w, const struct line *last)
 {
-    bool good = true;
-    uint64_t reached = 0;
-    while (good && w->first) {
-        struct line *l = w->first; /* ours to read: only this thread removes */
-        uv_mutex_unlock(&w->lock);
-        good = write_line(w, l);
-        uv_mutex_lock(&w->lock);
-        if (!good)
-            break;
-        reached = l->ticket;
+    w->done = last->ticket;
+    for (bool more = true; more;) {
+        struct line *l = w->first;
+        more = l != last;
         w->first = l->next;
-        if (!w->first)
-            w->last = &w->first;
         w->waiting--;
         free(l);
     }
-    if (reached) {
+    if (!w->first)
+        w->last = &w->first;
+}
+
+/* Write what is queued, in order, and sync it: only then it leaves the queue. After a sync that failed nobody knows what of it
+ * is on the disk, so it is written once more: a line twice is better than none. False: the disk refused, and the rest is still
+ * queued. Called and left with the lock held. */
+static bool write_queue(struct dp_journal_writer *w)
+{
+    bool good = true;
+    const struct line *last = NULL;  /* written */
+    const struct line *l = w->first; /* ours to read: only this thread removes */
+    while (good && l) {
         uv_mutex_unlock(&w->lock);
-        bool synced = sync_file(w->fd);
-        if (!synced)
-            trouble(w, w->path, "fsync", errno);
+        good = write_line(w, l);
         uv_mutex_lock(&w->lock);
-        good = good && synced;
-        if (synced)
-            w->done = reached;
+        if (good) {
+            last = l;
+            l = l->next;
+        }
     }
-    return good;
+    if (!last)
+        return good;
+    uv_mutex_unlock(&w->lock);
+    bool synced = sync_file(w->fd);
+    if (!synced)
+        trouble(w, w->path, "fsync", errno);
+    uv_mutex_lock(&w->lock);
+    if (synced)
+        forget_through(w, last);
+    return good && synced;
 }
 
 static bool write_newest_state(struct dp_journal_writer *w)

@@ -90,6 +90,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
         pause_for_a_while(a, -status);
         return;
     }
+    unsigned lost = 0;
     for (unsigned i = 0; i < BATCH && a->fd >= 0; i++) {
         int fd = accept4(a->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
@@ -97,7 +98,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
             a->events.accepted(a->ctx, fd);
         } else if (errno == EAGAIN) {
             return;
-        } else if (!of_the_connection(errno)) {
+        } else if (!of_the_connection(errno) || ++lost == BATCH) {
             pause_for_a_while(a, errno);
             return;
         }

@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SPANS_MAX 4
+#define SPANS_MAX   4
+#define HEADERS_MAX 128
 
 struct outcome {
     struct fuzz_text body;
@@ -24,7 +25,7 @@ struct outcome {
 static struct dp_reader *begun(struct dp_arena *arena, struct dp_head *head, const char *text,
                                size_t n, enum dp_reader_side side)
 {
-    static const struct dp_reader_limits limits = {32768, 8192, 128};
+    static const struct dp_reader_limits limits = {32768, 8192, HEADERS_MAX};
     struct dp_reader *r = dp_reader_new(side, &limits);
     size_t used = 0;
     fuzz_check(r != NULL, "memory");
@@ -81,7 +82,9 @@ static void check_chunked(const struct outcome *o, const char *p, size_t n)
         fuzz_check(verdict == 0 && decoded == o->body.n, "the oracle waits for more, too");
         return;
     case DP_READ_FAILED:
-        fuzz_check(verdict != 1, "the oracle does not like it either");
+        /* the oracle knows no limits: so many trailers take four bytes each */
+        fuzz_check(verdict != 1 || (o->err == DP_EHEADSIZE && n > HEADERS_MAX * 4),
+                   "the oracle does not like it either");
         return;
     }
 }

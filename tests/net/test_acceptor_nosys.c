@@ -124,7 +124,7 @@ static void on_timer(uv_timer_t *t)
 /* As long as there are no descriptors, it asks now and then, not again and again; then the client that waited is served. */
 static void without_descriptors_it_does_not_spin(void **state)
 {
-    static const int errors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    static const int errors[] = {EMFILE, ENFILE, ENOBUFS, ENOMEM, EPERM};
     (void)state;
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
         uv_timer_t timer;
@@ -138,8 +138,9 @@ static void without_descriptors_it_does_not_spin(void **state)
         assert_int_equal(uv_timer_start(&timer, on_timer, 220, 0), 0);
         for (; !over; turns++)
             (void)uv_run(&loop, UV_RUN_ONCE);
-        assert_in_range(nosys_happened(), 1, 5); /* one each 50 ms at most */
-        assert_int_equal(pauses, nosys_happened());
+        assert_in_range(pauses, 1, 5); /* one each 50 ms at most */
+        /* EPERM is the one connection's: so many of them at once are more than that */
+        assert_int_equal(nosys_happened(), errors[i] == EPERM ? pauses * 64 : pauses);
         assert_true(turns <= 15);
         assert_int_equal(accepted, 0);
         nosys_at(NOSYS_accept4, 0, 0, 0);

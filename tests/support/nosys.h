@@ -1,7 +1,7 @@
 /* System calls that fail when a test says so, in our code and in the libraries below it: the test's program has the functions
  * of calls.def itself (nosys/calls.c), so everybody's calls come through there. For test_*nosys.c (cmake/DavenportTests.cmake).
  *
- * Only sockets, regular files, FIFOs and what is opened or made anew count: how libuv wakes its own loop is not what may fail.
+ * Only sockets, regular files and what is opened or made anew count: how libuv wakes its own loop is not what may fail.
  * All threads count, but one that paused does not. */
 #ifndef DAVENPORT_TESTS_SUPPORT_NOSYS_H
 #define DAVENPORT_TESTS_SUPPORT_NOSYS_H

@@ -3,8 +3,10 @@
 #include "support/nosys/ask.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,17 +15,40 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Of a socket, a file or a FIFO? Asked of the kernel directly: nothing here may come back here. */
+/* Of a socket or a file? Asked of the kernel directly: nothing here may come back here. */
 static bool counts(int fd)
 {
     struct stat st;
     return syscall(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) == 0 &&
-           (S_ISSOCK(st.st_mode) || S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode));
+           (S_ISSOCK(st.st_mode) || S_ISREG(st.st_mode));
+}
+
+/* What ends a connection ends it for good: the kernel would not say so once and then go on. */
+static void end_connection(int fd, int error)
+{
+    if (error == ECONNRESET || error == EPIPE || error == ETIMEDOUT)
+        (void)syscall(SYS_shutdown, fd, SHUT_RDWR);
+    errno = error;
 }
 
 static bool fails_on(enum nosys_call call, int fd)
 {
-    return nosys_armed(call) && counts(fd) && nosys_fails(call);
+    if (!nosys_armed(call) || !counts(fd) || !nosys_fails(call))
+        return false;
+    if (call == NOSYS_read || call == NOSYS_write || call == NOSYS_writev)
+        end_connection(fd, errno);
+    return true;
+}
+
+/* What would have been called without us. */
+static void *next_of(const char *name, _Atomic(void *) *found)
+{
+    void *f = atomic_load_explicit(found, memory_order_relaxed);
+    if (!f) {
+        f = dlsym(RTLD_NEXT, name);
+        atomic_store_explicit(found, f, memory_order_relaxed);
+    }
+    return f;
 }
 
 /* type name(parameters) { fails ? -1 : the next one's(arguments) } */
@@ -31,11 +56,10 @@ static bool fails_on(enum nosys_call call, int fd)
     type name parameters;                                                                          \
     type name parameters                                                                           \
     {                                                                                              \
-        static type(*next) parameters;                                                             \
-        if (!next) {                                                                               \
-            void *found = dlsym(RTLD_NEXT, #name);                                                 \
-            memcpy(&next, &found, sizeof(next));                                                   \
-        }                                                                                          \
+        static _Atomic(void *) found;                                                              \
+        type(*next) parameters;                                                                    \
+        void *f = next_of(#name, &found);                                                          \
+        memcpy(&next, &f, sizeof(next));                                                           \
         return (condition) ? -1 : next arguments;                                                  \
     }
 #define ON_FD(type, name, parameters, arguments)                                                   \
@@ -64,12 +88,11 @@ NEXT(int, rename, (const char *from, const char *to), (from, to), nosys_fails(NO
 int open(const char *path, int flags, ...);
 int open(const char *path, int flags, ...)
 {
-    static int (*next)(const char *, int, ...);
+    static _Atomic(void *) found;
+    int (*next)(const char *, int, ...);
+    void *f = next_of("open", &found);
     mode_t mode = 0;
-    if (!next) {
-        void *found = dlsym(RTLD_NEXT, "open");
-        memcpy(&next, &found, sizeof(next));
-    }
+    memcpy(&next, &f, sizeof(next));
     if (flags & O_CREAT) {
         va_list more;
         va_start(more, flags);
