@@ -58,6 +58,24 @@
      .max = (n),                                                                                   \
      .check = (c)},
 
+#define DP_REGION_UINT(p, f, lo, hi, fl, t)                                                        \
+    {.type = DP_CONFIG_UINT,                                                                       \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config_region, f),                                               \
+     .min = (lo),                                                                                  \
+     .max = (hi)},
+
+#define DP_DATABASE_CHOICE(p, f, w, like, fl, t)                                                   \
+    {.type = DP_CONFIG_CHOICE,                                                                     \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config_database, f),                                             \
+     .choices = (w),                                                                               \
+     .def = DP_CONFIG_UNSET},
+
 const struct dp_config_row dp_config_rows[] = {
 #include "davenport/app/config.def"
 };
@@ -117,6 +135,11 @@ struct dp_span dp_choice_word(const char *choices, uint64_t index)
         }
     }
     return DP_SPAN("");
+}
+
+bool dp_config_is_bool(const struct dp_config_row *row)
+{
+    return row->type == DP_CONFIG_CHOICE && strcmp(row->choices, "false|true") == 0;
 }
 
 /* Every field as if the document were empty. */
@@ -211,6 +234,7 @@ static struct dp_region_config control_region(const struct dp_config_region *r)
         .name = r->name,
         .first = r->first,
         .n_endpoints = r->n_endpoints,
+        .max_in_flight = (uint32_t)r->max_in_flight,
         .username = r->username,
         .password = r->password,
     };
@@ -256,6 +280,10 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
     *out = (struct dp_control_config){
         .n_regions = c->n_regions,
         .n_endpoints = c->n_endpoints,
+        .mode = (enum dp_mode)c->mode,
+        .writes_failover = c->writes_failover != 0,
+        .nearest = dp_config_nearest(c),
+        .n_rules = c->n_databases,
         .up_percent = (uint32_t)c->up_percent,
         .probe_path = c->probe_path,
         .probe_interval_ms = (uint32_t)c->probe_interval_ms,
@@ -344,6 +372,7 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .forwarded = (enum dp_forwarded_policy)c->forwarded,
         .x_forwarded = (enum dp_forwarded_policy)c->x_forwarded,
     };
+    dp_config_rules(c, &out->rules);
 }
 
 void dp_config_access(const struct dp_config *c, struct dp_access_config *out)

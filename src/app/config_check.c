@@ -520,6 +520,7 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
     struct dp_admin_addr admin;
     const char *why;
     check_regions(c, problems);
+    dp_config_check_rules(c, problems);
     if (!c->listen_cert_file != !c->listen_key_file) {
         dp_problem(problems, "listen.tls", "needs both cert_file and key_file");
     } else if (c->listen_client_ca_file && !c->listen_cert_file) {

@@ -12,8 +12,8 @@
 #include <jansson.h>
 
 #define SHOWN_PATH 192
-/* Sections of the table, and regions with their credentials. */
-#define QUEUE_MAX 96
+/* Sections of the table, regions with theirs, patterns of databases with theirs. */
+#define QUEUE_MAX 256
 
 /* An object of the document that still has to be read. */
 struct section {
@@ -211,6 +211,10 @@ static void take_texts(struct parser *p, const struct dp_config_row *row, const 
 static void take_choice(struct parser *p, const struct dp_config_row *row, const json_t *value,
                         const char *shown, uint64_t *out)
 {
+    if (json_is_boolean(value) && dp_config_is_bool(row)) {
+        *out = json_is_true(value);
+        return;
+    }
     const char *text = expanded(p, value, shown);
     if (!text) {
         return;
@@ -226,12 +230,7 @@ static void take_choice(struct parser *p, const struct dp_config_row *row, const
         }
         dp_text_addf(&words, "%s\"%.*s\"", i ? " or " : "", (int)word.n, word.p);
     }
-    if (strcmp(row->path, "mode") == 0) {
-        dp_problem(p->problems, shown, "must be %s: other ways of routing come in a later version",
-                   dp_text_str(&words));
-    } else {
-        dp_problem(p->problems, shown, "must be %s", dp_text_str(&words));
-    }
+    dp_problem(p->problems, shown, "must be %s", dp_text_str(&words));
 cleanup:
     dp_text_fini(&words);
 }
@@ -262,11 +261,45 @@ static void take_regions(struct parser *p, const json_t *value, const char *show
     }
 }
 
+/* {"orders*": {…}, …}: each pattern is a key. */
+static void take_databases(struct parser *p, json_t *value, const char *shown)
+{
+    for (void *it = json_object_iter(value); it; it = json_object_iter_next(value, it)) {
+        const char *key = json_object_iter_key(it);
+        json_t *rule = json_object_iter_value(it);
+        char item[SHOWN_PATH];
+        if (strcmp(key, "$comment") == 0) {
+            continue;
+        }
+        join(shown, key, item);
+        if (p->config->n_databases == DP_MAX_RULES) {
+            dp_problem(p->problems, item, "is one pattern too many: there may be %d", DP_MAX_RULES);
+            return;
+        }
+        if (!json_is_object(rule)) {
+            dp_problem(p->problems, item, "must be an object, not %s", type_name(rule));
+            continue;
+        }
+        struct dp_config_database *d = &p->config->databases[p->config->n_databases++];
+        struct dp_span copy =
+            dp_arena_copy(&p->config->arena, (struct dp_span){key, strlen(key) + 1});
+        if (!copy.p) {
+            abort();
+        }
+        *d = (struct dp_config_database){.pattern = copy.p};
+#define DP_DATABASE_CHOICE(path, field, choices, like, flags, text) d->field = DP_CONFIG_UNSET;
+#include "davenport/app/config.def"
+        enqueue(p, rule, "databases{}", item, d);
+    }
+}
+
 static void take_section(struct parser *p, const struct section *s, const struct dp_config_row *row,
                          json_t *value, const char *shown)
 {
     if (strcmp(row->path, "regions") == 0) {
         take_regions(p, value, shown);
+    } else if (json_is_object(value) && strcmp(row->path, "databases") == 0) {
+        take_databases(p, value, shown);
     } else if (json_is_object(value)) {
         enqueue(p, value, row->path, shown, s->base);
     } else {

@@ -82,17 +82,40 @@ static json_t *uint_schema(const struct dp_config_row *row)
     return schema;
 }
 
+/* Of a pattern, what is not given is as it is for all databases. */
+static bool has_default(const struct dp_config_row *row)
+{
+    return row->def != DP_CONFIG_UNSET;
+}
+
+static json_t *bool_schema(const struct dp_config_row *row)
+{
+    json_t *schema = json_pack("{s:s, s:[{s:s}, {s:s, s:s}]}", "description", row->text, "anyOf",
+                               "type", "boolean", "type", "string", "pattern", REFERENCE);
+    if (has_default(row)) {
+        (void)json_object_set_new(schema, "default", json_boolean(row->def != 0));
+    }
+    return schema;
+}
+
 static json_t *choice_schema(const struct dp_config_row *row)
 {
+    if (dp_config_is_bool(row)) {
+        return bool_schema(row);
+    }
     json_t *words = json_array();
     struct dp_span rest = dp_span_str(row->choices);
     struct dp_span word;
     while (dp_choice_next(&rest, &word)) {
         (void)json_array_append_new(words, word_json(word));
     }
-    return json_pack("{s:s, s:s, s:[{s:o}, {s:s}], s:o}", "description", row->text, "type",
-                     "string", "anyOf", "enum", words, "pattern", REFERENCE, "default",
-                     word_json(dp_choice_word(row->choices, row->def)));
+    json_t *schema = json_pack("{s:s, s:s, s:[{s:o}, {s:s}]}", "description", row->text, "type",
+                               "string", "anyOf", "enum", words, "pattern", REFERENCE);
+    if (has_default(row)) {
+        (void)json_object_set_new(schema, "default",
+                                  word_json(dp_choice_word(row->choices, row->def)));
+    }
+    return schema;
 }
 
 static json_t *text_schema(const struct dp_config_row *row)
@@ -134,10 +157,20 @@ static json_t *array_schema(const struct dp_config_row *row)
                      "minItems", 1, "maxItems", DP_MAX_REGIONS, "items", object_schema(NULL));
 }
 
+/* Keys of the operator's own, each with an object. */
+static json_t *map_schema(const struct dp_config_row *row)
+{
+    return json_pack("{s:s, s:s, s:i, s:o}", "description", row->text, "type", "object",
+                     "maxProperties", DP_MAX_RULES, "additionalProperties", object_schema(NULL));
+}
+
 static json_t *row_schema(const struct dp_config_row *row)
 {
     switch (row->type) {
     case DP_CONFIG_SECTION:
+        if (strcmp(row->path, "databases") == 0) {
+            return map_schema(row);
+        }
         return strcmp(row->path, "regions") == 0 ? array_schema(row) : object_schema(row->text);
     case DP_CONFIG_UINT:
         return uint_schema(row);
@@ -163,7 +196,8 @@ static json_t *schema_parent(json_t *root, const char *path, const char **leaf)
             *leaf = part.p;
             return object;
         }
-        bool items = part.n > 2 && part.p[part.n - 1] == ']';
+        bool map = part.n > 2 && part.p[part.n - 1] == '}';
+        bool items = map || (part.n > 2 && part.p[part.n - 1] == ']');
         char key[64];
         size_t n = items ? part.n - 2 : part.n;
         if (n >= sizeof key) {
@@ -173,7 +207,7 @@ static json_t *schema_parent(json_t *root, const char *path, const char **leaf)
         key[n] = '\0';
         object = json_object_get(json_object_get(object, "properties"), key);
         if (items) {
-            object = json_object_get(object, "items");
+            object = json_object_get(object, map ? "additionalProperties" : "items");
         }
     }
 }
@@ -239,6 +273,9 @@ static json_t *value_json(const struct dp_config_row *row, const void *base)
     case DP_CONFIG_UINT:
         return json_integer((json_int_t)field_uint(base, row));
     case DP_CONFIG_CHOICE:
+        if (dp_config_is_bool(row)) {
+            return json_boolean(field_uint(base, row) != 0);
+        }
         return word_json(dp_choice_word(row->choices, field_uint(base, row)));
     case DP_CONFIG_TEXTS:
         return texts_json(field(base, row));
@@ -255,7 +292,7 @@ static void dump_rows(const char *prefix, const void *base, json_t *root, struct
     size_t n = strlen(prefix);
     for (size_t i = 0; i < dp_config_n_rows; i++) {
         const struct dp_config_row *row = &dp_config_rows[i];
-        if (strncmp(row->path, prefix, n) != 0 || (n == 0 && strchr(row->path, '['))) {
+        if (strncmp(row->path, prefix, n) != 0 || (n == 0 && strpbrk(row->path, "[{"))) {
             continue;
         }
         json_t *value = value_json(row, base);
@@ -292,6 +329,15 @@ void dp_config_dump(const struct dp_config *c, struct dp_text *out)
     }
     dump_rows("", c, root, out);
     set(root, "regions", regions, out);
+    if (c->n_databases > 0) {
+        json_t *databases = json_object();
+        for (uint16_t i = 0; i < c->n_databases; i++) {
+            json_t *rule = json_object();
+            dump_rows("databases{}.", &c->databases[i], rule, out);
+            set(databases, c->databases[i].pattern, rule, out);
+        }
+        set(root, "databases", databases, out);
+    }
     print_json(root, out);
     json_decref(root);
 }
@@ -363,7 +409,11 @@ static void help_default(const struct dp_config_row *row, struct dp_text *out)
         break;
     case DP_CONFIG_CHOICE: {
         struct dp_span word = dp_choice_word(row->choices, row->def);
-        dp_text_addf(out, " = \"%.*s\"  (%s)", (int)word.n, word.p, row->choices);
+        const char *quote = dp_config_is_bool(row) ? "" : "\"";
+        if (has_default(row)) {
+            dp_text_addf(out, " = %s%.*s%s", quote, (int)word.n, word.p, quote);
+        }
+        dp_text_addf(out, "  (%s)", row->choices);
         break;
     }
     case DP_CONFIG_TEXTS:

@@ -69,6 +69,14 @@ const char *dp_config_check_pattern(enum dp_config_check check);
 
 /* Does failback, as configured, wait for a time of the week? */
 bool dp_config_asks_window(const struct dp_config *c);
+/* A choice of "false" and "true": JSON's own words. */
+bool dp_config_is_bool(const struct dp_config_row *row);
+
+/* How requests are routed: fills what a pattern leaves out, and makes the rules of it. */
+void dp_config_check_rules(struct dp_config *c, struct dp_problems *problems);
+void dp_config_rules(const struct dp_config *c, struct dp_rules *out);
+bool dp_config_nearest(
+    const struct dp_config *c); /* does any rule ask which region is the nearest? */
 
 /* The rules that involve more than one key; also fills what is made of the regions' urls. */
 void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems);

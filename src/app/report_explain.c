@@ -4,6 +4,7 @@
 #include "davenport/base/clock.h"
 
 #include "app/report.h"
+#include "app/report_routing.h"
 #include "app/status_text.h"
 
 #include <inttypes.h>
@@ -30,6 +31,13 @@ DP_PRINTF(2, 3) static void say(json_t *says, const char *fmt, ...)
         value = json_stringn(text, --bytes);
     }
     (void)json_array_append_new(says, value ? value : json_string(""));
+}
+
+static void say_if(json_t *says, const char *words)
+{
+    if (*words) {
+        say(says, "%s", words);
+    }
 }
 
 static const char *duration(double seconds, char buf[SPAN])
@@ -201,7 +209,9 @@ static void say_role(const struct dp_report *r, const struct dp_region_status *g
 {
     const struct dp_status *s = &r->status;
     if (g->active) {
-        say(says, "takes the traffic");
+        say(says, s->config->mode == DP_MODE_ACTIVE_PASSIVE
+                      ? "takes the traffic"
+                      : "the active region: takes what belongs to one region");
     } else if (g->drained.on) {
         say(says, "takes nothing, not even as a last resort: drained (davenport resume %s)",
             g->name);
@@ -214,7 +224,10 @@ static void say_role(const struct dp_report *r, const struct dp_region_status *g
             g->route == DP_ROUTE_OK ? "only what fails in the active region"
                                     : "nothing while another region can");
     } else {
-        say(says, "stands by%s: takes what fails in the active region",
+        say(says,
+            s->config->nearest
+                ? "serves%s: takes what fails elsewhere, and what is its own by the rules"
+                : "stands by%s: takes what fails in the active region",
             s->heir != DP_NO_REGION && &s->regions[s->heir] == g ? ", next in line" : "");
     }
 }
@@ -320,6 +333,7 @@ static json_t *state_json(const struct dp_region_status *g)
 
 static json_t *region_json(const struct dp_report *r, const struct dp_region_status *g)
 {
+    char words[SENTENCE];
     char age[SPAN];
     json_t *says = json_array();
     json_t *region = json_object();
@@ -328,6 +342,9 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     (void)json_object_set_new(region, "state", state_json(g));
     (void)json_object_set_new(region, "route", json_string(dp_route_state_name(g->route)));
     say_role(r, g, says);
+    for (unsigned i = 0; i < DP_ROUTING_SENTENCES; i++) {
+        say_if(says, dp_routing_region_words(&r->status, g, i, words, sizeof words));
+    }
     say(says, "%s for %s: %s", dp_region_health_name(g->health), since(r, g->since_wall_ms, age),
         g->why);
     say_way_back(r, g, says);
@@ -354,6 +371,10 @@ void dp_report_explain(const struct dp_report *r, struct dp_text *out)
     (void)json_object_set_new(root, "frozen", json_boolean(s->frozen.on));
     (void)json_object_set_new(root, "pinned", json_boolean(s->pin.on));
     say_where(r, says);
+    for (unsigned i = 0; i < DP_ROUTING_SENTENCES; i++) {
+        char words[SENTENCE];
+        say_if(says, dp_routing_words(s, i, words, sizeof words));
+    }
     say_orders(r, says);
     say_next(r, says);
     (void)json_object_set_new(root, "says", says);

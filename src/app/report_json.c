@@ -3,6 +3,7 @@
 #include "davenport/core/outcome.h"
 
 #include "app/report.h"
+#include "app/report_routing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,7 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_text(region, "why", s->why);
     put_ms(region, "latency_ms", s->latency_ms);
     put_uint(region, "in_flight", s->in_flight);
+    dp_routing_put_region(region, &r->status, s);
     put_outcomes(region, s->outcomes);
     put_uint(region, "probes_ok", s->probes_ok);
     put_uint(region, "probes_failed", s->probes_failed);
@@ -307,7 +309,7 @@ static void put_ramp(json_t *root, const struct dp_status *s)
 static void put_routing(json_t *root, const struct dp_report *r)
 {
     const struct dp_status *s = &r->status;
-    put_text(root, "mode", "active-passive");
+    dp_routing_put(root, s);
     put_uint(root, "epoch", s->epoch);
     put_text(root, "active", s->active == DP_NO_REGION ? NULL : s->regions[s->active].name);
     put_bool(root, "pinned", s->pin.on);

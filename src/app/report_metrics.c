@@ -5,6 +5,7 @@
 #include "davenport/core/outcome.h"
 
 #include "app/report.h"
+#include "app/report_routing.h"
 
 #include <inttypes.h>
 
@@ -382,5 +383,6 @@ void dp_report_metrics(const struct dp_report *r, struct dp_text *out)
     endpoint_metrics(&r->status, out);
     lookup_metrics(r, out);
     first_byte_metrics(r, out);
+    dp_routing_metrics(&r->status, out);
     process_metrics(r, out);
 }

@@ -300,6 +300,33 @@ static void print_gate(const json_t *status, struct dp_text *out)
     }
 }
 
+/* Where all goes to one region there is nothing to say. */
+static void print_mode(const json_t *status, struct dp_text *out)
+{
+    const json_t *regions = json_object_get(status, "regions");
+    const char *mode = text_of(status, "mode");
+    bool said = false;
+    if (strcmp(mode, "active-passive") == 0 || strcmp(mode, "-") == 0) {
+        return;
+    }
+    dp_text_addf(out, "Mode: %s; nearest:", mode);
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        const json_t *region = json_array_get(regions, i);
+        const json_t *distance = json_object_get(region, "distance_ms");
+        if (is_true(region, "near")) {
+            dp_text_addf(out, "%s %.63s", said ? "," : "", text_of(region, "name"));
+            if (json_is_number(distance)) {
+                dp_text_addf(out, " (%.1f ms)", json_number_value(distance));
+            }
+            said = true;
+        }
+    }
+    dp_text_addf(
+        out, "%s%s%s\n", said ? "" : " none",
+        json_is_false(json_object_get(status, "writes_failover")) ? "; writes only in " : "",
+        json_is_false(json_object_get(status, "writes_failover")) ? text_of(status, "home") : "");
+}
+
 static void print_failback(const json_t *status, struct dp_text *out)
 {
     char wait[CELL];
@@ -405,6 +432,7 @@ static void print_status(const json_t *status, struct dp_text *out)
     }
     print_held(json_object_get(status, "totals"), out);
     print_orders(status, out);
+    print_mode(status, out);
     print_failback(status, out);
     const json_t *regions = json_object_get(status, "regions");
     for (size_t i = 0; i < json_array_size(regions); i++) {

@@ -73,6 +73,7 @@ static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result 
     }
     e->last_probe = *r;
     e->last_probe_wall_ms = dp_clock_wall_ms(g->clock);
+    governor_measure(g, endpoint, r);
     if (dp_probe_kind_alive(r->kind) || r->kind == DP_PROBE_THROTTLED)
         e->probes_ok++;
     else
@@ -346,7 +347,9 @@ void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *tr
     if (g->config->journal_path && !dp_journal_wait(g->journal, START_WAIT_MS))
         dp_log(DP_LOG_WARN, "journal_slow", DP_KV_STR("path", g->config->journal_path),
                DP_KV_STR("reason", "its disk does not take it yet; the start goes on"));
-    if (g->opt.publish)
+    if (governor_caps(g)) /* it is known by now how many workers share them */
+        governor_publish_again(g);
+    else if (g->opt.publish)
         g->opt.publish(g->opt.publish_ctx, g->view);
     for (uint16_t i = 0; i < g->config->n_endpoints; i++)
         dp_prober_set(g->prober, i, g->endpoints[i].health.probe_at_ns);

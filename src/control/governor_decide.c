@@ -37,20 +37,23 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
     v->n_endpoints = g->config->n_endpoints;
     v->home = g->failover.home;
     v->retry_after_s = g->config->retry_after_s;
+    governor_routes(g, routes);
     for (uint16_t i = 0; i < v->n_regions; i++)
         v->regions[i] = (struct dp_view_region){.name = g->config->regions[i].name,
                                                 .state = g->decision.routes[i],
                                                 .held = g->decision.held[i],
-                                                .share = 100};
-    governor_routes(g, routes);
+                                                .share = 100,
+                                                .latency_us = g->regions[i].distance_us};
     for (uint16_t i = 0; i < v->n_endpoints; i++) {
         const struct dp_endpoint_config *e = &g->config->endpoints[i];
-        v->endpoints[i] = (struct dp_view_endpoint){.region = e->region,
-                                                    .state = routes[i],
-                                                    .addrs = g->endpoints[i].addrs,
-                                                    .pool_epoch = g->endpoints[i].pool_epoch,
-                                                    .late_ms = g->endpoints[i].late_ms,
-                                                    .host = e->host};
+        v->endpoints[i] =
+            (struct dp_view_endpoint){.region = e->region,
+                                      .state = routes[i],
+                                      .addrs = g->endpoints[i].addrs,
+                                      .pool_epoch = g->endpoints[i].pool_epoch,
+                                      .late_ms = g->endpoints[i].late_ms,
+                                      .max_in_flight = governor_cap(g, e->region, routes),
+                                      .host = e->host};
     }
     return v;
 }
@@ -98,6 +101,11 @@ static void publish(struct dp_governor *g, uint64_t epoch)
     dp_view_unref(old);
 }
 
+void governor_publish_again(struct dp_governor *g)
+{
+    publish(g, g->view->epoch);
+}
+
 void governor_publish_if_changed(struct dp_governor *g)
 {
     if (!routes_same(g))
@@ -106,7 +114,7 @@ void governor_publish_if_changed(struct dp_governor *g)
 
 void governor_tune(struct dp_governor *g)
 {
-    bool moved = false;
+    bool moved = governor_distances_moved(g);
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
         uint32_t want = dp_pace_late_ms(&e->pace, &g->pace_config);

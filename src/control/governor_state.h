@@ -65,6 +65,8 @@ struct governor_endpoint {
     uint64_t latency_at_ns;
     struct dp_probe_result last_probe;
     int64_t last_probe_wall_ms; /* 0: none yet */
+    double distance_us;         /* EWMA of probes; <=0: none yet */
+    bool distance_sure;         /* of probes on kept connections */
     uint64_t probes_ok, probes_failed;
     int64_t since_wall_ms; /* of the health or draining state */
     char why[DP_WHY_TEXT];
@@ -72,6 +74,7 @@ struct governor_endpoint {
 
 struct governor_region {
     struct dp_region_look look;
+    uint32_t distance_us; /* as published; 0: none */
     int64_t since_wall_ms;
     char why[DP_WHY_TEXT];
 };
@@ -197,6 +200,22 @@ void governor_carry_out(struct dp_governor *g, const struct dp_failover_decision
                         const struct governor_cause *cause);
 /* Above every epoch that was ever told, in this life and in the journal's earlier ones. */
 uint64_t governor_next_epoch(const struct dp_governor *g);
+
+/* The decision in force, with what else is known by now. */
+void governor_publish_again(struct dp_governor *g);
+
+/* governor_distance.c */
+
+/* What a probe says of its endpoint's distance. */
+void governor_measure(struct dp_governor *g, uint16_t endpoint, const struct dp_probe_result *r);
+/* True: workers are to be told. */
+bool governor_distances_moved(struct dp_governor *g);
+/* Requests that one worker may have under way at one endpoint of this region; 0: no cap. */
+uint32_t governor_cap(const struct dp_governor *g, uint16_t region,
+                      const enum dp_route_state *routes);
+bool governor_caps(const struct dp_governor *g); /* does any region have one? */
+void governor_distance_status(const struct dp_governor *g, uint16_t region,
+                              struct dp_region_status *out);
 
 /* governor_orders.c */
 

@@ -175,6 +175,7 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
     memcpy(out->last_probe, e->last_probe, sizeof(out->last_probe));
     for (uint16_t k = 0; k < c->n_endpoints; k++)
         add_endpoint(out, &all->endpoints[c->first + k]);
+    governor_distance_status(g, i, out);
 }
 
 _Static_assert(DP_PROBE_DETAIL <= DP_WHY_TEXT, "a probe's detail fits the status");
@@ -209,6 +210,8 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
     out->frozen = standing(&g->frozen, g->failover.frozen);
     out->pin = standing(&g->pin, g->failover.pinned);
     out->forced = g->failover.forced;
+    out->home = g->failover.home;
+    out->n_workers = g->n_workers;
     out->dwell_left_ms =
         dp_failover_dwell_left(&g->failover, &g->failover_config, now) / DP_NS_PER_MS;
     struct dp_journal_health journal = dp_journal_health(g->journal);

@@ -55,8 +55,17 @@ static void init_waits(struct dp_engine *e)
 /* Only where somebody asks which region is the nearest. */
 static void watch_distances(struct dp_engine *e)
 {
-    if (e->config->rules.nearest)
-        (void)dp_router_step(&e->router, e->view->view, e->wheel.now_ns);
+    const struct dp_view *v = e->view->view;
+    if (!e->config->rules.nearest)
+        return;
+    (void)dp_router_step(&e->router, v, e->wheel.now_ns);
+    for (uint16_t i = 0; i < v->n_endpoints; i++) { /* for people */
+        const uint16_t region = v->endpoints[i].region;
+        double ns = dp_latency_estimate(
+            &e->router.latency[i], v->regions[region].latency_us * UINT64_C(1000), e->wheel.now_ns);
+        dp_counter_set(&e->traffic->endpoints[i].distance_ns, ns > 0 ? (uint64_t)ns : 0);
+        dp_counter_set(&e->traffic->endpoints[i].near, e->router.near.regions >> region & 1);
+    }
 }
 
 void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)

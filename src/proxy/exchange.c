@@ -10,6 +10,9 @@
 
 #include <assert.h>
 
+/* One of so many parts of limits.buffer_bytes is for what is under way. */
+#define SHED_PART 8
+
 /* The phases as a table: name, and which may follow (bit per phase). */
 #define BIT(p) (1U << DP_PHASE_##p)
 static const struct {
@@ -163,6 +166,13 @@ void dp_exchange_destroy(struct dp_exchange *x)
 
 /* ---- the request ---- */
 
+/* Nothing new is begun while what is under way has most of the memory there is: a body or an answer that finds none has
+ * to be cut. */
+static bool must_shed(const struct dp_chunk_pool *chunks)
+{
+    return chunks->n_used > chunks->max_used - chunks->max_used / SHED_PART;
+}
+
 /* May this request be passed on at all? */
 static enum dp_err check_request(struct dp_exchange *x)
 {
@@ -280,6 +290,10 @@ void dp_exchange_route(struct dp_exchange *x)
         answer_ourselves(x, DP_OK);
         return;
     }
+    if (x->attempts.count == 0 && must_shed(&e->chunks)) {
+        dp_exchange_refuse(x, DP_ESHED);
+        return;
+    }
     dp_engine_unpin(e, x->view);
     x->view = dp_engine_pin(e);
     struct dp_route r = dp_route_next(x);
@@ -388,7 +402,7 @@ static uint32_t retry_after_s(const struct dp_engine *e, enum dp_err err)
 {
     if (err == DP_ENOREGION || err == DP_EPRIMARY || err == DP_ESTICKY)
         return e->view->view->retry_after_s;
-    return err == DP_ELIMIT || err == DP_ELINE ? DP_RETRY_SOON_S : 0;
+    return err == DP_ELIMIT || err == DP_ELINE || err == DP_ESHED ? DP_RETRY_SOON_S : 0;
 }
 
 /* DP_OK: an OPTIONS that was to come no further. */

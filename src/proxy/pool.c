@@ -14,10 +14,17 @@ static const struct dp_proxy_config *config_of(const struct dp_pool *p)
     return p->engine->config;
 }
 
+static uint32_t most(const struct dp_pool *p, const struct dp_view_endpoint *view)
+{
+    uint32_t all = config_of(p)->max_upstream;
+    return view->max_in_flight > 0 && view->max_in_flight < all ? view->max_in_flight : all;
+}
+
 void dp_pool_init(struct dp_pool *p, struct dp_engine *e, uint16_t endpoint,
                   const struct dp_view_endpoint *view)
 {
     *p = (struct dp_pool){.engine = e, .endpoint = endpoint, .epoch = view->pool_epoch};
+    p->most = most(p, view);
     dp_addr_book_init(&p->book, &view->addrs);
     dp_list_init(&p->idle);
     dp_list_init(&p->waiters);
@@ -46,6 +53,7 @@ void dp_pool_adopt(struct dp_pool *p, const struct dp_view_endpoint *view)
     bool failed = p->epoch != view->pool_epoch;
     bool moved = dp_addr_book_adopt(&p->book, &view->addrs);
     p->epoch = view->pool_epoch;
+    p->most = most(p, view);
     if (!failed && !moved)
         return;
     p->moves += moved;
@@ -135,7 +143,7 @@ enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l)
     p->n_waiters++;
     dp_list_push_back(&p->waiters, &l->node);
     dp_engine_wait(p->engine, &l->timer, DP_WAIT_LINE);
-    enum dp_err err = p->n_open < config_of(p)->max_upstream ? dp_upstream_dial(p) : DP_OK;
+    enum dp_err err = p->n_open < p->most ? dp_upstream_dial(p) : DP_OK;
     if (err)
         hand_over(l, NULL, err);
     return DP_OK;
@@ -228,7 +236,7 @@ void dp_pool_gone(struct dp_pool *p)
 {
     p->n_open--;
     /* The line may grow by one again. */
-    if (!first_waiter(p) || p->n_dialing >= p->n_waiters || p->n_open >= config_of(p)->max_upstream)
+    if (!first_waiter(p) || p->n_dialing >= p->n_waiters || p->n_open >= p->most)
         return;
     enum dp_err err = dp_upstream_dial(p);
     if (err)
@@ -240,7 +248,7 @@ void dp_pool_keep_warm(struct dp_pool *p)
     const struct dp_proxy_config *c = config_of(p);
     /* One at a time: what can't be reached is not asked more often than this is called. */
     if (p->n_idle + p->n_dialing < c->pool_warm && p->n_idle < c->pool_max_idle &&
-        p->n_open < c->max_upstream)
+        p->n_open < p->most)
         (void)dp_upstream_dial(p); /* no memory: later */
 }
 

@@ -30,6 +30,7 @@ struct dp_pool {
     struct dp_list idle;    /* dp_upstream.node, most recently used first */
     struct dp_list waiters; /* dp_lease.node, first come first served */
     uint32_t n_idle, n_dialing, n_open, n_waiters;
+    uint32_t most; /* connections, and so requests under way */
 };
 
 struct dp_lease {

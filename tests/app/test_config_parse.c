@@ -141,7 +141,7 @@ static void test_values(void **state)
         {"{\"timeouts\":{\"waiting_ms\":2001}," REGIONS "}", NULL},
         {"{\"listen\":{\"address\":\"::1\"}," REGIONS "}", NULL},
         {"{\"mode\":\"latency\"," REGIONS "}",
-         "f: mode: must be \"active-passive\": other ways of routing come in a later version\n"},
+         "f: mode: must be \"active-passive\" or \"active-active\" or \"write-primary\"\n"},
         {"{\"failback\":{\"mode\":\"hold-down\"}," REGIONS "}",
          "f: failback.mode: must be \"manual\" or \"hold_down\" or \"gated\" or \"window\"\n"},
         {"{\"failback\":{\"conditions\":\"probes, errors\"}," REGIONS "}",
@@ -362,7 +362,7 @@ static void test_all_at_once(void **state)
         "\"probe\":{\"fall\":0,\"rise\":101},\"regions\":[{\"name\":\"A\"},{\"url\":\"ftp://h\"}]}",
         "f: port: unknown key; did you mean \"listen.port\"?\n"
         "f: workers: must be 0 to 256, not -1\n"
-        "f: mode: must be \"active-passive\": other ways of routing come in a later version\n"
+        "f: mode: must be \"active-passive\" or \"active-active\" or \"write-primary\"\n"
         "f: listen.port: must be a whole number, not a string\n"
         "f: probe.fall: must be 1 to 100, not 0\n"
         "f: probe.rise: must be 1 to 100, not 101\n"

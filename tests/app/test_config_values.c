@@ -404,8 +404,9 @@ static void test_demo_file_is_current(void **state)
 
 static void test_samples_are_good(void **state)
 {
-    static const char *const samples[] = {"active-passive", "manual-failback", "gated-failback",
-                                          "cloudant", "demo"};
+    static const char *const samples[] = {
+        "active-passive", "active-active", "write-primary", "manual-failback",
+        "gated-failback", "cloudant",      "demo"};
     (void)state;
     for (size_t i = 0; i < DP_ARRAY_LEN(samples); i++) {
         char path[512];

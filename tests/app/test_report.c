@@ -23,6 +23,8 @@ static void set_text(char *out, const char *text)
     assert_true(snprintf(out, DP_WHY_TEXT, "%s", text) < DP_WHY_TEXT);
 }
 
+static const struct dp_control_config plain = {.n_regions = 2};
+
 /* Two regions, a minute after a failover from the first to the second. */
 static struct dp_report sample(void)
 {
@@ -42,6 +44,8 @@ static struct dp_report sample(void)
     };
     struct dp_status *s = &r.status;
     s->epoch = 7;
+    s->config = &plain;
+    s->regions[0].share = s->regions[1].share = 100;
     s->n_regions = 2;
     s->active = 1;
     s->active_since_wall_ms = NOW - 61 * S;

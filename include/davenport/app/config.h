@@ -10,6 +10,7 @@
 #include "davenport/base/err.h"
 #include "davenport/base/span.h"
 #include "davenport/control/governor.h"
+#include "davenport/core/rules.h"
 #include "davenport/core/view.h"
 #include "davenport/proxy/worker.h"
 
@@ -33,6 +34,7 @@ struct dp_config_texts {
 struct dp_config_region {
 #define DP_REGION_TEXT(path, field, check, flags, text)       const char *field;
 #define DP_REGION_TEXTS(path, field, check, max, flags, text) struct dp_config_texts field;
+#define DP_REGION_UINT(path, field, min, max, flags, text)    uint64_t field;
 #include "davenport/app/config.def"
     /* made by validation: */
     uint16_t first, n_endpoints; /* of the configuration's endpoints */
@@ -51,6 +53,15 @@ struct dp_config_endpoint {
     struct dp_addrs addrs; /* by dp_config_resolve */
 };
 
+/* Where it is not given: dp_config_check_rules puts there what holds for all databases. */
+#define DP_CONFIG_UNSET UINT64_MAX
+
+struct dp_config_database {
+    const char *pattern;
+#define DP_DATABASE_CHOICE(path, field, choices, like, flags, text) uint64_t field;
+#include "davenport/app/config.def"
+};
+
 /* One field a row: numbers and choices (index into the words) as uint64_t, strings NUL ended or
  * NULL. */
 struct dp_config {
@@ -60,6 +71,8 @@ struct dp_config {
 #include "davenport/app/config.def"
     uint16_t n_regions;
     struct dp_config_region regions[DP_MAX_REGIONS];
+    uint16_t n_databases;
+    struct dp_config_database databases[DP_MAX_RULES];
     uint16_t n_endpoints;
     struct dp_config_endpoint endpoints[DP_MAX_ENDPOINTS]; /* region by region */
     struct dp_arena arena;                                 /* of all strings */

@@ -10,6 +10,7 @@
 #include "davenport/client/fetch.h"
 #include "davenport/core/gate.h"
 #include "davenport/core/orders.h"
+#include "davenport/core/rules.h"
 #include "davenport/core/traffic.h"
 #include "davenport/core/view.h"
 #include "davenport/core/window.h"
@@ -56,6 +57,7 @@ const char *dp_move_reason_name(enum dp_move_reason r);
 struct dp_region_config {
     const char *name;
     uint16_t first, n_endpoints;     /* its endpoints: n_endpoints from `first` on, at least one */
+    uint32_t max_in_flight;          /* requests at once, over all workers; 0: no such cap */
     const struct dp_fetch_tls *tls;  /* for probes of https urls, until dp_governor_retrust; NULL:
                                        defaults */
     const char *username, *password; /* for probes; NULL: none. The password is a secret. */
@@ -72,6 +74,10 @@ struct dp_endpoint_config {
 
 /* Immutable while the governor lives; strings included. */
 struct dp_control_config {
+    enum dp_mode mode; /* of databases without a rule of their own; for people */
+    bool writes_failover;
+    bool nearest;     /* some requests ask which region is the nearest */
+    uint16_t n_rules; /* patterns of databases with a rule of their own */
     uint16_t n_regions;
     struct dp_region_config regions[DP_MAX_REGIONS]; /* the order is the preference */
     uint16_t n_endpoints;
@@ -206,6 +212,10 @@ struct dp_region_status {
     uint64_t probes_ok, probes_failed;
     uint64_t outcomes[DP_OUTCOME_COUNT]; /* over all workers */
     uint64_t in_flight;
+    uint32_t max_in_flight; /* as configured; 0: no cap */
+    uint8_t share;          /* percent of its reads: less than 100 while it returns */
+    double distance_ms;     /* by the workers' estimates, where rules ask for it; <0: not known */
+    uint32_t near_workers;  /* who hold it for one of the nearest */
 };
 
 struct dp_status {
@@ -217,6 +227,8 @@ struct dp_status {
     struct dp_standing frozen;
     struct dp_standing pin; /* an operator chose the active region: no failback undoes that */
     bool forced;            /* pinned against the evidence */
+    uint16_t home;          /* where writes stay that do not fail over */
+    uint32_t n_workers;
     enum dp_failback failback;
     int64_t
         failback_at_wall_ms; /* when traffic will return; 0: nothing is waiting, or for what no clock tells */

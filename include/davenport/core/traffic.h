@@ -21,6 +21,9 @@ struct dp_traffic_endpoint {
     struct dp_counter in_flight;                      /* a gauge: attempts sent, not yet ended */
     struct dp_counter first_byte[DP_LATENCY_BUCKETS]; /* not cumulative over buckets */
     struct dp_counter first_byte_ns;                  /* sum over all of them */
+    /* Gauges, where rules ask for the nearest region: by this worker's estimate (core/latency.h). */
+    struct dp_counter distance_ns; /* 0: not known */
+    struct dp_counter near;        /* 1: its region is one of the nearest */
     /* Requests of one document or database, whose pace can be compared: see core/pace.h. */
     struct dp_counter point_first_byte[DP_LATENCY_BUCKETS];
     struct dp_counter late; /* of those: no first byte within the view's late_ms */

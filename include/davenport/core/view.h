@@ -41,7 +41,7 @@ struct dp_view_region {
     enum dp_route_state state;
     bool held;           /* alive, but it may lack data: takes only what no other region can */
     uint8_t share;       /* percent of the reads it would get: less than 100 while it returns */
-    uint32_t latency_us; /* to a first byte, by traffic or else by probes; 0: not known */
+    uint32_t latency_us; /* by probes, for a worker without requests there; 0: not known */
 };
 
 struct dp_view {
