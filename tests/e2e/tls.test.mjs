@@ -65,6 +65,19 @@ test('requests and probes reach an https region, which sees its name, HTTP/1.1 a
     region.kill();
 });
 
+test('a new connection to an https region resumes the session of an earlier one', async (t) => {
+    const region = await TlsRegion.start('left', server);
+    await withProxy([region], regionsConfig([[region, trust]], { limits: { upstream_warm: 0, upstream_idle: 0 } }), async (proxy) => {
+        for (let i = 0; i < 4; i += 1) {
+            assert.equal((await request(`${proxy.origin}/db/doc`)).status, 200);
+        }
+        await until('four handshakes', async () => (await proxy.metric('davenport_tls_region_handshakes_total')) === 4);
+        // This server gives two tickets with a full handshake; a ticket is used once.
+        assert.ok(await proxy.metric('davenport_tls_region_resumed_total') >= 2);
+    })(t);
+    region.kill();
+});
+
 test('a region that speaks TLS 1.2 at most is reached', async (t) => {
     const region = await TlsRegion.start('left', server, { maxVersion: 'TLSv1.2' });
     await withProxy([region], regionsConfig([[region, trust]]), async (proxy) => {
@@ -78,7 +91,7 @@ for (const [fault, leaf, tls, reason] of [
     ['for another name', authority.leaf('other', 'DNS:other.example'), trust, /subject name|host ?name|altname/i],
     ['with another key than the pinned one', server, { ...trust, pins: `sha256//${'A'.repeat(43)}=` }, /pinned|public key/i],
 ]) {
-    test(`a region with a certificate ${fault} is left, and the status says why`, async (t) => {
+    test(`a region with a certificate ${fault} is left, and status, journal and metrics say why`, async (t) => {
         const [bad, good] = [await TlsRegion.start('left', leaf), await TlsRegion.start('right', server)];
         await withProxy([bad, good], regionsConfig([[bad, tls], [good, { ...trust, pins: pin(server.cert) }]]), async (proxy) => {
             const got = await request(`${proxy.origin}/db/doc`); // also before the first probe
@@ -88,6 +101,11 @@ for (const [fault, leaf, tls, reason] of [
             assert.equal(left.health, 'down');
             assert.match(left.last_probe?.detail ?? JSON.stringify(left), reason);
             assert.equal(bad.seen.length, 0);
+            await until('the metrics to tell it from a dark region', async () =>
+                /^davenport_region_tls_fault\{[^}]*"left"[^}]*\} 1$/m.test(await proxy.metrics()));
+            assert.match(await proxy.metrics(), /^davenport_region_tls_fault\{[^}]*"right"[^}]*\} 0$/m);
+            const lines = (await proxy.events()).filter((entry) => JSON.stringify(entry).includes('tls_fault'));
+            assert.ok(lines.length > 0 && lines.every((entry) => JSON.stringify(entry).includes('left')), JSON.stringify(lines));
         })(t);
         bad.kill();
         good.kill();
