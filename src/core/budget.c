@@ -11,11 +11,12 @@ uint64_t dp_budget_limit(const struct dp_budget_config *c, uint64_t active)
     return share > c->least ? share : c->least;
 }
 
-enum dp_budget_kind dp_budget_kind_of(bool first, bool same_again, uint32_t tried, uint16_t region)
+enum dp_budget_kind dp_budget_kind_of(bool first, bool same_again, uint32_t tried,
+                                      uint16_t endpoint)
 {
     if (first || same_again)
         return DP_BUDGET_FREE;
-    return (tried & (UINT32_C(1) << region)) ? DP_BUDGET_RETRY : DP_BUDGET_FAILOVER;
+    return (tried & (UINT32_C(1) << endpoint)) ? DP_BUDGET_RETRY : DP_BUDGET_FAILOVER;
 }
 
 uint64_t dp_backoff_ns(uint32_t round, uint64_t random)

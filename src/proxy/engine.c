@@ -5,6 +5,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/exchange.h"
+#include "proxy/feed_end.h"
 #include "proxy/upstream.h"
 
 #include <assert.h>
@@ -45,6 +46,7 @@ static void init_waits(struct dp_engine *e)
         [DP_WAIT_STALL] = c->stall_timeout_ms,
         [DP_WAIT_FEED] = c->feed_timeout_ms,
         [DP_WAIT_POOL] = c->pool_idle_timeout_ms,
+        [DP_WAIT_REQUEST] = c->request_timeout_ms,
         [DP_WAIT_LINE] = c->waiting_timeout_ms,
     };
     dp_timer_wheel_init(&e->wheel, dp_clock_mono_ns(e->clock));
@@ -95,6 +97,8 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
     dp_chunk_pool_init(&e->chunks, opt->config->max_buffer_chunks, FREE_CHUNKS);
     dp_list_init(&e->conns);
     dp_list_init(&e->handoffs);
+    dp_list_init(&e->overdue);
+    dp_list_init(&e->feeds_ending);
     dp_hold_queue_init(&e->hold, opt->config);
     for (uint16_t i = 0; i < DP_MAX_ENDPOINTS; i++) {
         dp_pool_init(&e->pools[i], e, i, &opt->view->endpoints[i]);
@@ -156,6 +160,12 @@ static void tell_view(struct dp_exchange *x, void *view)
     dp_exchange_view_changed(x, view);
 }
 
+static void tell_moved(struct dp_exchange *x, void *view)
+{
+    if (x->phase == DP_PHASE_STREAM && x->couch.feed != DP_FEED_NONE)
+        dp_feed_moved(x, view);
+}
+
 /* Take the view that is due, if there is memory to pin it. */
 static void adopt_due(struct dp_engine *e)
 {
@@ -164,6 +174,7 @@ static void adopt_due(struct dp_engine *e)
     struct dp_pinned_view *pinned = view ? pinned_new(view) : NULL;
     if (!pinned)
         return;
+    const bool moved = old->view->active != view->active;
     e->view = pinned;
     e->view_due = NULL;
     dp_engine_unpin(e, old);
@@ -172,6 +183,8 @@ static void adopt_due(struct dp_engine *e)
     }
     watch_distances(e);
     each_exchange(e, tell_view, view);
+    if (moved)
+        each_exchange(e, tell_moved, view);
     dp_hold_look(e);
 }
 
@@ -204,6 +217,21 @@ static void keep_warm(struct dp_engine *e, uint64_t now_ns)
     }
 }
 
+/* The oldest of a list, if it has waited for so long. */
+static struct dp_exchange *waits_since(struct dp_list *list, uint64_t ns, uint64_t now_ns)
+{
+    struct dp_exchange *x = DP_CONTAINER_OF(list->next, struct dp_exchange, awaited);
+    return !dp_list_empty(list) && x->sent_ns + ns <= now_ns ? x : NULL;
+}
+
+static void try_elsewhere(struct dp_engine *e, struct dp_list *list, uint64_t now_ns)
+{
+    const uint64_t try_ns = e->config->try_timeout_ms * DP_NS_PER_MS;
+    struct dp_exchange *x;
+    while (try_ns > 0 && (x = waits_since(list, try_ns, now_ns)))
+        dp_exchange_overdue(x);
+}
+
 /* Requests that wait too long for a first byte are evidence now, not only when they end. A loop that
  * was late itself looks again at the next tick: answers may lie in the sockets. */
 static void count_late(struct dp_engine *e, uint64_t now_ns)
@@ -211,16 +239,17 @@ static void count_late(struct dp_engine *e, uint64_t now_ns)
     const struct dp_view *v = e->view->view;
     bool overslept = now_ns > e->late_looked_ns + OVERSLEPT_MS * DP_NS_PER_MS;
     e->late_looked_ns = now_ns;
-    for (uint16_t i = 0; i < v->n_endpoints && !overslept; i++) {
-        uint64_t late_ns = v->endpoints[i].late_ms * DP_NS_PER_MS;
-        while (late_ns > 0 && !dp_list_empty(&e->awaited[i])) {
-            struct dp_exchange *x =
-                DP_CONTAINER_OF(e->awaited[i].next, struct dp_exchange, awaited);
-            if (x->sent_ns + late_ns > now_ns)
-                break;
+    if (overslept)
+        return;
+    for (uint16_t i = 0; i < v->n_endpoints; i++) {
+        const uint64_t late_ns = v->endpoints[i].late_ms * DP_NS_PER_MS;
+        struct dp_exchange *x;
+        while (late_ns > 0 && (x = waits_since(&e->awaited[i], late_ns, now_ns)))
             dp_exchange_late(x);
-        }
+        if (late_ns == 0)
+            try_elsewhere(e, &e->awaited[i], now_ns);
     }
+    try_elsewhere(e, &e->overdue, now_ns);
 }
 
 void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
@@ -229,6 +258,7 @@ void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
     count_late(e, now_ns);
     dp_timer_wheel_advance(&e->wheel, now_ns);
     watch_distances(e);
+    dp_feed_end_due(e);
     dp_hold_look(e);
     keep_warm(e, now_ns);
     dp_access_log_tick(&e->access, now_ns);

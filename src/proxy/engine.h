@@ -47,6 +47,7 @@ enum dp_wait {
     DP_WAIT_STALL,   /* region: more of the answer, or room for more of the request */
     DP_WAIT_FEED,    /* region: the same on a feed */
     DP_WAIT_POOL,    /* region: an idle connection's next use */
+    DP_WAIT_REQUEST, /* exchange: the beginning of an answer, over all attempts */
     DP_WAIT_LINE,    /* exchange: a turn in a full pool's line */
     DP_WAIT_COUNT
 };
@@ -69,9 +70,12 @@ struct dp_engine {
     struct dp_list awaited[DP_MAX_ENDPOINTS]; /* point requests without a first byte, oldest first
                                                  (dp_exchange.awaited) */
     uint64_t late_looked_ns;                  /* when they were last looked at */
-    struct dp_hold_queue hold;                /* exchanges that wait for a region */
-    struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */
-    uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
+    struct dp_list overdue;          /* late point requests, oldest first (dp_exchange.awaited) */
+    struct dp_list feeds_ending;     /* (dp_exchange.awaited) */
+    uint32_t spent[DP_BUDGET_COUNT]; /* attempts that count against each */
+    struct dp_hold_queue hold;       /* exchanges that wait for a region */
+    struct dp_list handoffs;         /* leases to be completed by dp_engine_turn (dp_lease.node) */
+    uint32_t n_conns, n_upstreams;   /* both 0: nothing is left that could call back */
     struct dp_random random;
     int64_t date_s; /* the second that `date` tells, since 1970 */
     char date[DP_TIME_TEXT];

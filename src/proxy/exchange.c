@@ -4,6 +4,8 @@
 #include "davenport/base/attr.h"
 #include "davenport/base/log.h"
 
+#include "proxy/allowance.h"
+#include "proxy/feed_end.h"
 #include "proxy/forward.h"
 #include "proxy/route.h"
 #include "proxy/upstream.h"
@@ -81,6 +83,7 @@ static void end_attempt(struct dp_exchange *x, bool up_reusable)
     leave_line(x);
     dp_list_remove(&x->awaited);
     dp_route_ended(x);
+    dp_allowance_return(x);
     if (!up)
         return;
     x->up = NULL;
@@ -153,6 +156,8 @@ void dp_exchange_destroy(struct dp_exchange *x)
     struct dp_engine *e = x->engine;
     struct dp_arena arena;
     end_attempt(x, false);
+    if (x->deadline.fire)
+        dp_timer_disarm(&x->deadline);
     if (e->logging)
         log_end(x);
     if (x->committed && x->couch.feed != DP_FEED_NONE)
@@ -186,6 +191,21 @@ static enum dp_err check_request(struct dp_exchange *x)
     return dp_hops_left(h, &x->hops_left);
 }
 
+static void past_deadline(struct dp_timer *t)
+{
+    struct dp_exchange *x = DP_CONTAINER_OF(t, struct dp_exchange, deadline);
+    dp_counter_add(&x->engine->traffic->deadlines, 1);
+    if (x->up)
+        dp_exchange_count(x, DP_OUTCOME_ABANDONED);
+    dp_exchange_give_up(x, DP_EDEADLINE);
+}
+
+static void begin_deadline(struct dp_exchange *x)
+{
+    dp_timer_init(&x->deadline, past_deadline);
+    dp_engine_wait(x->engine, &x->deadline, DP_WAIT_REQUEST);
+}
+
 void dp_exchange_begin(struct dp_exchange *x)
 {
     const struct dp_head *h = &x->request;
@@ -202,6 +222,8 @@ void dp_exchange_begin(struct dp_exchange *x)
     enum dp_err err = check_request(x);
     if (err)
         dp_exchange_refuse(x, err);
+    else if (e->config->request_timeout_ms > 0 && x->couch.feed == DP_FEED_NONE)
+        begin_deadline(x);
 }
 
 static enum dp_replay replay_of(const struct dp_couch_request *r)
@@ -297,9 +319,15 @@ void dp_exchange_route(struct dp_exchange *x)
     dp_engine_unpin(e, x->view);
     x->view = dp_engine_pin(e);
     struct dp_route r = dp_route_next(x);
-    if (r.kind == DP_ROUTE_SEND)
+    if (r.kind == DP_ROUTE_SEND && dp_allowance_spend(x)) {
         begin_attempt(x);
-    else if (!dp_hold_take(x, r.why))
+        return;
+    }
+    if (r.kind == DP_ROUTE_SEND) {
+        dp_route_ended(x);
+        r.why = DP_EBUDGET;
+    }
+    if (!dp_hold_take(x, r.why))
         dp_exchange_give_up(x, r.why);
 }
 
@@ -331,11 +359,20 @@ void dp_exchange_give_up(struct dp_exchange *x, enum dp_err why)
     dp_exchange_refuse(x, final_error(x, why));
 }
 
+/* Its endpoint failed it, after it was sent there or before. */
+static void note_failure(struct dp_exchange *x, bool sent)
+{
+    const uint16_t region = x->view->view->endpoints[x->endpoint].region;
+    x->attempts.failed_mask |= UINT32_C(1) << x->endpoint;
+    if (sent && replay_of(&x->couch) == DP_REPLAY_IDEMPOTENT)
+        x->attempts.acted_mask |= UINT32_C(1) << region;
+    x->failed_regions |= UINT32_C(1) << region;
+}
+
 void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, enum dp_err err)
 {
     struct dp_traffic *t = x->engine->traffic;
     const struct dp_view *v = x->view->view;
-    const uint32_t region = UINT32_C(1) << v->endpoints[x->endpoint].region;
     const bool sent = x->up && x->wrote_any; /* a dial that failed sent nothing */
     dp_exchange_count(x, outcome);
     dp_log(DP_LOG_DEBUG, "attempt_failed",
@@ -346,17 +383,18 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
     end_attempt(x, false);
     if (x->committed) {
         x->reason = err;
-        dp_exchange_cut(x);
+        if (x->couch.feed != DP_FEED_NONE)
+            dp_feed_end_dead(x);
+        else
+            dp_exchange_cut(x);
         return;
     }
     if (outcome == DP_OUTCOME_STALE && !x->stale_retry) {
         dp_counter_add(&t->stale_connections, 1);
         x->stale_retry = true;
+        x->same_again = true;
     } else {
-        x->attempts.failed_mask |= UINT32_C(1) << x->endpoint;
-        if (sent && replay_of(&x->couch) == DP_REPLAY_IDEMPOTENT)
-            x->attempts.acted_mask |= region;
-        x->failed_regions |= region;
+        note_failure(x, sent);
     }
     if (!may_retry(x)) {
         dp_exchange_give_up(x, err);
@@ -402,7 +440,9 @@ static uint32_t retry_after_s(const struct dp_engine *e, enum dp_err err)
 {
     if (err == DP_ENOREGION || err == DP_EPRIMARY || err == DP_ESTICKY)
         return e->view->view->retry_after_s;
-    return err == DP_ELIMIT || err == DP_ELINE || err == DP_ESHED ? DP_RETRY_SOON_S : 0;
+    return err == DP_ELIMIT || err == DP_ELINE || err == DP_ESHED || err == DP_EBUDGET
+               ? DP_RETRY_SOON_S
+               : 0;
 }
 
 /* DP_OK: an OPTIONS that was to come no further. */
@@ -521,10 +561,29 @@ void dp_exchange_late(struct dp_exchange *x)
     struct dp_engine *e = x->engine;
     dp_list_remove(&x->awaited);
     x->late = true;
+    if (e->config->try_timeout_ms > 0)
+        dp_list_push_back(&e->overdue, &x->awaited);
     dp_route_took(x, dp_clock_mono_ns(e->clock) - x->sent_ns); /* at least */
     dp_counter_add(&e->traffic->endpoints[x->endpoint].late, 1);
     if (e->kick)
         e->kick(e->kick_ctx);
+}
+
+void dp_exchange_overdue(struct dp_exchange *x)
+{
+    const struct dp_attempts before = x->attempts;
+    dp_list_remove(&x->awaited);
+    if (!may_retry(x))
+        return;
+    note_failure(x, true);
+    const bool elsewhere = dp_route_why_not(x) == DP_OK;
+    x->attempts = before;
+    if (!elsewhere)
+        return; /* better late than never */
+    dp_counter_add(&x->engine->traffic->try_timeouts, 1);
+    /* Its lateness was counted when it began. */
+    dp_exchange_attempt_failed(x, x->late ? DP_OUTCOME_ABANDONED : DP_OUTCOME_ANSWER_TIMEOUT,
+                               DP_ETIMEOUT);
 }
 
 void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
@@ -534,7 +593,7 @@ void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
         return;
     if (x->phase == DP_PHASE_STREAM) {
         if (x->couch.feed != DP_FEED_NONE)
-            dp_relay_end_feed(x, true);
+            dp_feed_end_dead(x);
         return;
     }
     /* What may be sent again is; what may not waits on, as its answer may still come. */

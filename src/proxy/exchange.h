@@ -65,7 +65,11 @@ struct dp_exchange {
     /* the attempt */
     struct dp_pinned_view *view;
     struct dp_attempts attempts;
-    uint32_t failed_regions; /* bit per region that failed it once */
+    uint32_t tried_endpoints; /* bit per endpoint that had it */
+    bool same_again;          /* the next attempt replaces one that never arrived */
+    enum dp_budget_kind paid; /* what this attempt counts against */
+    struct dp_timer deadline; /* .fire == NULL: none */
+    uint32_t failed_regions;  /* bit per region that failed it once */
     uint16_t endpoint;
     bool placed; /* counted as under way there */
     struct dp_lease lease;
@@ -85,17 +89,21 @@ struct dp_exchange {
     /* the answer */
     struct dp_head response;
     bool committed;
-    uint16_t told;          /* the final status that the client was told; 0: none yet */
-    struct dp_list awaited; /* engine->awaited, from request_sent until the first byte */
-    bool late;              /* the attempt was counted as late */
-    bool response_begun;    /* a byte of the answer has come */
-    uint8_t interim;        /* 1xx answers so far */
-    bool up_paused;         /* reading from the region is stopped: the client is slow */
-    bool keep;              /* the client connection may carry another request; told at commit */
-    bool feed_ending;       /* to be ended at the next line boundary */
-    char tail[2];           /* last bytes of a feed's body: is it at a line's end? */
-    enum dp_framing out;    /* towards the client */
-    uint64_t sent_bytes;    /* of its body, to the client */
+    uint16_t told; /* the final status that the client was told; 0: none yet */
+    struct dp_list
+        awaited; /* from request_sent until the first byte: engine->awaited, then ->overdue; of an open feed:
+                             engine->feeds_ending */
+    bool late;            /* the attempt was counted as late */
+    bool response_begun;  /* a byte of the answer has come */
+    uint8_t interim;      /* 1xx answers so far */
+    bool up_paused;       /* reading from the region is stopped: the client is slow */
+    bool keep;            /* the client connection may carry another request; told at commit */
+    bool feed_ending;     /* to be ended at the next line boundary */
+    bool feed_dead;       /* to be ended in any case, for nothing more comes */
+    uint64_t feed_end_ns; /* in engine->feeds_ending: when */
+    char tail[2];         /* last bytes of a feed's body: is it at a line's end? */
+    enum dp_framing out;  /* towards the client */
+    uint64_t sent_bytes;  /* of its body, to the client */
 
     /* for the access log; times are 0 without one */
     enum dp_end end;
@@ -134,6 +142,8 @@ void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
 void dp_exchange_drain(struct dp_exchange *x);
 /* No first byte of the answer for too long: evidence against the region, no end of the attempt. */
 void dp_exchange_late(struct dp_exchange *x);
+/* None for even longer: another region gets it, if one would take it. Afterwards it is in none of the lists. */
+void dp_exchange_overdue(struct dp_exchange *x);
 
 /* Between exchange.c (attempts) and hold.c (the wait for a region). */
 void dp_exchange_resume(struct dp_exchange *x);

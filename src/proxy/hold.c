@@ -17,6 +17,13 @@ void dp_hold_queue_init(struct dp_hold_queue *q, const struct dp_proxy_config *c
     dp_list_init(&q->exchanges);
 }
 
+/* Where there is no way, those that failed it may be tried again, but for what acted_mask says. */
+static void forgive(struct dp_exchange *x, enum dp_err why)
+{
+    if (why && why != DP_EBUDGET)
+        x->attempts.failed_mask = 0;
+}
+
 bool dp_hold_take(struct dp_exchange *x, enum dp_err why)
 {
     struct dp_engine *e = x->engine;
@@ -40,7 +47,7 @@ bool dp_hold_take(struct dp_exchange *x, enum dp_err why)
         return false;
     }
     dp_exchange_set_phase(x, DP_PHASE_HOLD);
-    x->attempts.failed_mask = 0; /* those may be tried again, but for what acted_mask says */
+    forgive(x, why);
     h->why = why;
     h->epoch = view->epoch;
     h->since_ns = now_ns;
@@ -75,6 +82,7 @@ static void look_at(struct dp_engine *e, struct dp_exchange *x)
     switch (dp_hold_judge(&q->state, &q->config, &x->held.stay, why == DP_OK, view_moved,
                           e->wheel.now_ns)) {
     case DP_HOLD_STAY:
+        forgive(x, why);
         x->held.why = why ? why : x->held.why;
         return;
     case DP_HOLD_GO:

@@ -3,6 +3,7 @@
  * not take waits in its stream up to a mark, then the source is stopped. */
 #include "davenport/http/writer.h"
 
+#include "proxy/allowance.h"
 #include "proxy/exchange.h"
 #include "proxy/forward.h"
 #include "proxy/route.h"
@@ -289,6 +290,10 @@ static bool at_boundary(const struct dp_exchange *x)
 
 void dp_relay_end_feed(struct dp_exchange *x, bool dead)
 {
+    if (!x->up) { /* it broke: nobody knows what was to come */
+        dp_exchange_cut(x);
+        return;
+    }
     bool can_wait = x->couch.feed == DP_FEED_CONTINUOUS || x->couch.feed == DP_FEED_EVENTSOURCE;
     if (!dead && can_wait && !at_boundary(x)) {
         x->feed_ending = true;
@@ -387,6 +392,9 @@ static void commit(struct dp_exchange *x, const char *p, size_t n)
     count_first_byte(x);
     dp_exchange_count_answer(x, x->response.status);
     x->committed = true;
+    dp_allowance_return(x);
+    if (x->deadline.fire)
+        dp_timer_disarm(&x->deadline);
     dp_exchange_set_phase(x, DP_PHASE_STREAM);
     if (x->couch.feed != DP_FEED_NONE)
         dp_counter_add(&x->engine->traffic->feeds_active, 1);

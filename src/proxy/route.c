@@ -1,6 +1,7 @@
 /* The policy's eyes. Where all goes to the active region, none of it costs more than filling a struct. */
 #include "proxy/route.h"
 
+#include "proxy/allowance.h"
 #include "proxy/exchange.h"
 
 void dp_route_begin(struct dp_exchange *x)
@@ -110,7 +111,9 @@ enum dp_err dp_route_why_not(struct dp_exchange *x)
     const struct dp_ask a = ask_of(x);
     struct dp_route r =
         dp_policy_next(e->view->view, &e->router, &a, &x->attempts, e->wheel.now_ns);
-    return r.kind == DP_ROUTE_FAIL ? r.why : DP_OK;
+    if (r.kind == DP_ROUTE_FAIL)
+        return r.why;
+    return dp_allowance_covers(x, r.endpoint) ? DP_OK : DP_EBUDGET;
 }
 
 void dp_route_ended(struct dp_exchange *x)

@@ -58,6 +58,25 @@ test(
     }),
 );
 
+// How much slower is told, not asserted: that is the machine's matter.
+test(
+    'the active region freezes under load, timeouts as they come: requests move, and none fails',
+    withProxy(() => suite.regions, {}, async (proxy, t) => {
+        const [left] = suite.regions;
+        const load = await loads.start(proxy, { clients: 12 });
+        await load.done(150); // the region's own pace is known
+        left.freeze();
+        const frozen = Date.now();
+        await proxy.untilActive('right');
+        t.diagnostic(`left after ${Date.now() - frozen} ms`);
+        await load.done(200, frozen);
+        await load.stop();
+        t.diagnostic(load.summary());
+        assert.deepEqual(load.failed, []);
+        left.thaw();
+    }),
+);
+
 test(
     'who waited long enough is told, and the access log has how long that was',
     withProxy(() => suite.regions, { hold: { ms: 300 }, access_log: { path: '-', flush_ms: 50 } }, async (proxy) => {

@@ -231,6 +231,15 @@ static void configure(struct dp_proxy_config *c, unsigned bits)
         c->hold_bytes = 2000;
         c->hold_release_per_s = 20;
     }
+    if ((bits & 32) != 0) { /* impatient */
+        c->try_timeout_ms = 1000;
+        c->request_timeout_ms = 12000;
+        c->budgets[DP_BUDGET_RETRY] = (struct dp_budget_config){20, 1};
+        c->budgets[DP_BUDGET_FAILOVER] = (struct dp_budget_config){0, 2};
+        c->feed_spread_ms = 2000;
+        c->feed_ends_on_move = true;
+        c->feed_grace_ms = 1000;
+    }
 }
 
 /* Nobody does anything any more: time ends it all. */

@@ -172,6 +172,7 @@ void rig_init(struct rig *r, unsigned n)
         .max_upstream = 16,
         .max_waiting = 4,
         .replay_body_bytes = 65536,
+        .budgets = {[DP_BUDGET_RETRY] = {100, 100}, [DP_BUDGET_FAILOVER] = {100, 100}},
         .max_buffer_chunks = 1024,
         .drain_timeout_ms = 5000,
         .via = "davenport",
@@ -268,6 +269,8 @@ void rig_fini(struct rig *r)
     assert_int_equal(dp_counter_get(&r->traffic.requests_active), 0);
     assert_int_equal(dp_counter_get(&r->traffic.feeds_active), 0);
     assert_int_equal(dp_counter_get(&r->traffic.held), 0);
+    for (unsigned i = 0; i < DP_BUDGET_COUNT; i++)
+        assert_int_equal(r->engine.spent[i], 0);
     assert_int_equal(r->engine.hold.state.requests + r->engine.hold.state.bytes, 0);
     assert_int_equal(dp_counter_get(&r->traffic.client_connections_open), 0);
     assert_int_equal(dp_counter_get(&r->traffic.upstream_connections_open), 0);

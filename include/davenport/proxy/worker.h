@@ -6,6 +6,7 @@
 #include "davenport/base/attr.h"
 #include "davenport/base/err.h"
 #include "davenport/base/sink.h"
+#include "davenport/core/budget.h"
 #include "davenport/core/rules.h"
 #include "davenport/core/traffic.h"
 #include "davenport/core/view.h"
@@ -65,6 +66,15 @@ struct dp_proxy_config {
     uint32_t replay_body_bytes; /* body kept for a second attempt; past it the request is sent once
                                  */
     struct dp_rules rules;      /* where requests go */
+    uint32_t try_timeout_ms; /* from a point request sent to its answer's first byte, when another
+                                   region would take it; 0: no limit */
+    uint32_t request_timeout_ms; /* from the whole head to its answer's, over all attempts; feeds
+                                    are exempt */
+    struct dp_budget_config budgets[DP_BUDGET_COUNT]; /* of second attempts; a worker */
+    /* feeds */
+    uint32_t feed_spread_ms; /* within which those of a dead region are ended, and the others */
+    bool feed_ends_on_move;  /* of a living region, when traffic went to another */
+    uint32_t feed_grace_ms;  /* before that */
     /* while no region can take a request; a worker */
     uint32_t hold_ms;            /* how long a request is kept for one that may come; 0: none is */
     uint32_t hold_requests;      /* so many at a time */

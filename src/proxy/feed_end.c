@@ -1,0 +1,52 @@
+/* The list of feeds to be ended. */
+#include "proxy/feed_end.h"
+
+#include "davenport/base/attr.h"
+
+#include "proxy/exchange.h"
+
+static void end_after(struct dp_exchange *x, uint64_t delay_ms)
+{
+    struct dp_engine *e = x->engine;
+    const uint64_t spread_ns = e->config->feed_spread_ms * DP_NS_PER_MS;
+    x->feed_end_ns =
+        e->wheel.now_ns + delay_ms * DP_NS_PER_MS + dp_random_next(&e->random) % (spread_ns + 1);
+    dp_list_remove(&x->awaited);
+    dp_list_push_back(&e->feeds_ending, &x->awaited);
+}
+
+void dp_feed_end_dead(struct dp_exchange *x)
+{
+    if (x->feed_dead)
+        return; /* it has its moment */
+    x->feed_dead = true;
+    if (x->engine->config->feed_spread_ms > 0)
+        end_after(x, 0);
+    else
+        dp_relay_end_feed(x, true);
+}
+
+void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view)
+{
+    const struct dp_proxy_config *c = x->engine->config;
+    const uint16_t region = view->endpoints[x->endpoint].region;
+    if (x->feed_dead || view->active == DP_NO_REGION)
+        return;
+    if (view->active == region)
+        dp_list_remove(&x->awaited);
+    else if (c->feed_ends_on_move && dp_list_empty(&x->awaited))
+        end_after(x, c->feed_grace_ms);
+}
+
+void dp_feed_end_due(struct dp_engine *e)
+{
+    struct dp_list *all = &e->feeds_ending;
+    for (struct dp_list *n = all->next, *next; n != all; n = next) {
+        struct dp_exchange *x = DP_CONTAINER_OF(n, struct dp_exchange, awaited);
+        next = n->next;
+        if (x->feed_end_ns > e->wheel.now_ns)
+            continue;
+        dp_list_remove(n);
+        dp_relay_end_feed(x, x->feed_dead);
+    }
+}
