@@ -1,0 +1,256 @@
+/* The proof of couch/seqmap.h, tried: two regions, documents in two shards, replication both ways in steps that may be
+ * interrupted, marks that are read in between, and a client that reads a feed and changes regions at any moment. After
+ * every change of regions: whatever the new region has at or below the client's new position, the client has seen. One
+ * random schedule a run; DAVENPORT_MODEL_RUNS says how many (default 30 000).
+ *
+ * The same model must miss changes where the rule is the one that suggests itself, "the client's token is at or past
+ * what update_seq was when the mark was read": else it would prove nothing. */
+#include "davenport/base/attr.h"
+#include "davenport/couch/seqmap.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { DOCS = 4, SHARDS = 2, STEPS = 60, REVISIONS = 64, MARKS = 4 };
+
+/* Of a region: how far in each shard. */
+struct position {
+    unsigned seq[SHARDS];
+};
+
+struct region {
+    uint64_t known[DOCS]; /* bit per revision */
+    unsigned seq[DOCS];   /* when it last learned one; a document stands in shard doc % SHARDS */
+    struct position last; /* update_seq */
+};
+
+/* Replication from a region to the other: reads, then writes, then notes how far it came. */
+struct replication {
+    struct position read, checkpoint;
+    uint64_t carried[DOCS];
+};
+
+enum rule { BY_TIME, BY_TOKEN };
+
+struct model {
+    uint64_t random, now;
+    enum rule rule;
+    unsigned revisions;
+    struct region regions[2];
+    struct replication from[2];
+    struct dp_seqmap *maps[2]; /* from region i to the other */
+    struct position last[2];   /* BY_TOKEN: update_seq of region i when its newest mark was read */
+    int at;                    /* the client's region */
+    struct position pos;
+    uint64_t caught_up; /* when it last had seen all of it; 0: not yet here */
+    uint64_t seen[DOCS];
+    uint64_t translated, rewound, missed;
+};
+
+static unsigned chance(struct model *m, unsigned n)
+{
+    m->random = m->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)((m->random >> 33) % n);
+}
+
+/* A token is the digits of a position: what it says is nobody's business but the model's. */
+static struct dp_span token_of(const struct position *p, char out[16])
+{
+    int n = snprintf(out, 16, "%03u%03u", p->seq[0], p->seq[1]);
+    return (struct dp_span){out, (size_t)n};
+}
+
+static struct position position_of(struct dp_span token)
+{
+    uint64_t both;
+    assert_true(dp_span_u64(token, &both));
+    return (struct position){{(unsigned)(both / 1000), (unsigned)(both % 1000)}};
+}
+
+/* ---- what may happen ---- */
+
+static void learn(struct region *r, unsigned doc, uint64_t revisions)
+{
+    if ((revisions & ~r->known[doc]) == 0)
+        return;
+    r->known[doc] |= revisions;
+    r->seq[doc] = ++r->last.seq[doc % SHARDS];
+}
+
+static void write_document(struct model *m)
+{
+    if (m->revisions < REVISIONS)
+        learn(&m->regions[chance(m, 2)], chance(m, DOCS), UINT64_C(1) << m->revisions++);
+}
+
+/* The next document of a feed behind p, in a shard of chance; -1: there is none. */
+static int next_change(struct model *m, const struct region *r, const struct position *p)
+{
+    unsigned first = chance(m, SHARDS);
+    for (unsigned i = 0; i < SHARDS; i++) {
+        unsigned shard = (first + i) % SHARDS;
+        int next = -1;
+        for (unsigned doc = shard; doc < DOCS; doc += SHARDS) {
+            if (r->seq[doc] > p->seq[shard] && (next < 0 || r->seq[doc] < r->seq[next]))
+                next = (int)doc;
+        }
+        if (next >= 0)
+            return next;
+    }
+    return -1;
+}
+
+static void replicate(struct model *m)
+{
+    const int from = (int)chance(m, 2);
+    struct replication *r = &m->from[from];
+    struct region *source = &m->regions[from], *target = &m->regions[1 - from];
+    int doc;
+    switch (chance(m, 5)) {
+    case 0:
+    case 1:
+        doc = next_change(m, source, &r->read);
+        if (doc < 0)
+            return;
+        r->carried[doc] |= source->known[doc];
+        r->read.seq[(unsigned)doc % SHARDS] = source->seq[doc];
+        return;
+    case 2: /* some of it arrives */
+        doc = (int)chance(m, DOCS);
+        learn(target, (unsigned)doc, r->carried[doc]);
+        r->carried[doc] = 0;
+        return;
+    case 3: /* all of it, and it is noted */
+        for (unsigned d = 0; d < DOCS; d++) {
+            learn(target, d, r->carried[d]);
+            r->carried[d] = 0;
+        }
+        r->checkpoint = r->read;
+        return;
+    default: /* it crashes */
+        memset(r->carried, 0, sizeof(r->carried));
+        r->read = r->checkpoint;
+        return;
+    }
+}
+
+/* A mark for who reads region i and will go to the other: the checkpoint of the other's replication to i. */
+static void read_mark(struct model *m)
+{
+    char text[16];
+    const int i = (int)chance(m, 2);
+    assert_int_equal(dp_seqmap_add(m->maps[i], token_of(&m->from[1 - i].checkpoint, text), m->now),
+                     DP_OK);
+    m->last[i] = m->regions[i].last;
+}
+
+static void read_feed(struct model *m)
+{
+    const struct region *r = &m->regions[m->at];
+    int doc = next_change(m, r, &m->pos);
+    if (doc < 0) {
+        m->caught_up = m->now;
+        return;
+    }
+    m->seen[doc] |= r->known[doc];
+    m->pos.seq[(unsigned)doc % SHARDS] = r->seq[doc];
+}
+
+static bool is_past(const struct position *p, const struct position *q)
+{
+    return p->seq[0] >= q->seq[0] && p->seq[1] >= q->seq[1];
+}
+
+static struct dp_span translate(const struct model *m)
+{
+    const uint64_t when = m->rule == BY_TIME                  ? m->caught_up
+                          : is_past(&m->pos, &m->last[m->at]) ? m->now
+                                                              : 0;
+    return when ? dp_seqmap_translate(m->maps[m->at], when) : (struct dp_span){NULL, 0};
+}
+
+static void change_regions(struct model *m)
+{
+    const struct dp_span to = translate(m);
+    m->at = 1 - m->at;
+    m->pos = to.p ? position_of(to) : (struct position){{0}};
+    m->caught_up = 0;
+    m->translated += to.p != NULL;
+    m->rewound += to.p == NULL;
+    for (unsigned doc = 0; doc < DOCS; doc++) {
+        const struct region *r = &m->regions[m->at];
+        if (r->seq[doc] <= m->pos.seq[doc % SHARDS] && (r->known[doc] & ~m->seen[doc]))
+            m->missed++;
+    }
+}
+
+static void run(struct model *total, uint64_t seed, enum rule rule)
+{
+    static void (*const moves[])(struct model *) = {write_document, replicate, replicate,
+                                                    replicate,      read_mark, read_feed,
+                                                    read_feed,      read_feed, change_regions};
+    struct model m = {.random = seed, .rule = rule};
+    for (int i = 0; i < 2; i++) {
+        m.maps[i] = dp_seqmap_new(MARKS, 0);
+        assert_non_null(m.maps[i]);
+    }
+    for (m.now = 1; m.now <= STEPS && m.missed == 0; m.now++)
+        moves[chance(&m, DP_ARRAY_LEN(moves))](&m);
+    for (int i = 0; i < 2; i++)
+        dp_seqmap_free(m.maps[i]);
+    total->translated += m.translated;
+    total->rewound += m.rewound;
+    total->missed += m.missed;
+}
+
+static unsigned long wanted_runs(void)
+{
+    const char *text = getenv("DAVENPORT_MODEL_RUNS");
+    return text ? strtoul(text, NULL, 10) : 30000;
+}
+
+static uint64_t seed_of(uint64_t run)
+{
+    return run * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static void no_change_is_missed(void **state)
+{
+    (void)state;
+    struct model total = {0};
+    const unsigned long runs = wanted_runs();
+    for (uint64_t i = 1; i <= runs; i++) {
+        run(&total, seed_of(i), BY_TIME);
+        if (total.missed)
+            fail_msg("a change was missed in run %llu", (unsigned long long)i);
+    }
+    print_message(
+        "%lu runs: %llu times a position was translated, %llu times the feed began anew\n", runs,
+        (unsigned long long)total.translated, (unsigned long long)total.rewound);
+    assert_true(total.translated > runs / 4); /* it is no proof of always beginning anew */
+}
+
+static void tokens_alone_miss_some(void **state)
+{
+    (void)state;
+    struct model total = {0};
+    for (uint64_t i = 1; i <= 300000 && total.missed == 0; i++)
+        run(&total, seed_of(i), BY_TOKEN);
+    assert_true(total.missed > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_change_is_missed),
+        cmocka_unit_test(tokens_alone_miss_some),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
