@@ -59,20 +59,21 @@ static uint32_t nearest(const double ns[DP_MAX_REGIONS], uint32_t eligible)
 bool dp_near_step(struct dp_near *s, const double ns[DP_MAX_REGIONS], uint32_t eligible,
                   uint16_t first, uint64_t now_ns)
 {
-    uint32_t want = nearest(ns, eligible);
-    bool guess = want == 0;
-    if (guess)
+    uint32_t want = nearest(ns, eligible), known = 0;
+    for (unsigned i = 0; i < DP_MAX_REGIONS; i++)
+        known |= ns[i] >= 0 ? UINT32_C(1) << i : 0;
+    const bool news = (known & ~s->known) != 0;
+    s->known |= known;
+    if (want == 0)
         want = first < DP_MAX_REGIONS ? UINT32_C(1) << first & eligible : 0;
-    if (guess && want == 0)
+    if (want == 0)
         want = eligible & (~eligible + 1); /* the most preferred */
-    if (want == 0 || (want == s->regions && guess == s->guessed))
+    if (want == 0 || want == s->regions)
         return false;
-    bool lost = (s->regions & eligible) == 0;
-    if (!lost && !(s->guessed && !guess) && now_ns - s->since_ns < DP_NEAR_DWELL_NS)
+    const bool lost = (s->regions & eligible) == 0;
+    if (!lost && !news && now_ns - s->since_ns < DP_NEAR_DWELL_NS)
         return false;
-    bool changed = want != s->regions;
     s->regions = want;
-    s->guessed = guess;
     s->since_ns = now_ns;
-    return changed;
+    return true;
 }

@@ -212,7 +212,7 @@ static uint16_t home_of_key(const struct look *l)
     return first;
 }
 
-/* The highest that can take it and has nothing against it; else the highest of the rest. */
+/* The highest of those with the least against them: a key says nothing of how near or busy a region is. */
 static struct dp_route to_key(const struct look *l)
 {
     const uint16_t home = home_of_key(l);
@@ -222,16 +222,16 @@ static struct dp_route to_key(const struct look *l)
                                                           : fail_with(DP_ESTICKY);
     uint16_t chosen = NONE;
     uint64_t high = 0;
-    bool spare = true;
+    unsigned least = UINT32_MAX;
     for (uint16_t i = 0; i < l->view->n_regions; i++) {
         ep = endpoint_in(l, i, false);
         if (ep == NONE)
             continue;
-        bool last = l->view->regions[i].held || withheld(l, i);
-        if (chosen == NONE || last < spare || (last == spare && weight(l, i) > high)) {
+        unsigned f = faults(l, i, ep) & (HELD | TIRED | WITHHELD);
+        if (f < least || (f == least && weight(l, i) > high)) {
             chosen = ep;
             high = weight(l, i);
-            spare = last;
+            least = f;
         }
     }
     if (chosen == NONE)

@@ -327,7 +327,7 @@ void dp_exchange_route(struct dp_exchange *x)
         dp_route_ended(x);
         r.why = DP_EBUDGET;
     }
-    if (!dp_hold_take(x, r.why))
+    if (!dp_route_may_come(x, r.why) || !dp_hold_take(x, r.why))
         dp_exchange_give_up(x, r.why);
 }
 

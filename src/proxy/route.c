@@ -116,6 +116,13 @@ enum dp_err dp_route_why_not(struct dp_exchange *x)
     return dp_allowance_covers(x, r.endpoint) ? DP_OK : DP_EBUDGET;
 }
 
+bool dp_route_may_come(const struct dp_exchange *x, enum dp_err why)
+{
+    const struct dp_view *v = x->view->view;
+    const struct dp_view_region *home = &v->regions[v->home];
+    return why != DP_EPRIMARY || home->state != DP_ROUTE_BARRED || home->held;
+}
+
 void dp_route_ended(struct dp_exchange *x)
 {
     if (x->placed)
@@ -142,5 +149,12 @@ bool dp_route_declined(struct dp_exchange *x)
         s = 0; /* a date: as if it had not said */
     const struct dp_ask a = ask_of(x);
     dp_router_throttled(&e->router, v->endpoints[x->endpoint].region, a.load, s, e->wheel.now_ns);
-    return dp_policy_elsewhere(v, &e->router, &a, &x->attempts, x->endpoint, e->wheel.now_ns);
+    struct dp_attempts then = x->attempts;
+    if (!dp_policy_elsewhere(v, &e->router, &a, &then, x->endpoint, e->wheel.now_ns))
+        return false;
+    const struct dp_route r = dp_policy_next(v, &e->router, &a, &then, e->wheel.now_ns);
+    if (!dp_allowance_covers(x, r.endpoint)) /* then the region's own word is the better answer */
+        return false;
+    x->attempts = then;
+    return true;
 }

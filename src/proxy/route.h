@@ -19,6 +19,10 @@ void dp_route_ended(struct dp_exchange *x); /* idempotent */
 /* By the newest view: DP_OK, a region would take it and the budgets allow it; else why not. */
 enum dp_err dp_route_why_not(struct dp_exchange *x);
 
+/* There was no region, because of `why`: may that change without an operator? Writes that stay in a drained region need
+ * not wait for it. */
+bool dp_route_may_come(const struct dp_exchange *x, enum dp_err why);
+
 /* Its region took so long for the first byte of a request whose pace can be compared. */
 void dp_route_took(struct dp_exchange *x, uint64_t ns);
 

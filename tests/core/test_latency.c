@@ -187,6 +187,21 @@ static void a_guess_is_given_up_at_once(void **state)
     assert_int_equal(near.regions, 2);
 }
 
+/* At a start one is measured before the other: it must not have all reads for that. */
+static void who_is_measured_later_joins_at_once(void **state)
+{
+    struct dp_near near = {0};
+    (void)state;
+    assert_true(step(&near, 5, UNKNOWN, 3, S));
+    assert_int_equal(near.regions, 1);
+    assert_true(step(&near, 5, 6, 3, S + 3 * MS));
+    assert_int_equal(near.regions, 3);
+    assert_false(step(&near, 5, 60, 3, S + 6 * MS)); /* once */
+    assert_false(step(&near, 5, UNKNOWN, 3, S + 9 * MS));
+    assert_false(step(&near, 60, 5, 3, S + 12 * MS));
+    assert_int_equal(near.regions, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +214,7 @@ int main(void)
         cmocka_unit_test(who_is_near_stays_so_for_a_while),
         cmocka_unit_test(a_loss_waits_for_nothing),
         cmocka_unit_test(a_guess_is_given_up_at_once),
+        cmocka_unit_test(who_is_measured_later_joins_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

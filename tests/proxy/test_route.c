@@ -177,6 +177,30 @@ static void writes_that_stay_are_refused_and_reads_go_on(void **state)
     rig_fini(&r);
 }
 
+/* Those of a region that is down wait for it; those of one that was drained are told at once. */
+static void writes_that_stay_wait_for_what_may_come(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup(&r, DP_MODE_WRITE_PRIMARY);
+    r.config.rules.all.writes_failover = false;
+    r.config.hold_ms = 5000;
+    r.config.hold_requests = 10;
+    r.config.hold_bytes = 1000000;
+    r.config.hold_release_per_s = 100;
+    rig_start(&r);
+    rig_publish(&r, 0, DP_ROUTE_DOWN, 1);
+    struct rig_peer *c = rig_client(&r);
+    assert_int_equal(ask(&r, c, PUT("/db/doc")), -1);
+    assert_string_equal(c->got, ""); /* held */
+    rig_wait(&r, 6000);
+    assert_non_null(strstr(c->got, "\"primary_unavailable\""));
+    rig_publish(&r, 0, DP_ROUTE_BARRED, 1);
+    assert_int_equal(ask(&r, c, PUT("/db/doc")), -1);
+    assert_non_null(strstr(c->got, "\"primary_unavailable\""));
+    rig_fini(&r);
+}
+
 /* Sent, and then the region died: whether it was carried out is not known, whoever is down. */
 static void a_write_that_was_sent_is_not_called_refused(void **state)
 {
@@ -514,6 +538,7 @@ int main(void)
         cmocka_unit_test(the_nearest_is_who_answers_first),
         cmocka_unit_test(writes_to_one_region_reads_to_the_nearest),
         cmocka_unit_test(writes_that_stay_are_refused_and_reads_go_on),
+        cmocka_unit_test(writes_that_stay_wait_for_what_may_come),
         cmocka_unit_test(a_write_that_was_sent_is_not_called_refused),
         cmocka_unit_test(a_mode_of_its_own_for_a_database),
         cmocka_unit_test(a_connection_keeps_its_region),

@@ -7,7 +7,8 @@
  * control plane measures (probes), so that a region that was slow once is not avoided for ever.
  *
  * The nearest are all regions within a window of the best: max(15 ms, 15 % of it). Who is among them
- * changes at most every 10 s, unless all of them are lost: noise must not move reads to and fro. */
+ * changes at most every 10 s, unless all of them are lost, or a region is measured for the first time: noise must not move
+ * reads to and fro. */
 #ifndef DAVENPORT_CORE_LATENCY_H
 #define DAVENPORT_CORE_LATENCY_H
 
@@ -34,8 +35,8 @@ double dp_latency_estimate(const struct dp_latency *l, uint64_t hint_ns, uint64_
 /* The nearest regions. All zero: none was chosen yet. */
 struct dp_near {
     uint32_t regions; /* a bit each */
+    uint32_t known;   /* those that were measured, ever */
     uint64_t since_ns;
-    bool guessed; /* without a measurement: given up as soon as there is one */
 };
 
 /* ns[i] for each region of `eligible` (a bit each): its estimate; <0: not known. `first`: who is
