@@ -17,7 +17,7 @@
 /* Sessions kept to be resumed. */
 #define DP_TLS_SESSIONS 8
 
-/* About 150 KiB, nearly all of it scratch that is only touched as far as it is used. */
+/* About 350 KiB, nearly all of it scratch that is only touched as far as it is used. */
 struct dp_tls {
     SSL_CTX *ssl_ctx;
     BIO_METHOD *bio;

@@ -10,7 +10,9 @@
 
 typedef struct uv_loop_s uv_loop_t;
 
-#define DP_READ_BYTES 65536
+/* What one read takes at most. Large bodies are cheapest by far in large pieces: the two sides of a socket
+ * meet less often. It fits a core's second-level cache. */
+#define DP_READ_BYTES ((size_t)262144)
 
 struct dp_net {
     uv_loop_t *loop;
