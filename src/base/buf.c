@@ -10,15 +10,27 @@ void dp_chunk_pool_init(struct dp_chunk_pool *p, size_t max_used, size_t max_fre
     *p = (struct dp_chunk_pool){.max_used = max_used, .max_free = max_free};
 }
 
+static void free_chunks(struct dp_chunk_pool *p, size_t n)
+{
+    for (; n > 0; n--) {
+        struct dp_chunk *c = p->free;
+        p->free = c->next;
+        p->n_free--;
+        free(c);
+    }
+}
+
+void dp_chunk_pool_trim(struct dp_chunk_pool *p)
+{
+    size_t spare = p->n_free > p->max_free ? p->n_free - p->max_free : 0;
+    free_chunks(p, spare < p->least_free ? spare : p->least_free);
+    p->least_free = p->n_free;
+}
+
 void dp_chunk_pool_fini(struct dp_chunk_pool *p)
 {
     assert(p->n_used == 0);
-    while (p->free) {
-        struct dp_chunk *c = p->free;
-        p->free = c->next;
-        free(c);
-    }
-    p->n_free = 0;
+    free_chunks(p, p->n_free);
 }
 
 static struct dp_chunk *chunk_take(struct dp_chunk_pool *p)
@@ -29,6 +41,8 @@ static struct dp_chunk *chunk_take(struct dp_chunk_pool *p)
     if (c) {
         p->free = c->next;
         p->n_free--;
+        if (p->n_free < p->least_free)
+            p->least_free = p->n_free;
     } else {
         c = malloc(sizeof(*c) + DP_CHUNK_BYTES);
         if (!c)
@@ -44,10 +58,6 @@ static void chunk_give(struct dp_chunk_pool *p, struct dp_chunk *c)
 {
     assert(p->n_used > 0);
     p->n_used--;
-    if (p->n_free >= p->max_free) {
-        free(c);
-        return;
-    }
     c->next = p->free;
     p->free = c;
     p->n_free++;

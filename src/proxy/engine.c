@@ -262,6 +262,10 @@ void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
     dp_hold_look(e);
     keep_warm(e, now_ns);
     dp_access_log_tick(&e->access, now_ns);
+    if (now_ns >= e->trim_at_ns) {
+        e->trim_at_ns = now_ns + DP_NS_PER_S;
+        dp_chunk_pool_trim(&e->chunks);
+    }
     uint64_t chunks = dp_counter_get(&e->traffic->buffer_chunks);
     dp_counter_add(&e->traffic->buffer_chunks, e->chunks.n_used - chunks);
 }

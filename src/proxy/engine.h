@@ -66,6 +66,7 @@ struct dp_engine {
     struct dp_pool pools[DP_MAX_ENDPOINTS];
     uint64_t turns; /* of the loop: what happens in one turn came with one look at the sockets */
     uint64_t warm_at_ns;                      /* when the pools are looked at next */
+    uint64_t trim_at_ns;                      /* when unused chunks are let go next */
     struct dp_list conns;                     /* client connections (dp_conn.node) */
     struct dp_list awaited[DP_MAX_ENDPOINTS]; /* point requests without a first byte, oldest first
                                                  (dp_exchange.awaited) */

@@ -21,6 +21,7 @@ struct dp_chunk {
 struct dp_chunk_pool {
     struct dp_chunk *free;
     size_t n_free, n_used, max_free, max_used; /* chunks */
+    size_t least_free;                         /* since the last trim: so many were not needed */
 };
 
 struct dp_buf {
@@ -30,6 +31,9 @@ struct dp_buf {
 };
 
 void dp_chunk_pool_init(struct dp_chunk_pool *p, size_t max_used, size_t max_free);
+/* Give the system what lay unused since the last trim, but for max_free chunks. Called about once a
+ * second: bodies that come all the time find their chunks where the last ones left them. */
+void dp_chunk_pool_trim(struct dp_chunk_pool *p);
 void dp_chunk_pool_fini(struct dp_chunk_pool *p); /* all chunks must be back */
 
 void dp_buf_init(struct dp_buf *b, struct dp_chunk_pool *pool);
