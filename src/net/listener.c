@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +66,9 @@ enum dp_err dp_listen_tcp(const char *ip, uint16_t port, unsigned flags, int *fd
     if (s < 0)
         goto failed;
     if (setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+        goto failed;
+    /* accepted ones inherit it */
+    if (setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)
         goto failed;
     if ((flags & DP_LISTEN_REUSE_PORT) != 0 &&
         setsockopt(s, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)

@@ -1,7 +1,7 @@
 /* TCP streams over libuv.
  *
  * Reading: every read lands in the loop's one scratch buffer, which the owner uses up in on_read,
- * so an idle connection holds no buffer. Writing: first uv_try_write; what the kernel does not take
+ * so an idle connection holds no buffer. Writing: first send(); what the kernel does not take
  * is copied into `out` and goes on with one uv_write at a time. At most FLUSH_CHUNKS go into one
  * uv_write, so that on_drain comes while there is still something to send.
  *
@@ -21,13 +21,16 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <uv.h>
 
 #define FLUSH_CHUNKS 4
 #define MAX_SPANS    64
+#define GATHER_BYTES 2048
 
 enum state { DIALING, FAILED, OPEN, CLOSING };
 
@@ -45,6 +48,7 @@ struct tcp {
     uint64_t written; /* by the owner, what waits in `out` included */
     enum dp_err err;  /* sticky: first write error */
     enum state state;
+    bool last;          /* our end follows what is written now */
     bool want_shutdown; /* when all is out */
     bool ended;         /* on_end was told: never twice */
 };
@@ -175,19 +179,42 @@ static void flush(struct tcp *t)
     }
 }
 
-/* Write what the kernel takes now: bytes taken, or a negative libuv error. */
+/* Write what the kernel takes now: bytes taken, or a negative libuv error. Not through uv_try_write:
+ * a plain send of one piece is the cheapest way into the kernel, so what is small is gathered first. */
 static ssize_t write_now(struct tcp *t, const struct dp_span *spans, size_t n)
 {
-    uv_buf_t bufs[MAX_SPANS];
-    unsigned used = 0;
-    for (size_t i = 0; i < n && used < MAX_SPANS; i++) {
-        if (spans[i].n > 0)
-            bufs[used++] = uv_buf_init((char *)(uintptr_t)spans[i].p, (unsigned)spans[i].n);
+    char small[GATHER_BYTES];
+    struct iovec pieces[MAX_SPANS];
+    struct msghdr message = {.msg_iov = pieces};
+    uv_os_fd_t fd;
+    size_t bytes = 0;
+    for (size_t i = 0; i < n && message.msg_iovlen < MAX_SPANS; i++) {
+        if (spans[i].n == 0)
+            continue;
+        bytes += spans[i].n;
+        pieces[message.msg_iovlen++] = (struct iovec){(char *)(uintptr_t)spans[i].p, spans[i].n};
     }
-    if (used == 0)
+    if (bytes == 0)
         return 0;
-    int r = uv_try_write((uv_stream_t *)&t->handle, bufs, used);
-    return r == UV_EAGAIN ? 0 : r;
+    if (message.msg_iovlen > 1 && bytes <= sizeof(small)) {
+        char *end = small;
+        for (size_t i = 0; i < message.msg_iovlen; i++)
+            end = mempcpy(end, pieces[i].iov_base, pieces[i].iov_len);
+        pieces[0] = (struct iovec){small, bytes};
+        message.msg_iovlen = 1;
+    }
+    int r = uv_fileno((const uv_handle_t *)&t->handle, &fd);
+    if (r != 0)
+        return r;
+    ssize_t sent;
+    int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (t->last ? MSG_MORE : 0);
+    do
+        sent = message.msg_iovlen == 1 ? send(fd, pieces[0].iov_base, pieces[0].iov_len, flags)
+                                       : sendmsg(fd, &message, flags);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return sent;
+    return errno == EAGAIN ? 0 : uv_translate_sys_error(errno);
 }
 
 static enum dp_err tcp_write(struct dp_stream *s, const struct dp_span *spans, size_t n)
@@ -251,6 +278,11 @@ static uint64_t tcp_taken(const struct dp_stream *s)
     return acked;
 }
 
+static void tcp_last(struct dp_stream *s)
+{
+    tcp_of(s)->last = true;
+}
+
 static void tcp_shutdown(struct dp_stream *s)
 {
     struct tcp *t = tcp_of(s);
@@ -287,6 +319,7 @@ static const struct dp_stream_ops tcp_ops = {
     .read_stop = tcp_read_stop,
     .write = tcp_write,
     .pending = tcp_pending,
+    .last = tcp_last,
     .shutdown = tcp_shutdown,
     .close = tcp_close,
     .written = tcp_written,
@@ -332,7 +365,6 @@ enum dp_err dp_tcp_open(struct dp_net *net, int fd, const struct dp_stream_event
         uv_close((uv_handle_t *)&t->handle, free_handle);
         return DP_EIO;
     }
-    (void)uv_tcp_nodelay(&t->handle, 1); /* worth having, not worth failing for */
     *out = &t->base;
     return DP_OK;
 }

@@ -477,6 +477,11 @@ static void send_close_notify(struct tls *t)
     flush(t);
 }
 
+static void tls_last(struct dp_stream *s)
+{
+    dp_stream_last(tls_of(s)->lower);
+}
+
 static void tls_shutdown(struct dp_stream *s)
 {
     struct tls *t = tls_of(s);
@@ -505,6 +510,7 @@ static const struct dp_stream_ops tls_ops = {
     .read_stop = tls_read_stop,
     .write = tls_write,
     .pending = tls_pending,
+    .last = tls_last,
     .shutdown = tls_shutdown,
     .close = tls_close,
     .written = tls_written,

@@ -336,6 +336,8 @@ static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p
         dp_counter_add(&x->engine->traffic->body_bytes_out, bytes);
         if (x->couch.feed != DP_FEED_NONE && k > 0)
             remember_tail(x, spans[k - 1]);
+        if (r == DP_READ_DONE && !x->keep)
+            dp_stream_last(x->conn->stream);
         if (!after_answer_write(x, write_framed(x->conn->stream, x->out, head, spans, k,
                                                 answer_tail(x, r == DP_READ_DONE))))
             return;

@@ -518,6 +518,33 @@ static void test_shutdown_behind_pending(void **state)
     close_both();
 }
 
+/* What is said to be the last may be held back until our end goes with it: whatever the end is. */
+static void last_then(void (*end)(struct end *e))
+{
+    connect_both();
+    read_start(&client);
+    dp_stream_last(peer.s);
+    assert_int_equal(write_next(&peer, 300), DP_OK);
+    assert_int_equal(write_next(&peer, 3000), DP_OK);
+    end(&peer);
+    RUN_UNTIL(client.ends);
+    assert_int_equal(client.end_err, DP_OK);
+    assert_int_equal(client.received, 3300);
+    close_both();
+}
+
+static void test_last_then_shutdown(void **state)
+{
+    (void)state;
+    last_then(shut);
+}
+
+static void test_last_then_close(void **state)
+{
+    (void)state;
+    last_then(end_close);
+}
+
 static void test_read_stop(void **state)
 {
     (void)state;
@@ -752,6 +779,8 @@ int main(void)
         TEST(test_write_while_dialing),
         TEST(test_late_reader),
         TEST(test_shutdown_behind_pending),
+        TEST(test_last_then_shutdown),
+        TEST(test_last_then_close),
         TEST(test_read_stop),
         TEST(test_reset_is_seen),
         TEST(test_reached),

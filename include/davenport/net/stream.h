@@ -32,6 +32,7 @@ struct dp_stream_ops {
     void (*read_stop)(struct dp_stream *s);
     enum dp_err (*write)(struct dp_stream *s, const struct dp_span *spans, size_t n);
     size_t (*pending)(const struct dp_stream *s);
+    void (*last)(struct dp_stream *s); /* or NULL */
     void (*shutdown)(struct dp_stream *s);
     void (*close)(struct dp_stream *s, bool reset);
     /* See dp_stream_written, dp_stream_reached. */
@@ -70,6 +71,12 @@ DP_MUST_USE static inline enum dp_err dp_stream_write(struct dp_stream *s,
 static inline size_t dp_stream_pending(const struct dp_stream *s)
 {
     return s->ops->pending(s);
+}
+/* What is written now is the last: shutdown or close follows within this call, so that the end can travel with it. */
+static inline void dp_stream_last(struct dp_stream *s)
+{
+    if (s->ops->last)
+        s->ops->last(s);
 }
 /* Finish our side after what waits has been written. */
 static inline void dp_stream_shutdown(struct dp_stream *s)
