@@ -19,6 +19,7 @@ class LatencyRow(Work):
     a proxy adds is its percentile less that of the origin alone in the same round."""
     subjects: tuple = (*subjects.PROXIES, "direct")
     share: float = 0.5
+    tick_us: int = 200  # a timer for each request would take the origin's CPU away
     percentiles: tuple = ("p50_us", "p90_us", "p99_us", "p99.9_us")
 
     def run(self, context):
@@ -51,7 +52,7 @@ class LatencyRow(Work):
 
     def measure(self, proxy, rate, context):
         argv = [subjects.path_of(subjects.LOAD, context.build), "--rate", f"{rate:.0f}",
-                "--seconds", str(context.seconds), "--connections", str(context.connections)]
+                "--tick-us", str(self.tick_us), "--seconds", str(context.seconds), "--connections", str(context.connections)]
         for name, value in self.headers:
             argv += ["--header", f"{name}: {value}"]
         argv.append(f"http://127.0.0.1:{proxy.port}{self.target}")
@@ -62,9 +63,9 @@ class LatencyRow(Work):
         return json.loads(done.stdout)
 
     def summarize(self, rounds, names, saturation, rate):
-        header = ["", "saturates at requests/s", *(f"{key.removesuffix('_us')} µs" for key in self.percentiles),
+        header = ["", "saturates at requests/s", "generator late p99 µs", *(f"{key.removesuffix('_us')} µs" for key in self.percentiles),
                   *(f"added {key.removesuffix('_us')} µs" for key in self.percentiles)]
-        lines = [[name, f"{saturation[name]:,.0f}",
+        lines = [[name, f"{saturation[name]:,.0f}", spread(values_of(rounds, name, "lag_p99_us"), 0),
                   *(spread(values_of(rounds, name, key), 0) for key in self.percentiles),
                   *(spread(values_of(rounds, name, f"added_{key}"), 0) if name != "direct" else "–"
                     for key in self.percentiles)] for name in names]
