@@ -411,6 +411,11 @@ enum dp_read dp_reader_head(struct dp_reader *r, const char *p, size_t n, size_t
     return DP_READ_MORE;
 }
 
+bool dp_reader_rests(const struct dp_reader *r)
+{
+    return r->phase == PHASE_IDLE || r->phase == PHASE_DONE;
+}
+
 bool dp_reader_in_head(const struct dp_reader *r)
 {
     return r->phase == PHASE_START_LINE || r->phase == PHASE_FIELDS;

@@ -34,15 +34,17 @@
 
 enum state { DIALING, FAILED, OPEN, CLOSING };
 
+/* Never two at a time: connect, then writes. */
+union request {
+    uv_connect_t connect;
+    uv_write_t write;
+};
+
 struct tcp {
     struct dp_stream base; /* first */
     struct dp_net *net;
     uv_tcp_t handle;
-    union { /* never two at a time: connect, then writes, then shutdown */
-        uv_connect_t connect;
-        uv_write_t write;
-        uv_shutdown_t shutdown;
-    } req;
+    union request *request; /* while libuv has one of ours; NULL most of the time */
     struct dp_buf out;
     size_t in_flight;
     uint64_t written; /* by the owner, what waits in `out` included */
@@ -125,13 +127,6 @@ static void tcp_read_stop(struct dp_stream *s)
     (void)uv_read_stop((uv_stream_t *)&tcp_of(s)->handle); /* always 0 */
 }
 
-static void shutdown_done(uv_shutdown_t *req, int status)
-{
-    (void)req; /* the peer is gone already or sees our end: either way the owner waits for its own
-                */
-    (void)status;
-}
-
 static void flush(struct tcp *t);
 
 static void write_done(uv_write_t *req, int status)
@@ -152,6 +147,30 @@ static void write_done(uv_write_t *req, int status)
         t->base.events->on_drain(t->base.owner);
 }
 
+static void drop_request(struct tcp *t)
+{
+    free(t->request);
+    t->request = NULL;
+}
+
+/* Nothing more can be written. */
+static void break_off(struct tcp *t, enum dp_err err)
+{
+    t->err = err;
+    t->in_flight = 0;
+    dp_buf_clear(&t->out);
+}
+
+/* All that was written is out, so our end may follow at once. The peer is gone already or sees it: either way
+ * the owner waits for the peer's own. */
+static void finish(struct tcp *t)
+{
+    uv_os_fd_t fd;
+    t->want_shutdown = false;
+    if (uv_fileno((const uv_handle_t *)&t->handle, &fd) == 0)
+        (void)shutdown(fd, SHUT_WR);
+}
+
 /* Hand the head of `out` to libuv, or finish our side when all is out. */
 static void flush(struct tcp *t)
 {
@@ -161,22 +180,24 @@ static void flush(struct tcp *t)
         return;
     size_t n = dp_buf_peek(&t->out, spans, FLUSH_CHUNKS);
     if (n == 0) {
-        if (t->want_shutdown) {
-            t->want_shutdown = false;
-            (void)uv_shutdown(&t->req.shutdown, (uv_stream_t *)&t->handle, shutdown_done);
-        }
+        drop_request(t);
+        if (t->want_shutdown)
+            finish(t);
+        return;
+    }
+    if (!t->request)
+        t->request = malloc(sizeof(*t->request));
+    if (!t->request) {
+        break_off(t, DP_ENOMEM);
         return;
     }
     for (size_t i = 0; i < n; i++) {
         bufs[i] = uv_buf_init((char *)(uintptr_t)spans[i].p, (unsigned)spans[i].n);
         t->in_flight += spans[i].n;
     }
-    int r = uv_write(&t->req.write, (uv_stream_t *)&t->handle, bufs, (unsigned)n, write_done);
-    if (r != 0) {
-        t->in_flight = 0;
-        t->err = err_of(r);
-        dp_buf_clear(&t->out);
-    }
+    int r = uv_write(&t->request->write, (uv_stream_t *)&t->handle, bufs, (unsigned)n, write_done);
+    if (r != 0)
+        break_off(t, err_of(r));
 }
 
 /* Write what the kernel takes now: bytes taken, or a negative libuv error. Not through uv_try_write:
@@ -298,6 +319,7 @@ static void close_done(uv_handle_t *h)
         t->base.events->on_connect(t->base.owner, t->err);
     }
     dp_buf_clear(&t->out);
+    drop_request(t);
     t->base.events->on_close(t->base.owner);
     free(t);
 }
@@ -377,6 +399,8 @@ static void connect_done(uv_connect_t *req, int status)
     t->state = OPEN;
     if (status != 0)
         t->err = status == UV_ETIMEDOUT ? DP_ETIMEOUT : DP_ECONNECT;
+    if (t->out.bytes == 0)
+        drop_request(t);
     flush(t);
     t->base.events->on_connect(t->base.owner, t->err);
 }
@@ -391,7 +415,12 @@ enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t port,
     struct tcp *t = tcp_new(net, events, owner, DIALING);
     if (!t)
         return DP_ENOMEM;
-    int r = uv_tcp_connect(&t->req.connect, &t->handle, (struct sockaddr *)&ss, connect_done);
+    t->request = malloc(sizeof(*t->request));
+    if (!t->request) {
+        uv_close((uv_handle_t *)&t->handle, free_handle);
+        return DP_ENOMEM;
+    }
+    int r = uv_tcp_connect(&t->request->connect, &t->handle, (struct sockaddr *)&ss, connect_done);
     if (r != 0) {
         t->err = DP_ECONNECT;
         tcp_close(&t->base, false);

@@ -141,18 +141,6 @@ static void discard(struct dp_stream *stream)
     dp_stream_close(stream, true);
 }
 
-/* What it is made of; false when there is no memory for it. */
-static bool furnish(struct dp_conn *c)
-{
-    const struct dp_proxy_config *cfg = c->engine->config;
-    const struct dp_reader_limits limits = {cfg->max_head_bytes, cfg->max_target_bytes,
-                                            cfg->max_headers};
-    c->reader = dp_reader_new(DP_READ_REQUESTS, &limits);
-    if (cfg->proxy_header)
-        c->preface = calloc(1, sizeof(*c->preface));
-    return c->reader && (c->preface || !cfg->proxy_header);
-}
-
 struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const char *peer)
 {
     const uint32_t most = e->config->max_connections;
@@ -168,9 +156,12 @@ struct dp_conn *dp_conn_new(struct dp_engine *e, struct dp_stream *stream, const
         dp_conn_close(c, true);
         return NULL;
     }
-    if (!furnish(c)) {
-        dp_conn_close(c, true);
-        return NULL;
+    if (e->config->proxy_header) {
+        c->preface = calloc(1, sizeof(*c->preface));
+        if (!c->preface) {
+            dp_conn_close(c, true);
+            return NULL;
+        }
     }
     dp_stream_read_start(stream);
     if (c->preface) {

@@ -21,7 +21,6 @@ static void on_close(void *owner)
 {
     struct dp_conn *c = owner;
     c->engine->n_conns--;
-    dp_reader_destroy(c->reader);
     free(c->preface);
     free(c);
 }
@@ -60,6 +59,8 @@ static void drop_exchange(struct dp_conn *c)
     c->held = false;
     if (x)
         dp_exchange_destroy(x);
+    dp_engine_give_reader(c->engine, c->reader);
+    c->reader = NULL;
 }
 
 static void update_reading(struct dp_conn *c)
@@ -113,9 +114,11 @@ void dp_conn_idle(struct dp_conn *c)
 /* The first byte of a request. */
 static bool begin_head(struct dp_conn *c)
 {
-    c->exchange = dp_exchange_new(c);
+    c->reader = dp_engine_take_reader(c->engine);
+    c->exchange = c->reader ? dp_exchange_new(c) : NULL;
     if (!c->exchange) {
         dp_conn_close(c, true);
+        drop_exchange(c);
         return false;
     }
     c->requests++;
@@ -197,7 +200,7 @@ static size_t feed(struct dp_conn *c, const char *p, size_t n)
     size_t at = 0;
     while (at < n && wants_input(c)) {
         if (c->state == DP_CONN_IDLE && !begin_head(c))
-            break;
+            return n; /* closed */
         if (c->state == DP_CONN_HEAD)
             at += feed_head(c, p + at, n - at);
         else

@@ -38,8 +38,8 @@ enum dp_conn_state {
 struct dp_conn {
     struct dp_engine *engine;
     struct dp_stream *stream;
-    struct dp_reader *reader;
-    struct dp_list node; /* engine->conns */
+    struct dp_reader *reader; /* HEAD, EXCHANGE */
+    struct dp_list node;      /* engine->conns */
     struct dp_timer timer;
     struct dp_exchange *exchange;    /* HEAD, EXCHANGE */
     struct dp_proxy_header *preface; /* PREFACE */

@@ -116,6 +116,23 @@ void dp_engine_fini(struct dp_engine *e)
     e->view = NULL;
     dp_arena_cache_fini(&e->arenas);
     dp_chunk_pool_fini(&e->chunks);
+    while (e->n_readers > 0)
+        dp_reader_destroy(e->readers[--e->n_readers]);
+}
+
+struct dp_reader *dp_engine_take_reader(struct dp_engine *e)
+{
+    const struct dp_proxy_config *c = e->config;
+    const struct dp_reader_limits limits = {c->max_head_bytes, c->max_target_bytes, c->max_headers};
+    return e->n_readers > 0 ? e->readers[--e->n_readers] : dp_reader_new(DP_READ_REQUESTS, &limits);
+}
+
+void dp_engine_give_reader(struct dp_engine *e, struct dp_reader *r)
+{
+    if (r && e->n_readers < DP_FREE_READERS && dp_reader_rests(r))
+        e->readers[e->n_readers++] = r;
+    else
+        dp_reader_destroy(r);
 }
 
 struct dp_span dp_engine_date(struct dp_engine *e)

@@ -17,8 +17,13 @@
 #include "proxy/ids.h"
 #include "proxy/pool.h"
 
+/* A client connection has a reader only while a request is under way. So many wait for the next ones. */
+#define DP_FREE_READERS 128
+
 /* A view as one worker holds it: counted here without atomics, released when the last exchange lets
  * go. */
+struct dp_reader;
+
 struct dp_pinned_view {
     struct dp_view *view;
     uint32_t pins;
@@ -60,6 +65,8 @@ struct dp_engine {
     struct dp_timer_class waits[DP_WAIT_COUNT];
     struct dp_arena_cache arenas;
     struct dp_chunk_pool chunks;
+    struct dp_reader *readers[DP_FREE_READERS]; /* of requests, that no connection needs now */
+    size_t n_readers;
     struct dp_pinned_view *view; /* current */
     struct dp_view *view_due;    /* comes next, when there is memory to pin it; or NULL */
     struct dp_router router;     /* what this worker's own requests say of the regions */
@@ -129,6 +136,11 @@ void dp_engine_drain(struct dp_engine *e);
 /* Close everything at once. */
 void dp_engine_abort(struct dp_engine *e);
 bool dp_engine_idle(const struct dp_engine *e);
+
+/* A reader of requests; NULL when out of memory. It goes back with dp_engine_give_reader (NULL is fine), in
+ * whatever state it is. */
+struct dp_reader *dp_engine_take_reader(struct dp_engine *e);
+void dp_engine_give_reader(struct dp_engine *e, struct dp_reader *r);
 
 /* The time as a Date field has it; formatted once a second. Valid until the next call. */
 struct dp_span dp_engine_date(struct dp_engine *e);

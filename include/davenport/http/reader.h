@@ -44,6 +44,9 @@ void dp_reader_begin(struct dp_reader *r, struct dp_arena *arena, struct dp_head
 DP_MUST_USE enum dp_read dp_reader_head(struct dp_reader *r, const char *p, size_t n,
                                         size_t *consumed);
 
+/* True between messages: nothing is left over of the last one, and any other may come. */
+bool dp_reader_rests(const struct dp_reader *r);
+
 /* True when a byte of the current head has arrived but not all of it. Leading empty lines do not count. */
 bool dp_reader_in_head(const struct dp_reader *r);
 
