@@ -16,7 +16,8 @@ from load import failures
 @dataclass(frozen=True)
 class LatencyRow(Work):
     """Half of what the slowest proxy can do at most (wrk, closed loop) is asked of each, by bench_openloop. What
-    a proxy adds is its percentile less that of the origin alone in the same round."""
+    a proxy adds is its percentile less that of the origin alone in the same round. The generator goes before the
+    origin, with which it may share a CPU: else its own lateness is what is measured."""
     subjects: tuple = (*subjects.PROXIES, "direct")
     share: float = 0.5
     tick_us: int = 200  # a timer for each request would take the origin's CPU away
@@ -57,7 +58,7 @@ class LatencyRow(Work):
             argv += ["--header", f"{name}: {value}"]
         argv.append(f"http://127.0.0.1:{proxy.port}{self.target}")
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=context.seconds + 60,
-                              preexec_fn=context.placement.prepare("load"))
+                              preexec_fn=context.placement.prepare("load", at_once=True))
         if done.returncode != 0:
             raise BenchError(f"openloop: {done.stderr.strip()}")
         return json.loads(done.stdout)

@@ -56,8 +56,8 @@ ROWS = (
         goals=(Goal("bytes", "bytes a connection", at_most=0.5, digits=0),
                Goal("bytes", "bytes a connection, by itself", at_most=2048, against=(), digits=0))),
     LoadRow(
-        name="close", title="250-byte JSON GET, a new connection for each (Connection: close)",
-        headers=(*CLIENT, ("Connection", "close")), subjects=WITH_DIRECT,
+        name="close", title="250-byte JSON GET, a new connection for each (Connection: close), everybody on every CPU",
+        headers=(*CLIENT, ("Connection", "close")), subjects=WITH_DIRECT, anywhere=True,
         goals=(Goal("rps", "requests/s", at_least=1.0, digits=0),)),
     LoadRow(
         name="workers", title="Two workers against one, 250-byte JSON GET, everybody on every CPU",
