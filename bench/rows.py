@@ -28,8 +28,14 @@ def attachment(name, direction, size):
         title=f"{size >> 20} MiB attachment {direction}, plain to plain",
         method="PUT" if up else "GET", target=f"/attachments/{name}", origin="sink" if up else "origin",
         body_bytes=size if up else 0, attachment_bytes=size, connections=8 if size < 1 << 24 else 4,
-        subjects=(*subjects.PROXIES, "relay", "direct"),
+        subjects=(*subjects.PROXIES, *(("davenport-unkept",) if up else ()), "relay", "direct"),
         goals=(Goal("cpu_ms_gib", "CPU ms a GiB", at_most=1.0, digits=0),))
+
+
+def latency(name, words, share):
+    return LatencyRow(
+        name=name, title=f"Latency added at {words} of saturation, open loop, 250-byte JSON GET", share=share,
+        goals=(Goal("added_p99_us", "p99 µs added", at_most=0.8, digits=0),))
 
 
 ROWS = (
@@ -48,9 +54,8 @@ ROWS = (
         method="PUT", body_bytes=1024, origin="sink", subjects=WITH_DIRECT, goals=(cpu(0.85),)),
     *(attachment(name, direction, size) for name, size in subjects.ATTACHMENTS.items()
       for direction in ("down", "up")),
-    LatencyRow(
-        name="latency", title="Latency added at half of saturation, open loop, 250-byte JSON GET",
-        goals=(Goal("added_p99_us", "p99 µs added", at_most=0.8, digits=0),)),
+    latency("latency", "half", 0.5),
+    latency("latency-quarter", "a quarter", 0.25),
     IdleRow(
         name="idle", title="RSS growth with {clients} idle keep-alive clients, each after one request",
         goals=(Goal("bytes", "bytes a connection", at_most=0.5, digits=0),
@@ -58,7 +63,7 @@ ROWS = (
     LoadRow(
         name="close", title="250-byte JSON GET, a new connection for each (Connection: close), everybody on every CPU",
         headers=(*CLIENT, ("Connection", "close")), subjects=WITH_DIRECT, anywhere=True,
-        goals=(Goal("rps", "requests/s", at_least=1.0, digits=0),)),
+        goals=(Goal("rps", "requests/s", at_least=1.0, digits=0), cpu(1.0))),
     LoadRow(
         name="workers", title="Two workers against one, 250-byte JSON GET, everybody on every CPU",
         subjects=("davenport", "davenport-2", "direct"), anywhere=True,

@@ -40,13 +40,15 @@ DAVENPORT = Subject(
     name="davenport", about="1 worker, release build",
     program="davenport", target="davenport", template="davenport.json.in",
     arguments=("serve", "-c", "@CONF@", "--port-file", "@PORTFILE@"), listen="file",
-    version=("--version",), values=(("WORKERS", 1),))
+    version=("--version",), values=(("WORKERS", 1), ("REPLAY", 1 << 20)))
 SUBJECTS = (
     DAVENPORT,
     dataclasses.replace(DAVENPORT, name="davenport-unlogged", about="davenport without its access log",
                         without=frozenset(["log"]), version=()),
     dataclasses.replace(DAVENPORT, name="davenport-2", about="davenport with 2 workers",
-                        values=(("WORKERS", 2),), version=()),
+                        values=(("WORKERS", 2), ("REPLAY", 1 << 20)), version=()),
+    dataclasses.replace(DAVENPORT, name="davenport-unkept", about="davenport that keeps no copy of bodies to send again",
+                        values=(("WORKERS", 1), ("REPLAY", 0)), version=()),
     Subject(
         name="haproxy", about="nbthread 1",
         program="haproxy", template="haproxy.cfg.in", arguments=("-db", "-q", "-f", "@CONF@"),
