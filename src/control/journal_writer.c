@@ -67,7 +67,7 @@ static void trouble(struct dp_journal_writer *w, const char *path, const char *w
     if (!w->told)
         dp_log(DP_LOG_ERROR, "journal_not_written", DP_KV_STR("path", path),
                DP_KV_STR("reason", what),
-               DP_KV_STR("error", uv_strerror(uv_translate_sys_error(error))));
+               DP_KV_STR("error", strerrordesc_np(error))); /* libuv leaks the unknown */
     w->told = true;
 }
 
