@@ -222,6 +222,8 @@ static void probe_ended(struct sim_car *c, unsigned r, const struct sim_probe *p
         sim_probe_at(c, r, c->now);
         return;
     }
+    if (p->fate.answer == SIM_SILENT)
+        look(c);
     g->probed = true;
     g->probe_ms = (double)(c->now - p->started) / 1e6;
     struct dp_health_event e = {.kind = DP_HEALTH_PROBE,

@@ -43,6 +43,11 @@ static void slow(struct sim_trace *t, struct sim_random *r)
     hourly(t, r, SIM_SLOW, 800, MINUTE, 1);
 }
 
+static void lag(struct sim_trace *t, struct sim_random *r)
+{
+    hourly(t, r, SIM_LAG, 800, MINUTE, 1);
+}
+
 static void cut(struct sim_trace *t, struct sim_random *r)
 {
     hourly(t, r, SIM_CUT, 1, MINUTE, 1);

@@ -89,6 +89,9 @@ static void suffer(struct sim_condition *c, const struct sim_fault *f)
     case SIM_SLOW:
         c->slow_ms += f->amount;
         break;
+    case SIM_LAG:
+        c->lag_ms += f->amount;
+        break;
     case SIM_ERRORS:
         c->errors = f->amount;
         break;
@@ -157,9 +160,9 @@ static uint64_t work(const struct sim_condition *c, const struct sim_profile *p,
                      struct sim_random *r)
 {
     if (ask.probe)
-        return ms(sim_lognormal(r, 1, 0.5) * c->busy);
+        return ms(sim_lognormal(r, 1, 0.5) * c->busy + c->lag_ms);
     double t = sim_lognormal(r, ask.query ? 10 * p->work_ms : p->work_ms, 0.7);
-    return ms(t * c->busy + c->slow_ms);
+    return ms(t * c->busy + c->slow_ms + c->lag_ms);
 }
 
 /* Packets vanish until `end`; then the next repetition gets through. */

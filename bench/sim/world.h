@@ -26,6 +26,7 @@
     X(GRAY, "gray", 1)       /* probes are answered, work never is */                              \
     X(CUT, "cut", 1)         /* work is answered, `amount` of it is cut short */                   \
     X(SLOW, "slow", 1)       /* `amount` ms more on every answer to work */                        \
+    X(LAG, "lag", 1)         /* the same on everything, probes too */                              \
     X(ERRORS, "errors", 1)   /* `amount` of all answers are 503, probes' too */                    \
     X(PAUSE, "pause", 1)     /* nothing is answered, all of it at the end */                       \
     X(LOSS, "loss", 0)       /* `amount` of all packets vanish, TCP repeats them */                \
@@ -66,7 +67,7 @@ bool sim_fault_hits(const struct sim_trace *t, size_t fault, uint32_t sidecar);
 /* How one region is to one sidecar, now. Times: until when; 0: not so. */
 struct sim_condition {
     uint64_t dark, refused, gray, pause;
-    double cut, slow_ms, errors, loss, misses, busy;
+    double cut, slow_ms, lag_ms, errors, loss, misses, busy;
     bool draining;
     unsigned faults;
 };

@@ -71,6 +71,8 @@ static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result 
         dp_prober_set(g->prober, endpoint, now);
         return;
     }
+    if (r->err == DP_ETIMEOUT) /* what requests have heard meanwhile counts first */
+        governor_sample(g, now);
     e->last_probe = *r;
     e->last_probe_wall_ms = dp_clock_wall_ms(g->clock);
     governor_measure(g, endpoint, r);

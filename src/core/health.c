@@ -121,7 +121,9 @@ static bool probes_condemn(const struct dp_health_state *s, const struct dp_heal
 static bool silence_condemns(const struct dp_health_state *s, const struct dp_health_config *c,
                              uint64_t now_ns, struct dp_health_change *why)
 {
-    (void)now_ns;
+    /* The row's first has had its whole time, so none was given less than that to no purpose. */
+    if (s->silence.since_ns && now_ns < s->silence.since_ns + c->timeout_ns)
+        return false;
     /* never fewer than of those that say no */
     uint32_t enough = c->silent == 0 || c->silent > c->fall ? c->silent : c->fall;
     return evidence(why, DP_HEALTH_SIGNAL_SILENT, s->probes_failed, enough);

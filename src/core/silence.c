@@ -34,7 +34,8 @@ static uint64_t beat(const struct dp_silence *s, const struct dp_silence_config 
 /* May another be asked beside the ones that wait? */
 static bool may_press(const struct dp_silence *s, const struct dp_silence_config *c)
 {
-    return s->since_ns && s->asked < c->probes && s->spent < c->probes;
+    uint32_t most = s->hush && DP_HUSH_PROBES + 1 < c->probes ? DP_HUSH_PROBES + 1 : c->probes;
+    return s->since_ns && s->asked < most && s->spent < c->probes;
 }
 
 uint64_t dp_silence_ask(struct dp_silence *s, const struct dp_silence_config *c, bool down,

@@ -242,6 +242,24 @@ static void requests_that_fall_silent_make_it_sooner(void **state)
     }
 }
 
+/* From 20 ms to 800 at once: nothing is answered for so long, and then all of it is. */
+static void late_is_not_dark(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 100; seed++) {
+        struct world w;
+        begin(&w, seed);
+        ticks(&w, 50, 10, 2);
+        w.answers_after = 800 * MS;
+        ticks(&w, 8, 0, 80);
+        run_until(&w, w.now_ns +
+                          50 * MS); /* a probe is over: the governor looks at the counters first */
+        hear(&w, 5, 80);
+        ticks(&w, 100, 10, 80);
+        assert_int_equal(w.down_ns, 0);
+    }
+}
+
 static void silence_of_requests_alone_is_nothing(void **state)
 {
     (void)state;
@@ -279,6 +297,7 @@ int main(void)
         cmocka_unit_test(refusals_need_no_crowd),
         cmocka_unit_test(slow_endpoint_does_not_drown),
         cmocka_unit_test(requests_that_fall_silent_make_it_sooner),
+        cmocka_unit_test(late_is_not_dark),
         cmocka_unit_test(silence_of_requests_alone_is_nothing),
         cmocka_unit_test(nothing_is_asked_beside_without_the_rule),
     };

@@ -32,7 +32,9 @@ async function answers(url) {
 }
 
 export class PouchRegion {
-    constructor(name, folder) {
+    // inside: {host, port, command}: where it listens, and what its command begins with; without it on a port of loopback.
+    constructor(name, folder, inside = { host: '127.0.0.1', port: 0, command: [] }) {
+        this.inside = inside;
         this.kind = 'pouchdb-server';
         this.name = name;
         this.folder = folder;
@@ -49,12 +51,13 @@ export class PouchRegion {
         return this.origin;
     }
 
-    static async start(name, folder = scratch(name)) {
-        const region = new PouchRegion(name, folder);
+    static async start(name, folder = scratch(name), inside = undefined) {
+        const region = new PouchRegion(name, folder, inside);
+        const { host, port } = region.inside;
         mkdirSync(join(folder, 'data'), { recursive: true });
         for (let tries = 0; ; tries += 1) {
-            region.port = await pickPort();
-            region.origin = `http://127.0.0.1:${region.port}`;
+            region.port = port || (await pickPort());
+            region.origin = `http://${host}:${region.port}`;
             try {
                 await region.revive();
                 return region;
@@ -70,9 +73,10 @@ export class PouchRegion {
         if (this.child?.running) {
             return this.thaw();
         }
+        const [program, ...args] = [...this.inside.command, process.execPath];
         const child = new Child(
-            process.execPath,
-            [POUCHDB_SERVER, '-n', '-o', '127.0.0.1', '-p', String(this.port), '-d', 'data', '-c', 'config.json'],
+            program,
+            [...args, POUCHDB_SERVER, '-n', '-o', this.inside.host, '-p', String(this.port), '-d', 'data', '-c', 'config.json'],
             {
                 cwd: this.folder,
                 output: join(this.folder, 'output.txt'),

@@ -1,4 +1,5 @@
-// A TCP relay in front of a server that a test may not kill: it passes bytes, or dies, or freezes.
+// A TCP relay in front of a server that a test may not kill: it passes bytes, or dies, or freezes, or is late with
+// answers, or cuts them short.
 
 import net from 'node:net';
 import { pickPort, reset as resetSocket } from './sockets.mjs';
@@ -13,6 +14,8 @@ export class Relay {
     constructor({ host, port }) {
         this.target = { host, port };
         this.frozen = false;
+        this.delay_ms = 0; // of all that the server says, from now on
+        this.cut_bytes = Infinity; // of each piece that the server says, from now on: then the connection ends
         this.pairs = new Set();
         this.server = null;
         this.port = 0;
@@ -34,16 +37,25 @@ export class Relay {
         this.pairs.add(pair);
         for (const [from, to] of [pair, [upstream, client]]) {
             from.setNoDelay(true);
-            from.on('data', (bytes) => {
+            const pass = (bytes) => {
                 if (!to.write(bytes)) {
                     from.pause();
                     to.once('drain', () => this.frozen || from.resume());
                 }
+            };
+            const late = from === upstream ? this.later() : (act) => act();
+            from.on('data', (bytes) => {
+                if (from === upstream && bytes.length > this.cut_bytes) {
+                    to.end(bytes.subarray(0, this.cut_bytes));
+                    from.destroy();
+                    return;
+                }
+                late(() => pass(bytes));
             });
-            from.on('end', () => to.end());
+            from.on('end', () => late(() => to.end()));
             from.on('error', () => to.destroy());
             from.on('close', () => {
-                to.destroy();
+                late(() => (to.writableEnded ? to.destroySoon() : to.destroy()));
                 this.pairs.delete(pair);
             });
         }
@@ -52,6 +64,20 @@ export class Relay {
         } else {
             client.resume();
         }
+    }
+
+    // Acts in their order, each as late as delay_ms says when it comes.
+    later() {
+        let last = 0;
+        return (act) => {
+            const due = Math.max(last, performance.now() + this.delay_ms);
+            last = due;
+            if (due <= performance.now()) {
+                act();
+            } else {
+                setTimeout(act, due - performance.now());
+            }
+        };
     }
 
     // Like SIGKILL of the server: every connection closes, new ones are refused. `reset`: with a RST.

@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DP_HUSH_MS     800
+#define DP_HUSH_MS     880
 #define DP_HUSH_PROBES 4
 
 struct dp_silence_config {
