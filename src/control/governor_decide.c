@@ -52,6 +52,7 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
                                       .addrs = g->endpoints[i].addrs,
                                       .pool_epoch = g->endpoints[i].pool_epoch,
                                       .late_ms = g->endpoints[i].late_ms,
+                                      .usual_ms = g->endpoints[i].usual_ms,
                                       .max_in_flight = governor_cap(g, e->region, routes),
                                       .host = e->host};
     }
@@ -123,6 +124,9 @@ void governor_tune(struct dp_governor *g)
             e->late_ms = want;
             moved = true;
         }
+        const uint32_t usual = g->config->hedging ? dp_pace_usual_ms(&e->pace) : 0;
+        moved = moved || usual != e->usual_ms;
+        e->usual_ms = usual;
     }
     if (moved) /* the same decision, so the same epoch */
         publish(g, g->view->epoch);

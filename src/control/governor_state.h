@@ -56,6 +56,7 @@ struct governor_endpoint {
     struct dp_health_state health;
     struct dp_pace_state pace;
     uint32_t late_ms;      /* as published */
+    uint32_t usual_ms;     /* likewise */
     struct dp_addrs addrs; /* none: its name was never resolved */
     struct governor_lookup lookup;
     uint64_t followed; /* dp_addr_tag of the address that is probed first; 0: as addrs stand */

@@ -106,6 +106,11 @@ void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
     s->window_began_ns = 0;
 }
 
+uint32_t dp_pace_usual_ms(const struct dp_pace_state *s)
+{
+    return baseline_ms(s);
+}
+
 uint32_t dp_pace_late_ms(const struct dp_pace_state *s, const struct dp_pace_config *c)
 {
     uint32_t base = baseline_ms(s);

@@ -11,9 +11,12 @@ static enum dp_budget_kind kind_of(const struct dp_exchange *x, uint16_t endpoin
 static bool covers(const struct dp_exchange *x, enum dp_budget_kind kind)
 {
     const struct dp_engine *e = x->engine;
-    return kind == DP_BUDGET_FREE ||
-           e->spent[kind] < dp_budget_limit(&e->config->budgets[kind],
-                                            dp_counter_get(&e->traffic->requests_active));
+    const struct dp_traffic *t = e->traffic;
+    if (kind == DP_BUDGET_FREE)
+        return true;
+    /* Open feeds are no work that a region has to do again. */
+    const uint64_t active = dp_counter_get(&t->requests_active) - dp_counter_get(&t->feeds_active);
+    return e->spent[kind] < dp_budget_limit(&e->config->budgets[kind], active);
 }
 
 bool dp_allowance_covers(const struct dp_exchange *x, uint16_t endpoint)

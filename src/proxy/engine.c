@@ -272,6 +272,8 @@ static void count_late(struct dp_engine *e, uint64_t now_ns)
 void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
 {
     adopt_due(e);
+    e->wheel.now_ns = now_ns;
+    dp_hedge_look(e);
     count_late(e, now_ns);
     dp_timer_wheel_advance(&e->wheel, now_ns);
     watch_distances(e);

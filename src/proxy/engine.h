@@ -7,6 +7,7 @@
 #include "davenport/base/buf.h"
 #include "davenport/base/clock.h"
 #include "davenport/base/list.h"
+#include "davenport/core/hedge.h"
 #include "davenport/core/router.h"
 #include "davenport/net/stream.h"
 #include "davenport/net/timer.h"
@@ -81,9 +82,10 @@ struct dp_engine {
     struct dp_list overdue;          /* late point requests, oldest first (dp_exchange.awaited) */
     struct dp_list feeds_ending;     /* (dp_exchange.awaited) */
     uint32_t spent[DP_BUDGET_COUNT]; /* attempts that count against each */
-    struct dp_hold_queue hold;       /* exchanges that wait for a region */
-    struct dp_list handoffs;         /* leases to be completed by dp_engine_turn (dp_lease.node) */
-    uint32_t n_conns, n_upstreams;   /* both 0: nothing is left that could call back */
+    struct dp_hedge_budget hedges;
+    struct dp_hold_queue hold;     /* exchanges that wait for a region */
+    struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */
+    uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
     struct dp_random random;
     int64_t date_s; /* the second that `date` tells, since 1970 */
     char date[DP_TIME_TEXT];

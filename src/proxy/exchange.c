@@ -74,11 +74,10 @@ static void leave_line(struct dp_exchange *x)
     x->queued_ns = 0;
 }
 
-/* Let go of the attempt's connection, or of the place in line for one or for a region. */
-static void end_attempt(struct dp_exchange *x, bool up_reusable)
+/* Let go of the attempt's connection, or of the place in line for one. */
+static void release_attempt(struct dp_exchange *x, bool up_reusable)
 {
     struct dp_upstream *up = x->up;
-    dp_hold_drop(x);
     dp_lease_cancel(&x->lease);
     leave_line(x);
     dp_list_remove(&x->awaited);
@@ -93,6 +92,20 @@ static void end_attempt(struct dp_exchange *x, bool up_reusable)
     }
     dp_counter_sub(&x->engine->traffic->endpoints[x->endpoint].in_flight, 1);
     dp_upstream_release(up, up_reusable);
+}
+
+void dp_exchange_let_go(struct dp_exchange *x)
+{
+    release_attempt(x, false);
+}
+
+/* The same, and of what it has besides: a hedge, or a place in wait for a region. */
+static void end_attempt(struct dp_exchange *x, bool up_reusable)
+{
+    if (x->hedge)
+        dp_hedge_drop(x);
+    dp_hold_drop(x);
+    release_attempt(x, up_reusable);
 }
 
 static const char *class_name(const struct dp_exchange *x)
@@ -213,6 +226,8 @@ void dp_exchange_begin(struct dp_exchange *x)
     const struct dp_header *override = dp_head_find(h, DP_HEADER_X_HTTP_METHOD_OVERRIDE);
     dp_exchange_set_phase(x, DP_PHASE_ROUTE);
     x->understood = true;
+    if (e->config->hedge_percent > 0)
+        dp_hedge_earn(&e->hedges, e->config->hedge_percent);
     dp_ids_choose(&x->ids, h, e->config, &e->random, x->made);
     if (override)
         dp_counter_add(&e->traffic->method_overrides, 1);
@@ -380,6 +395,12 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
            DP_KV_STR("outcome", dp_outcome_label(outcome)),
            DP_KV_STR("error", dp_err_info(err)->code), DP_KV_STR("phase", phases[x->phase].name),
            DP_KV_INT("attempt", x->attempts.count));
+    if (x->hedge) {
+        note_failure(x, sent);
+        release_attempt(x, false);
+        dp_hedge_promote(x);
+        return;
+    }
     end_attempt(x, false);
     if (x->committed) {
         x->reason = err;

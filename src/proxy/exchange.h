@@ -27,6 +27,7 @@
 #include "davenport/http/head.h"
 
 #include "proxy/conn.h"
+#include "proxy/hedge.h"
 #include "proxy/hold.h"
 #include "proxy/ids.h"
 #include "proxy/pool.h"
@@ -71,7 +72,9 @@ struct dp_exchange {
     struct dp_timer deadline; /* .fire == NULL: none */
     uint32_t failed_regions;  /* bit per region that failed it once */
     uint16_t endpoint;
-    bool placed; /* counted as under way there */
+    bool placed;            /* counted as under way there */
+    struct dp_hedge *hedge; /* beside it, in AWAIT; NULL: none */
+    bool hedge_tried;
     struct dp_lease lease;
     struct dp_upstream *up;
     uint64_t sent_ns;     /* when the request began to go out */
@@ -150,6 +153,9 @@ void dp_exchange_resume(struct dp_exchange *x);
 /* There is no way: say so, or that the outcome of an earlier attempt is unknown. */
 void dp_exchange_give_up(struct dp_exchange *x, enum dp_err why);
 
+/* Between exchange.c and hedge.c: let go of the attempt, but not of the hedge. */
+void dp_exchange_let_go(struct dp_exchange *x);
+
 /* Between exchange.c (attempts) and relay.c (bytes). */
 void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase);
 /* The region said 429 and another may have the request: goes on there. False: its answer is the client's. */
@@ -164,6 +170,8 @@ void dp_exchange_finish(struct dp_exchange *x, bool up_clean);
 void dp_exchange_cut(struct dp_exchange *x);
 /* Send the request as far as it is there on x->up. */
 void dp_relay_send(struct dp_exchange *x);
+/* The same on another connection, of a request that is there as a whole. */
+enum dp_err dp_relay_write(struct dp_exchange *x, struct dp_stream *to, uint16_t endpoint);
 /* End an open feed: at a line boundary where that can be, else cut. dead: its region sends no more.
  */
 void dp_relay_end_feed(struct dp_exchange *x, bool dead);

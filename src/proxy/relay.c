@@ -124,21 +124,19 @@ static void forget_replay(struct dp_exchange *x)
     x->body_replayable = false;
 }
 
-void dp_relay_send(struct dp_exchange *x)
+enum dp_err dp_relay_write(struct dp_exchange *x, struct dp_stream *to, uint16_t endpoint)
 {
     struct dp_engine *e = x->engine;
     const struct dp_view *v = x->view->view;
     const struct dp_forward_request f = {.head = &x->request,
                                          .config = e->config,
-                                         .host = v->endpoints[x->endpoint].host,
+                                         .host = v->endpoints[endpoint].host,
                                          .ids = &x->ids,
                                          .hops_left = x->hops_left,
                                          .way = {dp_conn_address(x->conn), e->client_tls}};
     struct dp_span head = dp_forward_request_head(&x->arena, &f);
-    if (!head.p) {
-        dp_exchange_refuse(x, DP_ENOMEM);
-        return;
-    }
+    if (!head.p)
+        return DP_ENOMEM;
     struct dp_buf_iter it = dp_buf_begin(&x->replay);
     struct dp_span spans[BODY_SPANS];
     enum dp_err err;
@@ -148,11 +146,17 @@ void dp_relay_send(struct dp_exchange *x)
         while (n < BODY_SPANS && dp_buf_next(&it, &spans[n]))
             bytes += spans[n++].n;
         left -= bytes;
-        err = write_framed(x->up->stream, x->request.framing, head, spans, n,
+        err = write_framed(to, x->request.framing, head, spans, n,
                            request_tail(x, left == 0 && x->request_complete));
         head.n = 0;
     } while (!err && left > 0);
-    if (!err && x->replay.bytes > e->config->replay_body_bytes)
+    return err;
+}
+
+void dp_relay_send(struct dp_exchange *x)
+{
+    const enum dp_err err = dp_relay_write(x, x->up->stream, x->endpoint);
+    if (!err && x->replay.bytes > x->engine->config->replay_body_bytes)
         forget_replay(x);
     after_request_write(x, err);
 }
@@ -451,6 +455,8 @@ void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
         return;
     }
     x->response_begun = true;
+    if (x->hedge)
+        dp_hedge_drop(x);
     dp_list_remove(&x->awaited);
     while (n > 0) {
         size_t used = 0;

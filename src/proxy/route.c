@@ -105,6 +105,23 @@ struct dp_route dp_route_next(struct dp_exchange *x)
     return r;
 }
 
+bool dp_route_other(struct dp_exchange *x, uint16_t *endpoint)
+{
+    struct dp_engine *e = x->engine;
+    const struct dp_view *v = e->view->view;
+    const struct dp_ask a = ask_of(x);
+    struct dp_attempts others = x->attempts;
+    for (uint16_t i = 0; i < v->n_endpoints; i++) {
+        if (v->endpoints[i].region == v->endpoints[x->endpoint].region)
+            others.failed_mask |= UINT32_C(1) << i;
+    }
+    struct dp_route r = dp_policy_next(v, &e->router, &a, &others, e->wheel.now_ns);
+    if (r.kind == DP_ROUTE_FAIL || r.moved || v->regions[v->endpoints[r.endpoint].region].held)
+        return false;
+    *endpoint = r.endpoint;
+    return true;
+}
+
 enum dp_err dp_route_why_not(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;

@@ -16,6 +16,8 @@ void dp_route_begin(struct dp_exchange *x);
 /* Where to send it, by x->view. SEND: the attempt counts as under way there, until dp_route_ended. */
 struct dp_route dp_route_next(struct dp_exchange *x);
 void dp_route_ended(struct dp_exchange *x); /* idempotent */
+/* By the newest view: who else than its region, *endpoint, may have it now, one that lacks nothing. */
+bool dp_route_other(struct dp_exchange *x, uint16_t *endpoint);
 /* By the newest view: DP_OK, a region would take it and the budgets allow it; else why not. */
 enum dp_err dp_route_why_not(struct dp_exchange *x);
 

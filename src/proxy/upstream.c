@@ -30,6 +30,8 @@ static void on_read(void *owner, const char *p, size_t n)
     struct dp_upstream *up = up_of(owner);
     if (up->state == DP_UP_LEASED)
         dp_exchange_up_read(up->exchange, p, n);
+    else if (up->state == DP_UP_HEDGE)
+        dp_hedge_read(up->exchange, p, n);
     else
         dp_upstream_close(up);
 }
@@ -39,6 +41,8 @@ static void on_end(void *owner, enum dp_err err)
     struct dp_upstream *up = up_of(owner);
     if (up->state == DP_UP_LEASED)
         dp_exchange_up_end(up->exchange, err);
+    else if (up->state == DP_UP_HEDGE)
+        dp_hedge_end(up->exchange);
     else
         dp_upstream_close(up);
 }
@@ -101,6 +105,9 @@ static void timeout(struct dp_timer *t)
     case DP_UP_LEASED:
         dp_exchange_up_timeout(up->exchange);
         return;
+    case DP_UP_HEDGE:
+        dp_hedge_end(up->exchange);
+        return;
     case DP_UP_IDLE:
     case DP_UP_HANDED:
     case DP_UP_CLOSED:
@@ -145,6 +152,19 @@ void dp_upstream_attach(struct dp_upstream *up, struct dp_exchange *x)
     assert(up->state == DP_UP_HANDED);
     up->state = DP_UP_LEASED;
     up->exchange = x;
+}
+
+void dp_upstream_hedge(struct dp_upstream *up, struct dp_exchange *x)
+{
+    assert(up->state == DP_UP_HANDED);
+    up->state = DP_UP_HEDGE;
+    up->exchange = x;
+}
+
+void dp_upstream_adopt(struct dp_upstream *up)
+{
+    assert(up->state == DP_UP_HEDGE);
+    up->state = DP_UP_LEASED;
 }
 
 void dp_upstream_release(struct dp_upstream *up, bool reusable)

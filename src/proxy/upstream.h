@@ -13,7 +13,14 @@
 
 struct dp_exchange;
 
-enum dp_upstream_state { DP_UP_DIALING, DP_UP_IDLE, DP_UP_HANDED, DP_UP_LEASED, DP_UP_CLOSED };
+enum dp_upstream_state {
+    DP_UP_DIALING,
+    DP_UP_IDLE,
+    DP_UP_HANDED,
+    DP_UP_LEASED,
+    DP_UP_HEDGE,
+    DP_UP_CLOSED
+};
 
 struct dp_upstream {
     struct dp_engine *engine;
@@ -24,7 +31,7 @@ struct dp_upstream {
     struct dp_reader *reader;
     struct dp_list node; /* idle list */
     struct dp_timer timer;
-    struct dp_exchange *exchange; /* LEASED */
+    struct dp_exchange *exchange; /* LEASED, HEDGE */
     struct dp_lease *lease;       /* HANDED, on its way to this lease */
     enum dp_upstream_state state;
     uint32_t epoch; /* of the pool when it was dialed */
@@ -36,6 +43,9 @@ struct dp_upstream {
 enum dp_err dp_upstream_dial(struct dp_pool *pool);
 /* Lease → exchange. */
 void dp_upstream_attach(struct dp_upstream *up, struct dp_exchange *x);
+/* Lease → an exchange that has another one, and: it takes that one's place. */
+void dp_upstream_hedge(struct dp_upstream *up, struct dp_exchange *x);
+void dp_upstream_adopt(struct dp_upstream *up);
 /* The exchange is done with it. reusable: nothing is left on the wire in either direction. */
 void dp_upstream_release(struct dp_upstream *up, bool reusable);
 void dp_upstream_close(struct dp_upstream *up);

@@ -239,6 +239,7 @@ static void configure(struct dp_proxy_config *c, unsigned bits)
         c->feed_spread_ms = 2000;
         c->feed_ends_on_move = true;
         c->feed_grace_ms = 1000;
+        c->hedge_percent = 100;
     }
 }
 
@@ -276,6 +277,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     m = (struct model){0};
     rig_init(&m.rig, 1 + digit(&in) % 3);
     configure(&m.rig.config, digit(&in));
+    for (uint16_t i = 0; i < m.rig.view->n_endpoints && m.rig.config.hedge_percent > 0; i++)
+        m.rig.view->endpoints[i].usual_ms = 200;
     rig_start(&m.rig);
     while (in.n > 0 && m.rig.n_regions < DIALS_MAX)
         order(&m, &in);

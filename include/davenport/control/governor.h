@@ -96,7 +96,8 @@ struct dp_control_config {
     uint32_t traffic_failures; /* bad outcomes in a row (no good one between) that count as
                                   suspicion's end: down */
     uint32_t
-        late_ms; /* no first byte for so long, or 4 times what is usual: unanswered; 0: never */
+        late_ms;  /* no first byte for so long, or 4 times what is usual: unanswered; 0: never */
+    bool hedging; /* workers are told what is usual */
     uint32_t slow_ms; /* a median below it is not slow; 0: nothing is */
     uint32_t failure_window_ms, failure_requests, failure_percent; /* of the last window's requests;
                                                                       0 requests: no such rule */

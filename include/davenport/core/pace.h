@@ -59,6 +59,8 @@ void dp_pace_init(struct dp_pace_state *s);
 void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
                   const uint32_t answers[DP_LATENCY_BUCKETS], double peer_ms, uint64_t now_ns,
                   struct dp_pace_look *out);
+/* What 95 of 100 take at most, by the baseline; 0: not known. */
+uint32_t dp_pace_usual_ms(const struct dp_pace_state *s);
 /* max(config late_ms, factor x baseline p95); five times config late_ms while no baseline is known. */
 uint32_t dp_pace_late_ms(const struct dp_pace_state *s, const struct dp_pace_config *c);
 

@@ -31,6 +31,7 @@ struct dp_view_endpoint {
     enum dp_route_state state;
     struct dp_addrs addrs; /* looked up by the control plane: workers never look names up */
     uint32_t late_ms;    /* a point request without a first byte for so long is late; 0: none is */
+    uint32_t usual_ms;   /* what 95 of 100 of these take at most; 0: not known */
     uint32_t pool_epoch; /* raised when idle connections must not be used again */
     uint32_t max_in_flight; /* requests of one worker at once; 0: no such cap */
     const char *host;       /* the Host header sent there: "name" or "name:port"; NUL ended */

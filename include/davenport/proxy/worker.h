@@ -71,6 +71,7 @@ struct dp_proxy_config {
     uint32_t request_timeout_ms; /* from the whole head to its answer's, over all attempts; feeds
                                     are exempt */
     struct dp_budget_config budgets[DP_BUDGET_COUNT]; /* of second attempts; a worker */
+    uint32_t hedge_percent;                           /* of requests may be hedged; 0: none is */
     /* feeds */
     uint32_t feed_spread_ms; /* within which those of a dead region are ended, and the others */
     bool feed_ends_on_move;  /* of a living region, when traffic went to another */
