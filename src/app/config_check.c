@@ -241,6 +241,16 @@ static const char *check_path(const char *value)
     return strlen(value) > 1024 ? "must not be longer than 1024 bytes" : NULL;
 }
 
+static const char *check_database(const char *value)
+{
+    size_t n = strlen(value);
+    bool begins = (value[0] >= 'a' && value[0] <= 'z') || value[0] == '_';
+    if (!begins || n > 238 || strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789_$()+/-") != n) {
+        return "must be a database's name: a-z or _, then a-z, 0-9 and _$()+/-";
+    }
+    return NULL;
+}
+
 static bool is_pin(struct dp_span s)
 {
     struct dp_span scheme = DP_SPAN("sha256//");
@@ -300,6 +310,8 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value)
         return dp_windows_parse(value, &windows);
     case DP_CHECK_UTC_OFFSET:
         return dp_utc_offset_parse(value, &windows.utc_offset_m);
+    case DP_CHECK_DATABASE:
+        return check_database(value);
     case DP_CHECK_TOKEN:
         return all_of(dp_span_str(value), "-._") && strlen(value) <= 64
                    ? NULL
@@ -336,6 +348,8 @@ const char *dp_config_check_pattern(enum dp_config_check check)
         return NULL;
     case DP_CHECK_UTC_OFFSET:
         return "^[+-](0[0-9]|1[0-4]):[0-5][0-9]$";
+    case DP_CHECK_DATABASE:
+        return "^[a-z_][a-z0-9_$()+/-]*$";
     case DP_CHECK_TOKEN:
         return "^[A-Za-z0-9._-]{1,64}$";
     }

@@ -24,6 +24,7 @@ enum dp_config_check {
     DP_CHECK_PATH,
     DP_CHECK_FILE,
     DP_CHECK_PINS,
+    DP_CHECK_DATABASE,
     DP_CHECK_TOKEN,
     DP_CHECK_GATE,
     DP_CHECK_WINDOWS,

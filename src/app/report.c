@@ -136,6 +136,10 @@ bool dp_report_ready(const struct dp_report *r, const char **why)
         *why = "this proxy is shutting down";
         return false;
     }
+    if (r->status.doubt) {
+        *why = "every region is silent: more likely our own network than theirs";
+        return false;
+    }
     if (r->status.active == DP_NO_REGION) {
         *why = "no region can take requests";
         return false;

@@ -83,6 +83,13 @@ static void say_where(const struct dp_report *r, json_t *says)
         say(says, "traffic goes nowhere (for %s): %s", ago, s->why);
         return;
     }
+    if (s->doubt) {
+        char doubted[SPAN];
+        say(says,
+            "every region fell silent at once, %s ago: more likely our own network than theirs; "
+            "the last good view stands, and everything is tried on",
+            since(r, s->doubt_since_wall_ms, doubted));
+    }
     const struct dp_region_status *a = &s->regions[s->active];
     say(says, "traffic goes to %s (for %s): %s", a->name, ago, s->why);
     if (is_lost(a)) {
@@ -237,9 +244,20 @@ static void say_way_back(const struct dp_report *r, const struct dp_region_statu
 {
     const struct dp_control_config *c = r->status.config;
     char wait[SPAN];
-    if (g->health == DP_REGION_DOWN || g->health == DP_REGION_SUSPECT) {
+    if ((g->health == DP_REGION_DOWN || g->health == DP_REGION_SUSPECT) && !g->trial) {
         say(says, "%u of %u good probes in a row until it is trusted",
             (unsigned)g->probe_successes_in_row, (unsigned)c->rise);
+    }
+    if (g->trial) {
+        say(says,
+            "on trial: probes pass, but they did not see why it fell; %u reads that may be sent "
+            "again elsewhere must be answered here first",
+            (unsigned)c->trial_requests);
+    }
+    if (g->unprovisioned) {
+        say(says,
+            "not provisioned: its database is not there; it is used only when nothing else is "
+            "left");
     }
     if (g->slow) {
         say(says, "slow: far slower than it was and than others are");
@@ -284,6 +302,25 @@ static void say_evidence(const struct dp_report *r, const struct dp_region_statu
     }
 }
 
+/* What each layer of probes said last, where there is more than one. */
+static void say_layers(const struct dp_report *r, const struct dp_region_status *g, json_t *says)
+{
+    const struct dp_status *s = &r->status;
+    char age[SPAN];
+    for (uint16_t i = 0; i < s->n_endpoints; i++) {
+        const struct dp_endpoint_status *e = &s->endpoints[i];
+        for (unsigned l = DP_STATUS_LAYER_DATABASE; l < DP_STATUS_LAYERS; l++) {
+            const struct dp_layer_status *layer = &e->layers[l];
+            if (&s->regions[e->region] == g && layer->result) {
+                say(says, "probe of %s%s%s: %s, %s ago (%s)",
+                    dp_status_layer_name((enum dp_status_layer)l), g->n_endpoints > 1 ? " at " : "",
+                    g->n_endpoints > 1 ? e->url : "", layer->result,
+                    since(r, layer->last_wall_ms, age), layer->detail);
+            }
+        }
+    }
+}
+
 /* Of several, each: it has its own evidence, and requests that it gets or not. */
 static void say_endpoints(const struct dp_report *r, const struct dp_region_status *g, json_t *says)
 {
@@ -325,7 +362,11 @@ static json_t *state_json(const struct dp_region_status *g)
     char text[96];
     if (snprintf(text, sizeof text, "%s%s%s%s%s", dp_region_health_name(g->health),
                  g->drained.on ? ", drained" : "", g->draining ? ", draining" : "",
-                 g->slow ? ", slow" : "", g->held_down ? ", held" : "") < 0) {
+                 g->trial           ? ", on trial"
+                 : g->unprovisioned ? ", not provisioned"
+                 : g->slow          ? ", slow"
+                                    : "",
+                 g->held_down ? ", held" : "") < 0) {
         text[0] = '\0';
     }
     return json_string(text);
@@ -350,6 +391,7 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     say_way_back(r, g, says);
     say_evidence(r, g, says);
     say_endpoints(r, g, says);
+    say_layers(r, g, says);
     if (g->last_probe_wall_ms) {
         say(says, "last probe %s ago: %s", since(r, g->last_probe_wall_ms, age), g->last_probe);
     }

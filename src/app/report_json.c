@@ -143,6 +143,29 @@ static void put_journal(json_t *root, const struct dp_status *s)
     put(root, "journal", journal);
 }
 
+/* {"tcp":{…},"up":{…}}: the layers that were asked. */
+static json_t *layers_json(const struct dp_endpoint_status *s)
+{
+    json_t *layers = json_object();
+    for (unsigned i = 0; i < DP_STATUS_LAYERS; i++) {
+        const struct dp_layer_status *l = &s->layers[i];
+        if (!l->result) {
+            continue;
+        }
+        json_t *one = json_object();
+        put_text(one, "result", l->result);
+        put_time(one, "at", l->last_wall_ms);
+        put(one, "ms", json_real(l->ms));
+        put_uint(one, "passed", l->passed);
+        put_uint(one, "failed", l->failed);
+        if (l->detail[0]) {
+            put_text(one, "detail", l->detail);
+        }
+        put(layers, dp_status_layer_name((enum dp_status_layer)i), one);
+    }
+    return layers;
+}
+
 static json_t *endpoint_json(const struct dp_report *r, const struct dp_endpoint_status *s)
 {
     json_t *endpoint = json_object();
@@ -152,6 +175,9 @@ static json_t *endpoint_json(const struct dp_report *r, const struct dp_endpoint
     put_text(endpoint, "health", dp_region_health_name(s->health));
     put_bool(endpoint, "draining", s->draining);
     put_bool(endpoint, "slow", s->slow);
+    put_bool(endpoint, "trial", s->trial);
+    put_bool(endpoint, "not_provisioned", s->unprovisioned);
+    put(endpoint, "layers", layers_json(s));
     put_text(endpoint, "route", dp_route_state_name(s->route));
     put_time(endpoint, "since", s->since_wall_ms);
     put_seconds(endpoint, "for_s", s->since_wall_ms, r->now_wall_ms);
@@ -216,6 +242,8 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put(region, "gate", gate_json(&s->gate));
     put_text(region, "route", dp_route_state_name(s->route));
     put_bool(region, "slow", s->slow);
+    put_bool(region, "trial", s->trial);
+    put_bool(region, "not_provisioned", s->unprovisioned);
     put_uint(region, "late_ms", s->late_ms);
     put_uint(region, "late", s->late);
     put_time(region, "since", s->since_wall_ms);
@@ -237,12 +265,23 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     return region;
 }
 
+static const struct dp_endpoint_status *only_endpoint(const struct dp_report *r, uint16_t region)
+{
+    uint16_t i = 0;
+    while (i + 1 < r->status.n_endpoints && r->status.endpoints[i].region != region) {
+        i++;
+    }
+    return &r->status.endpoints[i];
+}
+
 static json_t *regions_json(const struct dp_report *r)
 {
     json_t *regions = json_array();
     for (uint16_t i = 0; i < r->status.n_regions; i++) {
         json_t *region = region_json(r, &r->status.regions[i]);
-        if (r->status.regions[i].n_endpoints > 1) {
+        if (r->status.regions[i].n_endpoints == 1) {
+            put(region, "layers", layers_json(only_endpoint(r, i)));
+        } else if (r->status.regions[i].n_endpoints > 1) {
             put(region, "endpoints", endpoints_json(r, i));
             put_uint(region, "endpoints_serving", r->status.regions[i].serving);
             put_uint(region, "endpoints_needed", r->status.regions[i].need);
@@ -316,6 +355,8 @@ static void put_routing(json_t *root, const struct dp_report *r)
     put_standing(root, "pin", &s->pin, r->now_wall_ms);
     put_standing(root, "frozen", &s->frozen, r->now_wall_ms);
     put_uint(root, "serving", s->serving);
+    put_bool(root, "own_network_doubt", s->doubt);
+    put_time(root, "own_network_doubt_since", s->doubt ? s->doubt_since_wall_ms : 0);
     put_journal(root, s);
     put_time(root, "active_since", s->active_since_wall_ms);
     put_seconds(root, "active_for_s", s->active_since_wall_ms, r->now_wall_ms);

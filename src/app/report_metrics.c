@@ -79,6 +79,11 @@ static void program_metrics(const struct dp_report *r, struct dp_text *out)
                 r->status.share_percent);
     single_uint(out, "davenport_regions_serving", "gauge",
                 "Regions that are known to serve and not drained.", r->status.serving);
+    single_uint(out, "davenport_own_network_doubt", "gauge",
+                "1 while every region is silent at once: more likely our own network than theirs.",
+                r->status.doubt);
+    single_uint(out, "davenport_own_network_doubts_total", "counter", "How often that was so.",
+                r->status.doubts);
     single_uint(out, "davenport_journal_waiting_lines", "gauge",
                 "Journal lines that are not on the disk yet.", r->status.journal.waiting);
     single_uint(out, "davenport_journal_lost_lines_total", "counter",
@@ -209,6 +214,10 @@ static void state_metrics(const struct dp_report *r, struct dp_text *out)
                 "1 while a region is alive but asks for no requests.", draining)
     EACH_REGION("davenport_region_slow", "gauge",
                 "1 while a region is far slower than it was and than others are.", slow)
+    EACH_REGION("davenport_region_trial", "gauge",
+                "1 while requests shall prove what probes of the region can't.", trial)
+    EACH_REGION("davenport_region_not_provisioned", "gauge",
+                "1 while the region's database is not there.", unprovisioned)
     EACH_REGION("davenport_region_late_total", "counter",
                 "Requests of one document or database whose answer did not begin in time.", late)
     EACH_REGION("davenport_region_tls_fault", "gauge",
@@ -249,6 +258,29 @@ static void region_counters(const struct dp_status *s, struct dp_text *out)
                      "davenport_region_probes_total{region=\"%s\",result=\"ok\"} %" PRIu64 "\n"
                      "davenport_region_probes_total{region=\"%s\",result=\"failed\"} %" PRIu64 "\n",
                      region->name, region->probes_ok, region->name, region->probes_failed);
+    }
+}
+
+/* By layer: TCP and TLS as the fresh connections of probes had them. */
+static void layer_metrics(const struct dp_status *s, struct dp_text *out)
+{
+    static const char name[] = "davenport_probe_results_total";
+    family(out, name, "counter", "Probes by endpoint, layer and result.");
+    for (uint16_t i = 0; i < s->n_endpoints; i++) {
+        const struct dp_endpoint_status *e = &s->endpoints[i];
+        for (unsigned l = 0; l < DP_STATUS_LAYERS; l++) {
+            const struct dp_layer_status *layer = &e->layers[l];
+            const char *word = dp_status_layer_name((enum dp_status_layer)l);
+            if (layer->result) {
+                dp_text_addf(out,
+                             "%s{region=\"%s\",endpoint=\"%s\",layer=\"%s\",result=\"ok\"} "
+                             "%" PRIu64 "\n"
+                             "%s{region=\"%s\",endpoint=\"%s\",layer=\"%s\",result=\"failed\"} "
+                             "%" PRIu64 "\n",
+                             name, s->regions[e->region].name, e->host, word, layer->passed, name,
+                             s->regions[e->region].name, e->host, word, layer->failed);
+            }
+        }
     }
 }
 
@@ -379,6 +411,7 @@ void dp_report_metrics(const struct dp_report *r, struct dp_text *out)
     refusal_metrics(r, out);
     state_metrics(r, out);
     region_counters(&r->status, out);
+    layer_metrics(&r->status, out);
     region_durations(&r->status, out);
     endpoint_metrics(&r->status, out);
     lookup_metrics(r, out);

@@ -11,6 +11,7 @@
 #include "app/admin.h"
 #include "app/tls_load.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -57,6 +58,7 @@ struct dp_runtime {
     bool started[WORKERS_MAX];
     int64_t started_wall_ms;
     char listen_text[DP_BOUND_TEXT];
+    char canary_id[DP_BOUND_TEXT + 96]; /* see dp_control_config */
     char admin_text[DP_BOUND_TEXT];
 };
 
@@ -467,9 +469,29 @@ static enum dp_err limit_addresses(struct dp_runtime *r)
     return DP_OK;
 }
 
+/* Unlike any other proxy's and the same after a restart: the host's name and where we listen. */
+static void name_canary(struct dp_runtime *r)
+{
+    char host[65] = "";
+    if (gethostname(host, sizeof host - 1) != 0) {
+        host[0] = '\0';
+    }
+    if (snprintf(r->canary_id, sizeof r->canary_id, "davenport-canary-%s-%s", host,
+                 r->listen_text) < 0) {
+        r->canary_id[0] = '\0';
+    }
+    for (char *c = r->canary_id; *c; c++) {
+        if (!isalnum((unsigned char)*c)) {
+            *c = '-';
+        }
+    }
+    r->control.canary_id = r->canary_id;
+}
+
 static enum dp_err make_governor(struct dp_runtime *r)
 {
     const char *why = "";
+    name_canary(r);
     struct dp_governor_options options = {.loop = &r->loop,
                                           .config = &r->control,
                                           .publish = publish,

@@ -117,13 +117,16 @@ static void fill(const json_t *region, struct line *line)
     const json_t *latency = json_object_get(region, "latency_ms");
     bool held = is_true(region, "held_down");
     bool draining = is_true(region, "draining");
+    bool trial = is_true(region, "trial");
+    bool missing = is_true(region, "not_provisioned");
     bool slow = is_true(region, "slow");
     bool drained = json_is_object(json_object_get(region, "drained"));
     line->active = is_true(region, "active");
-    line->tint = tint_of(state, held || draining || slow || drained);
+    line->tint = tint_of(state, held || draining || slow || drained || missing);
     line->why = text_of(region, "why");
     cell(line->cells[COLUMN_REGION], "%.63s", text_of(region, "name"));
-    cell(line->cells[COLUMN_STATE], "%.32s%s%s%s%s", state, drained ? ", drained" : "",
+    cell(line->cells[COLUMN_STATE], "%.32s%s%s%s%s%s%s", state, trial ? ", trial" : "",
+         missing ? ", not provisioned" : "", drained ? ", drained" : "",
          draining ? ", draining" : "", slow ? ", slow" : "", held ? ", held" : "");
     duration_of(region, "for_s", line->cells[COLUMN_FOR], CELL);
     if (json_is_number(latency)) {
@@ -217,9 +220,9 @@ static void print_endpoints(const json_t *region, struct dp_text *out)
         bool draining = is_true(e, "draining");
         bool slow = is_true(e, "slow");
         duration_of(e, "for_s", age, sizeof age);
-        dp_text_addf(out, "  %s  %s%s" RESET "%s%s for %s%s: %s\n", text_of(e, "url"),
-                     tint_of(state, draining || slow), state, draining ? ", draining" : "",
-                     slow ? ", slow" : "", age,
+        dp_text_addf(out, "  %s  %s%s" RESET "%s%s%s for %s%s: %s\n", text_of(e, "url"),
+                     tint_of(state, draining || slow), state, is_true(e, "trial") ? ", trial" : "",
+                     draining ? ", draining" : "", slow ? ", slow" : "", age,
                      strcmp(text_of(e, "route"), "ok") == 0 ? "" : " (takes no requests)",
                      text_of(e, "why"));
     }
@@ -431,6 +434,11 @@ static void print_status(const json_t *status, struct dp_text *out)
                      text_of(status, "no_region"));
     }
     print_held(json_object_get(status, "totals"), out);
+    if (is_true(status, "own_network_doubt")) {
+        dp_text_addf(out, RED "Every region is silent at once" RESET
+                              ": more likely our own network than theirs; nothing moves, and "
+                              "everything is tried on\n");
+    }
     print_orders(status, out);
     print_mode(status, out);
     print_failback(status, out);

@@ -10,6 +10,7 @@
 
 #include "davenport/base/list.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -45,6 +46,7 @@ struct dp_fetch {
     void *ctx;
     char *body;
     size_t body_bytes, body_cap, max_body_bytes;
+    bool fresh; /* a connection of its own was asked for */
     bool too_large, no_memory;
     char error[CURL_ERROR_SIZE];
 };
@@ -258,6 +260,15 @@ static const char *detail_of(const struct dp_fetch *t, CURLcode code)
     return code == CURLE_OK ? "" : curl_easy_strerror(code);
 }
 
+/* A connection stood, or was refused or ended by the other side. */
+static bool was_reached(const struct dp_fetch *t, const struct dp_fetch_result *r)
+{
+    long os_errno = 0;
+    (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
+    return r->err == DP_OK || r->status > 0 || r->connect_ns > 0 || r->err == DP_ECLOSED ||
+           r->err == DP_ERESET || os_errno == ECONNREFUSED;
+}
+
 static void complete(struct dp_fetch *t, CURLcode code)
 {
     long status = 0, connects = 0;
@@ -267,12 +278,14 @@ static void complete(struct dp_fetch *t, CURLcode code)
         .status = status > 0 && status <= 999 ? (uint16_t)status : 0,
         .body = {t->body, t->body_bytes},
         .connect_ns = time_of(t->easy, CURLINFO_CONNECT_TIME_T),
+        .tls_ns = time_of(t->easy, CURLINFO_APPCONNECT_TIME_T),
         .first_byte_ns = time_of(t->easy, CURLINFO_STARTTRANSFER_TIME_T),
         .total_ns = time_of(t->easy, CURLINFO_TOTAL_TIME_T),
-        .reused = connects == 0,
+        .reused = connects == 0 && !t->fresh, /* curl counts those that stood */
     };
     r.err = error_of(t, code, r.status);
     r.detail = detail_of(t, code);
+    r.reached = was_reached(t, &r);
     (void)curl_multi_remove_handle(t->fetcher->multi, t->easy);
     dp_list_remove(&t->node);
     t->done(t->ctx, &r);
@@ -467,6 +480,7 @@ enum dp_err dp_fetch_start(struct dp_fetcher *f, const struct dp_fetch_request *
     t->done = done;
     t->ctx = ctx;
     t->max_body_bytes = req->max_body_bytes;
+    t->fresh = req->fresh_connection;
     t->easy = curl_easy_init();
     if (!t->easy || !make_lists(t, req))
         goto fail;

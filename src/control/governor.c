@@ -15,11 +15,12 @@
 /* Between two tries of a name that does not resolve, unless lookups are more frequent anyway. */
 #define LOOKUP_RETRY_MS 1000
 /* How long a start waits for the journal's disk. */
-#define START_WAIT_MS 1000
+#define START_WAIT_MS   1000
+#define CANARY_ID_BYTES 256
 
 /* Every entry from the loop passes here first: a stall must be known before anything is judged by
  * time. */
-static uint64_t wake(struct dp_governor *g)
+uint64_t governor_wake(struct dp_governor *g)
 {
     uint64_t now = governor_now(g);
     if (dp_lag_seen(&g->lag, now))
@@ -29,9 +30,10 @@ static uint64_t wake(struct dp_governor *g)
 
 static void look(struct dp_governor *g)
 {
-    uint64_t now = wake(g);
+    uint64_t now = governor_wake(g);
     governor_expire(g, now);
     governor_sample(g, now);
+    governor_try_on(g, now);
     governor_settle(g, now);
     governor_watch_gate(g, now);
 }
@@ -48,46 +50,9 @@ static void on_kick(uv_async_t *kick)
         look(g);
 }
 
-/* A timeout that a stall of our own explains says nothing of the region: ask again. */
-static bool explained_by_stall(const struct dp_governor *g, const struct dp_probe_result *r)
-{
-    return r->kind == DP_PROBE_DARK && r->err == DP_ETIMEOUT &&
-           dp_lag_touches(&g->lag, r->started_ns);
-}
-
 static uint32_t on_asked(void *ctx, uint16_t endpoint)
 {
     return governor_asked(ctx, endpoint);
-}
-
-static void on_probe(void *ctx, uint16_t endpoint, const struct dp_probe_result *r)
-{
-    struct dp_governor *g = ctx;
-    struct governor_endpoint *e = &g->endpoints[endpoint];
-    uint64_t now = wake(g);
-    if (explained_by_stall(g, r)) {
-        dp_log(DP_LOG_INFO, "probe_dropped", DP_KV_STR("region", governor_name_at(g, endpoint)),
-               DP_KV_STR("reason", "the control loop was late"));
-        dp_prober_set(g->prober, endpoint, now);
-        return;
-    }
-    if (r->err == DP_ETIMEOUT) /* what requests have heard meanwhile counts first */
-        governor_sample(g, now);
-    e->last_probe = *r;
-    e->last_probe_wall_ms = dp_clock_wall_ms(g->clock);
-    governor_measure(g, endpoint, r);
-    if (dp_probe_kind_alive(r->kind) || r->kind == DP_PROBE_THROTTLED)
-        e->probes_ok++;
-    else
-        e->probes_failed++;
-    dp_log(DP_LOG_DEBUG, "probe", DP_KV_STR("region", governor_name_at(g, endpoint)),
-           DP_KV_STR("result", dp_probe_kind_name(r->kind)), DP_KV_STR("detail", r->detail));
-    const struct dp_health_event event = {.kind = DP_HEALTH_PROBE,
-                                          .probe = r->kind,
-                                          .probe_started_ns = r->started_ns,
-                                          .probe_timed_out =
-                                              r->kind == DP_PROBE_DARK && r->err == DP_ETIMEOUT};
-    governor_step(g, endpoint, &event, now);
 }
 
 void dp_governor_kick(struct dp_governor *g)
@@ -143,6 +108,8 @@ static void take_config(struct dp_governor *g, const struct dp_control_config *c
         .fall = c->fall,
         .silent = c->silent,
         .rise = c->rise,
+        /* Without another region or node its requests have nowhere to be sent again. */
+        .trial_requests = c->n_endpoints > 1 ? c->trial_requests : 0,
         .traffic_failures = c->traffic_failures,
         .traffic_hold_ns = DP_TRAFFIC_HOLD_MS * DP_NS_PER_MS,
         .window_ns = c->failure_window_ms * DP_NS_PER_MS,
@@ -158,6 +125,11 @@ static void take_config(struct dp_governor *g, const struct dp_control_config *c
         .factor = DP_PACE_FACTOR,
         .slow_ms = c->slow_ms,
         .late_ms = c->late_ms,
+    };
+    g->doubt_config = (struct dp_doubt_config){
+        .n_regions = c->n_regions,
+        .span_ns = (c->probe_interval_ms + 2 * (uint64_t)c->probe_timeout_ms) * DP_NS_PER_MS,
+        .grace_ns = (c->rise * (uint64_t)c->probe_fast_ms + c->probe_timeout_ms) * DP_NS_PER_MS,
     };
     g->failover_config = (struct dp_failover_config){
         .n_regions = c->n_regions,
@@ -190,6 +162,7 @@ static void init_endpoints(struct dp_governor *g)
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         struct governor_region *r = &g->regions[i];
         governor_judge(g, i);
+        dp_health_init(&r->together, &g->health_config, now, i + 1U);
         r->since_wall_ms = dp_clock_wall_ms(g->clock);
         (void)snprintf(r->why, sizeof(r->why), "%s", nothing_yet);
     }
@@ -198,7 +171,12 @@ static void init_endpoints(struct dp_governor *g)
 static struct dp_prober *make_prober(struct dp_governor *g)
 {
     struct dp_probe_target targets[DP_MAX_ENDPOINTS];
+    char ids[DP_MAX_REGIONS][CANARY_ID_BYTES];
     const struct dp_control_config *c = g->config;
+    for (uint16_t i = 0; i < c->n_regions;
+         i++) /* each region's own: replication brings no conflict */
+        (void)snprintf(ids[i], sizeof(ids[i]), "%.100s-%.100s", c->canary_id ? c->canary_id : "",
+                       c->regions[i].name);
     for (uint16_t i = 0; i < c->n_endpoints; i++) {
         const struct dp_endpoint_config *e = &c->endpoints[i];
         const struct dp_region_config *r = &c->regions[e->region];
@@ -207,14 +185,19 @@ static struct dp_prober *make_prober(struct dp_governor *g)
                                               .tls = r->tls,
                                               .username = r->username,
                                               .password = r->password,
-                                              .addrs = e->addrs};
+                                              .addrs = e->addrs,
+                                              .database = c->probe_database,
+                                              .canary_database = c->canary_database,
+                                              .canary_id = ids[e->region]};
     }
     return dp_prober_new(&(struct dp_prober_options){.loop = g->opt.loop,
                                                      .clock = g->clock,
                                                      .timeout_ms = c->probe_timeout_ms,
+                                                     .deep_interval_ms = c->deep_interval_ms,
+                                                     .deep_timeout_ms = c->deep_timeout_ms,
                                                      .race_delay_ms = c->race_delay_ms,
                                                      .asked = on_asked,
-                                                     .result = on_probe,
+                                                     .result = governor_probed,
                                                      .ctx = g},
                          targets, c->n_endpoints);
 }

@@ -17,10 +17,24 @@ void governor_regions(const struct dp_governor *g, struct dp_failover_region *ou
             .health = l->health,
             .draining = l->draining,
             .slow = l->slow,
+            .unprovisioned = l->unprovisioned,
             .shut = unmet != 0,
             .unready = (unmet & ~DP_GATE_BIT(DP_GATE_WINDOW)) != 0,
         };
     }
+    governor_soften(g, out);
+}
+
+/* Nothing is tried where an operator wants no requests. */
+static uint32_t trial_mask(const struct dp_governor *g)
+{
+    uint32_t mask = 0;
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
+        if (g->endpoints[i].health.trial && !g->endpoints[i].health.draining &&
+            !g->failover.drained[g->config->endpoints[i].region])
+            mask |= UINT32_C(1) << i;
+    }
+    return mask;
 }
 
 static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
@@ -36,6 +50,8 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
     v->n_regions = g->config->n_regions;
     v->n_endpoints = g->config->n_endpoints;
     v->home = g->failover.home;
+    v->trial_mask = trial_mask(g);
+    v->trials = g->health_config.trial_requests;
     v->retry_after_s = g->config->retry_after_s;
     governor_routes(g, routes);
     for (uint16_t i = 0; i < v->n_regions; i++)
@@ -53,6 +69,7 @@ static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
                                       .pool_epoch = g->endpoints[i].pool_epoch,
                                       .late_ms = g->endpoints[i].late_ms,
                                       .usual_ms = g->endpoints[i].usual_ms,
+                                      .trial = g->endpoints[i].trial,
                                       .max_in_flight = governor_cap(g, e->region, routes),
                                       .host = e->host};
     }
@@ -63,7 +80,8 @@ static bool routes_same(const struct dp_governor *g)
 {
     const struct dp_view *v = g->view;
     enum dp_route_state routes[DP_MAX_ENDPOINTS];
-    if (v->active != g->decision.after || v->home != g->failover.home)
+    if (v->active != g->decision.after || v->home != g->failover.home ||
+        v->trial_mask != trial_mask(g))
         return false;
     for (uint16_t i = 0; i < v->n_regions; i++) {
         if (v->regions[i].state != g->decision.routes[i] ||
@@ -128,8 +146,8 @@ void governor_tune(struct dp_governor *g)
         moved = moved || usual != e->usual_ms;
         e->usual_ms = usual;
     }
-    if (moved) /* the same decision, so the same epoch */
-        publish(g, g->view->epoch);
+    if (moved)
+        governor_publish_again(g);
 }
 
 bool governor_first_view(struct dp_governor *g)
@@ -194,9 +212,10 @@ void governor_carry_out(struct dp_governor *g, const struct dp_failover_decision
     }
     if (d->move != DP_MOVE_NONE || (order && order->order.kind == DP_ORDER_SWITCH && !order->ended))
         governor_explain_move(g, d, cause);
-    if (order)
+    if (order) {
         publish(g, governor_next_epoch(g));
-    else
+        g->calm_known = false;
+    } else
         governor_publish_if_changed(g);
     if (cause->change)
         governor_record_health(g, cause);
@@ -217,9 +236,13 @@ static void settle(struct dp_governor *g, const struct governor_cause *cause, ui
 {
     struct dp_failover_region regions[DP_MAX_REGIONS];
     struct dp_failover_decision d;
+    uint16_t active_before = g->failover.active;
+    bool doubt_changed = governor_doubt(g, now_ns);
     governor_regions(g, regions);
     dp_failover_step(&g->failover, &g->failover_config, regions, now_ns, &d);
     governor_carry_out(g, &d, cause);
+    if (doubt_changed)
+        governor_record_doubt(g, active_before);
 }
 
 void governor_settle(struct dp_governor *g, uint64_t now_ns)
@@ -252,13 +275,17 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
     uint64_t due = ep->health.probe_at_ns;
     dp_health_step(&ep->health, &g->health_config, e, now_ns, &actions);
     /* Every probe is followed by another; anything else may only bring the next one nearer. */
-    if (e->kind == DP_HEALTH_PROBE || ep->health.probe_at_ns != due)
+    if ((e->kind == DP_HEALTH_PROBE && e->layer == DP_LAYER_UP) || ep->health.probe_at_ns != due)
         dp_prober_set(g->prober, endpoint, ep->health.probe_at_ns);
     if (actions.alarm_credentials)
-        governor_record_credentials(g, endpoint);
+        governor_record_credentials(g, endpoint, e->layer);
     if (!actions.changed)
         return;
     const struct dp_health_change *c = &actions.change;
+    if (c->before != c->after && c->after != DP_HEALTH_UP)
+        governor_ask_around(g, endpoint, now_ns);
+    if (c->signal == DP_HEALTH_SIGNAL_TRIAL_BEGUN)
+        governor_try(ep, now_ns);
     /* What was connected before it fell, or before it came back, is not to be trusted. */
     if (c->before != c->after && (c->before == DP_HEALTH_DOWN || c->after == DP_HEALTH_DOWN))
         ep->pool_epoch++;

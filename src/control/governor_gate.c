@@ -41,6 +41,18 @@ static void endpoint_facts(const struct dp_governor *g, uint16_t endpoint, struc
         f->probes_passed++;
     else if (e->last_probe_wall_ms)
         f->probe_trouble = e->last_probe.detail;
+    const char *const deeper[DP_LAYER_COUNT] = {[DP_LAYER_DATABASE] = g->config->probe_database,
+                                                [DP_LAYER_CANARY] = g->config->canary_database};
+    for (unsigned l = DP_LAYER_UP + 1; l < DP_LAYER_COUNT; l++) {
+        const struct dp_layer_status *s = &e->layers[DP_STATUS_LAYER_UP + l];
+        if (!deeper[l])
+            continue;
+        f->probes_asked++;
+        if (s->result && e->health.deep[l].last == DP_PROBE_OK)
+            f->probes_passed++;
+        else if (s->result)
+            f->probe_trouble = s->detail;
+    }
 }
 
 static void facts_of(const struct dp_governor *g, uint16_t region, struct dp_gate_facts *f)

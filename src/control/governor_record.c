@@ -72,20 +72,51 @@ void governor_record_reload(struct dp_governor *g, bool done, const char *detail
            DP_KV_INT("epoch", g->view->epoch));
 }
 
-void governor_record_credentials(struct dp_governor *g, uint16_t endpoint)
+void governor_record_credentials(struct dp_governor *g, uint16_t endpoint,
+                                 enum dp_probe_layer layer)
 {
-    const struct governor_endpoint *e = &g->endpoints[endpoint];
+    const char *detail = g->endpoints[endpoint].layers[DP_STATUS_LAYER_UP + layer].detail;
     const struct dp_kv kv[] = {
         DP_KV_STR("region", governor_name_at(g, endpoint)),
         DP_KV_STR("actor", "governor"),
         DP_KV_STR("reason",
                   "the region refuses the probe's credentials; it is alive, so this does not "
                   "count against it"),
-        DP_KV_INT("probe_status", e->last_probe.status),
+        DP_KV_STR("layer", dp_probe_layer_name(layer)),
+        DP_KV_INT("probe_status", g->endpoints[endpoint].last_probe.status),
+        DP_KV_STR("detail", detail),
+        DP_KV_STR("endpoint", g->config->endpoints[endpoint].host),
     };
-    dp_journal_write(g->journal, g->view->epoch, "credentials_refused", kv, DP_ARRAY_LEN(kv));
+    dp_journal_write(g->journal, g->view->epoch, "credentials_refused", kv,
+                     DP_ARRAY_LEN(kv) - !governor_has_siblings(g, endpoint));
     dp_log(DP_LOG_WARN, "credentials_refused", DP_KV_STR("region", governor_name_at(g, endpoint)),
-           DP_KV_INT("status", e->last_probe.status));
+           DP_KV_STR("endpoint", g->config->endpoints[endpoint].host),
+           DP_KV_STR("layer", dp_probe_layer_name(layer)), DP_KV_STR("detail", detail));
+}
+
+void governor_record_doubt(struct dp_governor *g, uint16_t active_before)
+{
+    bool on = g->doubt.on;
+    const char *event = on ? "own_network_doubt" : "own_network_doubt_over";
+    char buf[GOVERNOR_INPUTS_BYTES];
+    const struct dp_kv kv[] = {
+        DP_KV_STR("region", governor_region_name(g, g->decision.after)),
+        DP_KV_STR("before", governor_region_name(g, active_before)),
+        DP_KV_STR("after", governor_region_name(g, g->decision.after)),
+        DP_KV_STR("actor", "governor"),
+        DP_KV_STR("reason",
+                  on ? "every region fell silent at once: more likely our own network than theirs; "
+                       "the last good view stands, and everything is tried on"
+                     : "regions answer again"),
+        DP_KV_INT("span_ms", g->doubt_config.span_ns / DP_NS_PER_MS),
+        DP_KV_INT("grace_ms", g->doubt_config.grace_ns / DP_NS_PER_MS),
+        DP_KV_JSON("regions", governor_regions_json(g, &g->decision, buf, sizeof(buf))),
+    };
+    dp_journal_write(g->journal, g->view->epoch, event, kv, DP_ARRAY_LEN(kv));
+    dp_log(on ? DP_LOG_ERROR : DP_LOG_WARN, event,
+           DP_KV_STR("region", governor_region_name(g, g->decision.after)),
+           DP_KV_STR("before", governor_region_name(g, active_before)),
+           DP_KV_INT("epoch", g->view->epoch));
 }
 
 void governor_record_hold(struct dp_governor *g, uint16_t region)

@@ -4,7 +4,19 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum event { DOWN, SUSPECT, UP, UNKNOWN, SLOW, SLOW_OVER, DRAINING, DRAIN_OVER };
+enum event {
+    DOWN,
+    SUSPECT,
+    TRIAL,
+    UP,
+    UNKNOWN,
+    SLOW,
+    SLOW_OVER,
+    UNPROVISIONED,
+    PROVISIONED,
+    DRAINING,
+    DRAIN_OVER
+};
 
 static const char *event_name(enum event e, bool of_endpoint)
 {
@@ -13,6 +25,9 @@ static const char *event_name(enum event e, bool of_endpoint)
     } names[] = {
         [DOWN] = {"region_down", "endpoint_down"},
         [SUSPECT] = {"suspect", "endpoint_suspect"},
+        [TRIAL] = {"trial", "endpoint_trial"},
+        [UNPROVISIONED] = {"not_provisioned", "endpoint_not_provisioned"},
+        [PROVISIONED] = {"provisioned", "endpoint_provisioned"},
         [UP] = {"region_up", "endpoint_up"},
         [UNKNOWN] = {"unknown", "endpoint_unknown"},
         [SLOW] = {"slow", "endpoint_slow"},
@@ -26,7 +41,7 @@ static const char *event_name(enum event e, bool of_endpoint)
 /* What an endpoint or a region is. */
 struct state {
     enum dp_health health;
-    bool draining, slow;
+    bool draining, slow, trial, unprovisioned;
 };
 
 static enum event event_of(const struct state *before, const struct state *after)
@@ -36,7 +51,7 @@ static enum event event_of(const struct state *before, const struct state *after
         case DP_HEALTH_DOWN:
             return DOWN;
         case DP_HEALTH_SUSPECT:
-            return SUSPECT;
+            return after->trial ? TRIAL : SUSPECT;
         case DP_HEALTH_UP:
             return UP;
         case DP_HEALTH_UNKNOWN:
@@ -45,14 +60,19 @@ static enum event event_of(const struct state *before, const struct state *after
     }
     if (before->slow != after->slow)
         return after->slow ? SLOW : SLOW_OVER;
+    if (before->unprovisioned != after->unprovisioned)
+        return after->unprovisioned ? UNPROVISIONED : PROVISIONED;
     return after->draining ? DRAINING : DRAIN_OVER;
 }
 
+#define STATE_TEXT 64
+
 /* "up", or "up, draining", or "up, slow". */
-static const char *state_words(char buf[32], const struct state *s)
+static const char *state_words(char buf[STATE_TEXT], const struct state *s)
 {
-    governor_say(buf, 32, "%s%s%s", dp_health_name(s->health), s->draining ? ", draining" : "",
-                 s->slow ? ", slow" : "");
+    governor_say(buf, STATE_TEXT, "%s%s%s%s%s", dp_health_name(s->health),
+                 s->trial ? ", on trial" : "", s->draining ? ", draining" : "",
+                 s->slow ? ", slow" : "", s->unprovisioned ? ", not provisioned" : "");
     return buf;
 }
 
@@ -80,6 +100,21 @@ static void evidence_words(char *buf, size_t cap, const struct dp_health_change 
         [DP_HEALTH_SIGNAL_SLOW] = {"look found it slow", "looks in a row found it slow"},
         [DP_HEALTH_SIGNAL_SLOW_OVER] = {"probe passed after the wait",
                                         "probes passed after the wait"},
+        [DP_HEALTH_SIGNAL_DEEP_FAILED] = {"deeper probe failed", "deeper probes in a row failed"},
+        [DP_HEALTH_SIGNAL_TRIAL_BEGUN] = {"probe passed, but none had seen the fault: on trial",
+                                          "probes passed, but none had seen the fault: on trial"},
+        [DP_HEALTH_SIGNAL_TRIAL_PASSED] = {"request answered on trial",
+                                           "requests answered on trial"},
+        [DP_HEALTH_SIGNAL_TRIAL_FAILED] = {"request got no answer on trial",
+                                           "requests got no answer on trial"},
+        [DP_HEALTH_SIGNAL_REGION_UNANSWERED] = {"request to the region got no answer",
+                                                "requests in a row to the region got no answer"},
+        [DP_HEALTH_SIGNAL_REGION_RATE] = {"recent request to the region got no answer",
+                                          "of the region's last requests got no answer"},
+        [DP_HEALTH_SIGNAL_UNPROVISIONED] = {"answer says that its database is not there",
+                                            "answers say that its database is not there"},
+        [DP_HEALTH_SIGNAL_PROVISIONED] = {"answer says that its database is there now",
+                                          "answers say that its database is there now"},
         [DP_HEALTH_SIGNAL_DRAIN_ASKED] = {"answer asks to drain it", "answers ask to drain it"},
         [DP_HEALTH_SIGNAL_DRAIN_OVER] = {"probe passed after the drain",
                                          "probes in a row passed after the drain"},
@@ -91,6 +126,7 @@ static void evidence_words(char *buf, size_t cap, const struct dp_health_change 
 static void explain_endpoint(struct dp_governor *g, const struct governor_cause *cause)
 {
     struct governor_endpoint *e = &g->endpoints[cause->endpoint];
+    const char *detail = e->layers[DP_STATUS_LAYER_UP + cause->change->layer].detail;
     char words[96];
     evidence_words(words, sizeof(words), cause->change);
     if (cause->change->signal == DP_HEALTH_SIGNAL_SLOW)
@@ -100,19 +136,20 @@ static void explain_endpoint(struct dp_governor *g, const struct governor_cause 
                      "within %" PRIu32 " ms before",
                      words, cause->change->median_ms, cause->change->baseline_ms);
     else
-        governor_say(e->why, sizeof(e->why), "%s%s%s", words,
-                     e->last_probe.detail[0] ? "; last probe: " : "", e->last_probe.detail);
+        governor_say(e->why, sizeof(e->why), "%s%s%s", words, detail[0] ? "; last probe: " : "",
+                     detail);
     e->since_wall_ms = dp_clock_wall_ms(g->clock);
 }
 
 static struct state state_of(const struct dp_region_look *l)
 {
-    return (struct state){l->health, l->draining, l->slow};
+    return (struct state){l->health, l->draining, l->slow, l->trial, l->unprovisioned};
 }
 
 static bool region_changed(const struct dp_region_look *a, const struct dp_region_look *b)
 {
-    return a->health != b->health || a->draining != b->draining || a->slow != b->slow;
+    return a->health != b->health || a->draining != b->draining || a->slow != b->slow ||
+           a->trial != b->trial || a->unprovisioned != b->unprovisioned;
 }
 
 void governor_explain_health(struct dp_governor *g, const struct governor_cause *cause)
@@ -139,7 +176,7 @@ void governor_explain_health(struct dp_governor *g, const struct governor_cause 
 static void tell(struct dp_governor *g, const char *event, uint16_t endpoint,
                  const struct state states[2], const char *why, struct dp_span inputs)
 {
-    char before[32], after[32];
+    char before[STATE_TEXT], after[STATE_TEXT];
     const char *region = governor_name_at(g, endpoint);
     const struct dp_kv kv[] = {
         DP_KV_STR("region", region),
@@ -151,7 +188,7 @@ static void tell(struct dp_governor *g, const char *event, uint16_t endpoint,
         DP_KV_STR("endpoint", g->config->endpoints[endpoint].host),
     };
     bool bad = states[1].health == DP_HEALTH_DOWN || states[1].health == DP_HEALTH_SUSPECT ||
-               states[1].draining || states[1].slow;
+               states[1].draining || states[1].slow || states[1].unprovisioned;
     size_t n = DP_ARRAY_LEN(kv) - !governor_has_siblings(g, endpoint);
     dp_journal_write(g->journal, g->view->epoch, event, kv, n);
     dp_log(bad ? DP_LOG_WARN : DP_LOG_INFO, event, DP_KV_STR("region", region),
@@ -173,10 +210,12 @@ static void record_endpoint(struct dp_governor *g, const struct governor_cause *
         DP_KV_INT("baseline_ms", c->baseline_ms),
         DP_KV_STR("probe", e->last_probe_wall_ms ? dp_probe_kind_name(c->probe) : "none"),
         DP_KV_INT("probe_status", e->last_probe.status),
-        DP_KV_STR("probe_detail", e->last_probe.detail),
+        DP_KV_STR("probe_detail", e->layers[DP_STATUS_LAYER_UP + c->layer].detail),
+        DP_KV_STR("layer", dp_probe_layer_name(c->layer)),
     };
-    const struct state states[2] = {{c->before, c->draining_before, c->slow_before},
-                                    {c->after, c->draining_after, c->slow_after}};
+    const struct state states[2] = {
+        {c->before, c->draining_before, c->slow_before, c->trial_before, c->unprovisioned_before},
+        {c->after, c->draining_after, c->slow_after, e->health.trial, c->unprovisioned_after}};
     tell(g, event_name(event_of(&states[0], &states[1]), governor_has_siblings(g, cause->endpoint)),
          cause->endpoint, states, e->why,
          governor_object(buf, sizeof(buf), inputs, DP_ARRAY_LEN(inputs)));

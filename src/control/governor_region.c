@@ -7,8 +7,11 @@ void governor_members(const struct dp_governor *g, uint16_t region,
     const struct dp_region_config *r = &g->config->regions[region];
     for (uint16_t i = 0; i < r->n_endpoints; i++) {
         const struct dp_health_state *h = &g->endpoints[r->first + i].health;
-        out[i] = (struct dp_region_member){
-            .health = h->health, .draining = h->draining, .slow = h->slow};
+        out[i] = (struct dp_region_member){.health = h->health,
+                                           .draining = h->draining,
+                                           .slow = h->slow,
+                                           .trial = h->trial,
+                                           .unprovisioned = h->unprovisioned};
     }
 }
 

@@ -83,8 +83,42 @@ static bool feed_pace(struct dp_governor *g, uint16_t endpoint, const struct gov
     return out->pace.whole;
 }
 
+static bool met_anything_bad(const struct dp_health_state *h)
+{
+    uint32_t bad = h->unanswered;
+    for (unsigned i = 0; i < DP_HEALTH_SLOTS; i++)
+        bad += h->slots[i].bad;
+    return h->health != DP_HEALTH_DOWN && bad > 0;
+}
+
+/* What a region's endpoints met together may condemn where none of them has enough against it: then all that
+ * took part in it fall. Judged by the rules of one endpoint, on a state that hears of requests alone. */
+static void judge_together(struct dp_governor *g, uint16_t region,
+                           const struct dp_health_traffic *t, uint64_t now_ns)
+{
+    const struct dp_region_config *c = &g->config->regions[region];
+    struct dp_health_state *together = &g->regions[region].together;
+    struct dp_health_event e = {.kind = DP_HEALTH_TRAFFIC, .traffic = *t};
+    struct dp_health_actions a;
+    if (c->n_endpoints < 2)
+        return;
+    dp_health_step(together, &g->health_config, &e, now_ns, &a);
+    if (!a.changed || a.change.after != DP_HEALTH_DOWN)
+        return;
+    e = (struct dp_health_event){.kind = DP_HEALTH_REGION,
+                                 .rate = a.change.signal == DP_HEALTH_SIGNAL_FAILURE_RATE,
+                                 .count = a.change.count,
+                                 .threshold = a.change.threshold};
+    dp_health_init(together, &g->health_config, now_ns, region + 1U);
+    for (uint16_t i = c->first; i < c->first + c->n_endpoints; i++) {
+        if (met_anything_bad(&g->endpoints[i].health))
+            governor_step(g, i, &e, now_ns);
+    }
+}
+
 void governor_sample(struct dp_governor *g, uint64_t now_ns)
 {
+    struct dp_health_traffic together[DP_MAX_REGIONS] = {{0, 0, 0}};
     bool doubtful = dp_lag_recent(&g->lag, now_ns, DP_STALL_GRACE_NS);
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
@@ -102,6 +136,10 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
             t.unanswered = 0;
             t.errors = 0;
         }
+        struct dp_health_traffic *sum = &together[g->config->endpoints[i].region];
+        sum->good += t.good;
+        sum->unanswered += t.unanswered;
+        sum->errors += t.errors;
         if (t.good || t.unanswered || t.errors) {
             event.kind = DP_HEALTH_TRAFFIC;
             event.traffic = t;
@@ -110,5 +148,7 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
         if (paced)
             governor_step(g, i, &pace, now_ns);
     }
+    for (uint16_t i = 0; i < g->config->n_regions; i++)
+        judge_together(g, i, &together[i], now_ns);
     governor_tune(g);
 }

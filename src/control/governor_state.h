@@ -12,6 +12,7 @@
 #define DAVENPORT_CONTROL_GOVERNOR_STATE_H
 
 #include "davenport/control/governor.h"
+#include "davenport/core/doubt.h"
 #include "davenport/core/failover.h"
 #include "davenport/core/health.h"
 #include "davenport/core/pace.h"
@@ -31,6 +32,8 @@
 #define DP_SLOW_HOLD_MAX_MS 300000
 /* How far the kept bound of epochs runs ahead. */
 #define DP_EPOCHS_AHEAD 16
+/* How often the workers may try an endpoint on trial anew, each time with as many requests as are wanted. */
+#define DP_TRIAL_AGAIN_MS 5000
 /* A loop later than this was asleep; for as long afterwards, traffic's bad news may be of our
  * making. */
 #define DP_STALL_LIMIT_NS DP_NS_PER_S
@@ -68,6 +71,9 @@ struct governor_endpoint {
     int64_t last_probe_wall_ms; /* 0: none yet */
     double distance_us;         /* EWMA of probes; <=0: none yet */
     bool distance_sure;         /* of probes on kept connections */
+    struct dp_layer_status layers[DP_STATUS_LAYERS];
+    uint32_t trial;         /* its number; 0: none yet */
+    uint64_t trial_next_ns; /* while on trial: when the workers get another number */
     uint64_t probes_ok, probes_failed;
     int64_t since_wall_ms; /* of the health or draining state */
     char why[DP_WHY_TEXT];
@@ -75,7 +81,8 @@ struct governor_endpoint {
 
 struct governor_region {
     struct dp_region_look look;
-    uint32_t distance_us; /* as published; 0: none */
+    uint32_t distance_us;            /* as published; 0: none */
+    struct dp_health_state together; /* of requests at all endpoints, where there are several */
     int64_t since_wall_ms;
     char why[DP_WHY_TEXT];
 };
@@ -93,6 +100,12 @@ struct dp_governor {
     struct dp_health_config health_config;
     struct dp_pace_config pace_config;
     struct dp_failover_config failover_config;
+    struct dp_doubt_config doubt_config;
+    struct dp_doubt_state doubt;
+    int64_t doubt_since_wall_ms;
+    uint64_t doubts;
+    struct dp_failover_state calm; /* the last good view's, when no region was silent */
+    bool calm_known;
     struct dp_failover_state failover;
     struct dp_failover_decision decision; /* the last one */
     struct dp_orders_state orders;
@@ -175,6 +188,29 @@ void governor_routes(const struct dp_governor *g, enum dp_route_state out[DP_MAX
 /* The endpoint that speaks for its region: the first of those that are as the region is. */
 uint16_t governor_speaker(const struct dp_governor *g, uint16_t region);
 
+/* governor_doubt.c */
+
+/* Are we cut off? True: that changed, and what was decided in the silence is as if it had not been. */
+bool governor_doubt(struct dp_governor *g, uint64_t now_ns);
+/* In doubt nobody is lost by silence. */
+void governor_soften(const struct dp_governor *g, struct dp_failover_region *regions);
+/* One endpoint's health changed for the worse: ask all others now. */
+void governor_ask_around(struct dp_governor *g, uint16_t endpoint, uint64_t now_ns);
+
+/* governor_probe.c */
+
+/* The prober's result. `governor` is a struct dp_governor. */
+void governor_probed(void *governor, uint16_t endpoint, const struct dp_probe_result *r);
+/* The workers may send so many requests to an endpoint on trial, or so many more. */
+void governor_try(struct governor_endpoint *e, uint64_t now_ns);
+/* Trials that no request has decided yet: the workers may try again. */
+void governor_try_on(struct dp_governor *g, uint64_t now_ns);
+
+/* governor.c */
+
+/* Every entry from the loop passes here first: a stall must be known before anything is judged by time. */
+uint64_t governor_wake(struct dp_governor *g);
+
 /* governor_decide.c */
 
 /* The first view and epoch. */
@@ -187,6 +223,8 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
 uint32_t governor_asked(struct dp_governor *g, uint16_t endpoint);
 /* Tell the workers what is late by now, where that moved. */
 void governor_tune(struct dp_governor *g);
+/* The same decision, with what workers are told besides. */
+void governor_publish_again(struct dp_governor *g);
 /* After a change that is no decision: the workers are told if it concerns them. */
 void governor_publish_if_changed(struct dp_governor *g);
 /* Let time pass for the failover rules. */
@@ -247,7 +285,9 @@ void governor_record_plain(struct dp_governor *g, const char *event);
 void governor_record_forgotten(struct dp_governor *g);
 void governor_record_stall(struct dp_governor *g);
 void governor_record_reload(struct dp_governor *g, bool done, const char *detail);
-void governor_record_credentials(struct dp_governor *g, uint16_t endpoint);
+void governor_record_credentials(struct dp_governor *g, uint16_t endpoint,
+                                 enum dp_probe_layer layer);
+void governor_record_doubt(struct dp_governor *g, uint16_t active_before);
 void governor_record_hold(struct dp_governor *g, uint16_t region);
 void governor_explain_health(struct dp_governor *g, const struct governor_cause *cause);
 void governor_record_health(struct dp_governor *g, const struct governor_cause *cause);

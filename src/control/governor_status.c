@@ -92,6 +92,9 @@ static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_rou
         .slow = e->health.slow,
         .route = route,
         .since_wall_ms = e->since_wall_ms,
+        .trial = e->health.trial,
+        .trial_good = e->health.trial_good,
+        .unprovisioned = e->health.unprovisioned,
         .late_ms = e->late_ms,
         .late = e->totals.late,
         .unanswered = e->health.unanswered,
@@ -112,6 +115,7 @@ static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_rou
     memcpy(out->why, e->why, sizeof(out->why));
     memcpy(out->last_probe, e->last_probe.detail, sizeof(e->last_probe.detail));
     memcpy(out->outcomes, e->totals.outcomes, sizeof(out->outcomes));
+    memcpy(out->layers, e->layers, sizeof(out->layers));
     governor_window(g, i, &out->window_good, &out->window_bad);
 }
 
@@ -149,6 +153,8 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
         .active = i == g->decision.after,
         .held_down = g->decision.held[i],
         .slow = r->look.slow,
+        .trial = r->look.trial,
+        .unprovisioned = r->look.unprovisioned,
         .draining = r->look.draining,
         .drained = standing(&g->drained[i], g->failover.drained[i]),
         .route = g->decision.routes[i],
@@ -230,6 +236,9 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
     out->ramp_from = g->decision.ramp_from;
     out->share_percent = g->decision.share_percent;
     memcpy(out->moves, g->moves, sizeof(out->moves));
+    out->doubt = g->doubt.on;
+    out->doubt_since_wall_ms = g->doubt_since_wall_ms;
+    out->doubts = g->doubts;
     out->failovers = g->failovers;
     out->failbacks = g->failbacks;
     enum dp_route_state routes[DP_MAX_ENDPOINTS];

@@ -28,8 +28,16 @@ static bool is_drain_word(const char *word)
     return false;
 }
 
-enum dp_probe_kind dp_probe_classify(enum dp_err err, uint16_t status, struct dp_span body,
-                                     char what[DP_PROBE_WORD])
+/* {"error":"not_found","reason":"Database does not exist."}; clusters say no_db_file too. */
+static bool says_no_database(struct dp_span body)
+{
+    char word[DP_PROBE_WORD];
+    member(body, "reason", word);
+    return strcmp(word, "Database does not exist.") == 0 || strcmp(word, "no_db_file") == 0;
+}
+
+enum dp_probe_kind dp_probe_classify(enum dp_probe_layer layer, enum dp_err err, uint16_t status,
+                                     struct dp_span body, char what[DP_PROBE_WORD])
 {
     char word[DP_PROBE_WORD] = "";
     if (what)
@@ -52,6 +60,10 @@ enum dp_probe_kind dp_probe_classify(enum dp_err err, uint16_t status, struct dp
         member(body, "error", word);
         return strcmp(word, "nodedown") == 0 ? DP_PROBE_UNHEALTHY : DP_PROBE_OTHER;
     }
+    if (status == 402)
+        return DP_PROBE_QUOTA;
+    if (status == 404 && layer != DP_LAYER_UP && says_no_database(body))
+        return DP_PROBE_UNPROVISIONED;
     if (status == 404) {
         member(body, "status", word);
         if (is_drain_word(word)) {

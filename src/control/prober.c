@@ -6,6 +6,8 @@
  * host. */
 #include "control/prober.h"
 
+#include "control/deep_probe.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +40,8 @@ struct slot {
     uint64_t no_keys_until_ns; /* 0: credentials are used */
     char *url, *username, *password;
     const struct dp_fetch_tls *tls;
+    struct dp_deep_probe deep;
+    uint64_t deep_at_ns;     /* not before */
     char ips[DP_ADDRS_TEXT]; /* as dp_fetch_request wants them; "": none */
     uint16_t port;
 };
@@ -74,7 +78,7 @@ static void describe(const struct ask *a, const struct dp_fetch_result *r,
                      struct dp_probe_result *out)
 {
     char word[DP_PROBE_WORD], text[64];
-    out->kind = dp_probe_classify(r->err, r->status, r->body, word);
+    out->kind = dp_probe_classify(DP_LAYER_UP, r->err, r->status, r->body, word);
     if (r->err != DP_OK)
         (void)snprintf(out->detail, sizeof(out->detail), "%s%s",
                        why_dark(r->err, r, a->timeout_ms, text, sizeof(text)),
@@ -84,22 +88,78 @@ static void describe(const struct ask *a, const struct dp_fetch_result *r,
                        word[0] ? " (" : "", word, word[0] ? ")" : "", (double)r->total_ns / 1e6);
 }
 
+/* What all requests to an endpoint have in common. */
+static void fill_request(void *ctx, struct dp_fetch_request *req)
+{
+    const struct slot *s = ctx;
+    const struct dp_prober *p = s->prober;
+    bool keys = now_ns(p) >= s->no_keys_until_ns;
+    *req = (struct dp_fetch_request){
+        .username = keys ? s->username : NULL,
+        .password = keys ? s->password : NULL,
+        .connect_timeout_ms = p->opt.timeout_ms,
+        .timeout_ms = p->opt.deep_timeout_ms,
+        .connect_ips = s->ips[0] ? s->ips : NULL,
+        .connect_port = s->port,
+        .race_delay_ms = p->opt.race_delay_ms,
+        .tls = s->tls,
+    };
+}
+
+static void hold_keys_back(struct slot *s, enum dp_probe_kind kind)
+{
+    if (kind == DP_PROBE_CREDENTIALS && s->username && now_ns(s->prober) >= s->no_keys_until_ns)
+        s->no_keys_until_ns = now_ns(s->prober) + KEYS_HELD_BACK_NS;
+}
+
+static bool on_deep_result(void *ctx, const struct dp_probe_result *r)
+{
+    struct slot *s = ctx;
+    struct dp_prober *p = s->prober;
+    hold_keys_back(s, r->kind);
+    p->opt.result(p->opt.ctx, s->endpoint, r);
+    return !p->dead;
+}
+
+/* What did not pass is asked again with the next probe. */
+static void on_deep_done(void *ctx, bool passed)
+{
+    struct slot *s = ctx;
+    uint64_t wait_ns = s->prober->opt.deep_interval_ms * DP_NS_PER_MS;
+    s->deep_at_ns = passed ? now_ns(s->prober) + wait_ns : 0;
+}
+
+/* Without the keys that they need, the deeper layers say nothing new. */
+static void go_deeper(struct slot *s)
+{
+    uint64_t now = now_ns(s->prober);
+    if (dp_deep_probe_wanted(&s->deep) && !dp_deep_probe_busy(&s->deep) && now >= s->deep_at_ns &&
+        now >= s->no_keys_until_ns)
+        dp_deep_probe_start(&s->deep);
+}
+
 static void on_answer(void *ctx, const struct dp_fetch_result *r)
 {
     struct ask *a = ctx;
     struct slot *s = a->slot;
     struct dp_prober *p = s->prober;
-    struct dp_probe_result out = {.err = r->err,
+    struct dp_probe_result out = {.layer = DP_LAYER_UP,
+                                  .err = r->err,
                                   .status = r->err == DP_OK ? r->status : 0,
                                   .reused = r->reused,
+                                  .reached = r->reached,
                                   .without_keys = a->without_keys,
                                   .started_ns = a->started_ns,
-                                  .total_ns = r->total_ns};
+                                  .total_ns = r->total_ns,
+                                  .connect_ns = r->reused ? 0 : r->connect_ns,
+                                  .tls_ns = r->reused ? 0 : r->tls_ns};
     a->fetch = NULL;
     describe(a, r, &out);
-    if (out.kind == DP_PROBE_CREDENTIALS && s->username && !a->without_keys)
-        s->no_keys_until_ns = now_ns(p) + KEYS_HELD_BACK_NS;
+    if (!a->without_keys)
+        hold_keys_back(s, out.kind);
     p->opt.result(p->opt.ctx, s->endpoint, &out);
+    if (!p->dead && out.kind == DP_PROBE_OK)
+        go_deeper(s);
     if (!p->dead && s->waiting)
         arm(s);
 }
@@ -122,19 +182,13 @@ static void start(struct slot *s, struct ask *a)
     s->n_started++;
     a->without_keys = s->username && a->started_ns < s->no_keys_until_ns;
     a->timeout_ms = p->opt.asked ? p->opt.asked(p->opt.ctx, s->endpoint) : p->opt.timeout_ms;
-    struct dp_fetch_request req = {
-        .url = s->url,
-        .username = a->without_keys ? NULL : s->username,
-        .password = a->without_keys ? NULL : s->password,
-        .connect_timeout_ms = a->timeout_ms,
-        .timeout_ms = a->timeout_ms,
-        .max_body_bytes = MAX_ANSWER_BYTES,
-        .fresh_connection = s->n_started % 2 == 1,
-        .connect_ips = s->ips[0] ? s->ips : NULL,
-        .connect_port = s->port,
-        .race_delay_ms = p->opt.race_delay_ms,
-        .tls = s->tls,
-    };
+    struct dp_fetch_request req;
+    fill_request(s, &req);
+    req.url = s->url;
+    req.connect_timeout_ms = a->timeout_ms;
+    req.timeout_ms = a->timeout_ms;
+    req.max_body_bytes = MAX_ANSWER_BYTES;
+    req.fresh_connection = s->n_started % 2 == 1;
     if (dp_fetch_start(p->fetcher, &req, on_answer, a, &a->fetch) == DP_OK)
         return;
     /* No memory: that says nothing of the region. Later, unless health wants it sooner or later than that. */
@@ -197,6 +251,7 @@ static void slot_free(struct slot *s)
 {
     if (s->password)
         explicit_bzero(s->password, strlen(s->password));
+    dp_deep_probe_fini(&s->deep);
     free(s->url);
     free(s->username);
     free(s->password);
@@ -239,6 +294,13 @@ static bool slot_init(struct slot *s, struct dp_prober *p, uint16_t i,
         s->url = NULL;
         return false;
     }
+    if (!dp_deep_probe_init(&s->deep, t))
+        return false;
+    s->deep.clock = p->opt.clock;
+    s->deep.base = fill_request;
+    s->deep.result = on_deep_result;
+    s->deep.done = on_deep_done;
+    s->deep.ctx = s;
     s->tls = t->tls;
     s->username = t->username ? strdup(t->username) : NULL;
     s->password = t->password ? strdup(t->password) : NULL;
@@ -263,6 +325,7 @@ struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
         goto fail;
     p->open = 1;
     for (uint16_t i = 0; i < n; i++) {
+        p->slots[i].deep.fetcher = p->fetcher;
         (void)uv_timer_init(opt->loop, &p->slots[i].timer); /* cannot fail */
         p->slots[i].timer.data = &p->slots[i];
         p->open++;

@@ -1,7 +1,10 @@
 /* Probes: asks endpoints how they are and says what the answers mean. When to ask, even beside a question that waits, and
  * how long for an answer, is health's decision; the prober keeps the timers. Odd probes use a connection of
  * their own, even ones a kept one: a region can fail for either alone. Control thread; callbacks
- * never run inside a call. */
+ * never run inside a call.
+ *
+ * The deeper layers follow a good answer of the first, at their own, longer interval, or with every probe while they
+ * fail. */
 #ifndef DAVENPORT_CONTROL_PROBER_H
 #define DAVENPORT_CONTROL_PROBER_H
 
@@ -24,12 +27,15 @@ struct dp_prober;
 #define DP_PROBE_DETAIL 160
 
 struct dp_probe_result {
+    enum dp_probe_layer layer;
     enum dp_probe_kind kind;
     enum dp_err err; /* DP_OK: an answer came */
     uint16_t status; /* 0: no answer */
     bool reused;
+    bool reached;      /* see dp_fetch_result */
     bool without_keys; /* our credentials were held back, see prober.c */
     uint64_t started_ns, total_ns;
+    uint64_t connect_ns, tls_ns;  /* of a fresh connection, as far as it came: from the start */
     char detail[DP_PROBE_DETAIL]; /* for people: "200 in 3 ms", "timed out after 1000 ms" */
 };
 
@@ -40,12 +46,16 @@ struct dp_probe_target {
     const char *username, *password; /* NULL: none */
     const struct dp_fetch_tls *tls;  /* NULL: defaults; not copied: see dp_prober_trust */
     struct dp_addrs addrs;           /* connected to; none: resolved from the URL */
+    /* For the deeper layers; NULL: not asked. */
+    const char *database, *canary_database;
+    const char *canary_id; /* of the document that the canary writes */
 };
 
 struct dp_prober_options {
     uv_loop_t *loop;
     const struct dp_clock *clock;
     uint32_t timeout_ms;
+    uint32_t deep_interval_ms, deep_timeout_ms;
     uint32_t race_delay_ms; /* see dp_fetch_request */
     /* A probe begins: how long it may take. NULL: timeout_ms. */
     uint32_t (*asked)(void *ctx, uint16_t endpoint);
@@ -70,7 +80,7 @@ void dp_prober_destroy(struct dp_prober *p, void (*done)(void *ctx), void *ctx);
 /* What an answer to a probe means: couchdb-wise, by status and body. Pure. `what` (may be NULL) is
  * set to the word that a draining node gave, NUL ended. */
 #define DP_PROBE_WORD 32
-enum dp_probe_kind dp_probe_classify(enum dp_err err, uint16_t status, struct dp_span body,
-                                     char what[DP_PROBE_WORD]);
+enum dp_probe_kind dp_probe_classify(enum dp_probe_layer layer, enum dp_err err, uint16_t status,
+                                     struct dp_span body, char what[DP_PROBE_WORD]);
 
 #endif

@@ -39,7 +39,8 @@ static bool lost(const struct dp_failover_state *s, const struct dp_failover_reg
 static bool well(const struct dp_failover_state *s, const struct dp_failover_region *regions,
                  uint16_t i)
 {
-    return regions[i].health == DP_HEALTH_UP && !regions[i].slow && !lost(s, regions, i);
+    return regions[i].health == DP_HEALTH_UP && !regions[i].slow && !regions[i].unprovisioned &&
+           !lost(s, regions, i);
 }
 
 /* Time 0 is "not up" in up_since_ns, so a clock that begins at 0 is off by one nanosecond. */
@@ -93,7 +94,8 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
     for (uint16_t i = 0; i < c->n_regions; i++) {
         if (lost(s, regions, i) || i == s->active)
             s->approved[i] = false;
-        if (lost(s, regions, i) || (regions[i].slow && i != s->active))
+        if (lost(s, regions, i) ||
+            ((regions[i].slow || regions[i].unprovisioned) && i != s->active))
             s->unsettled[i] = true;
         if (!well(s, regions, i))
             s->up_since_ns[i] = 0;
@@ -107,7 +109,8 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
         s->forced = false;
 }
 
-/* Up and settled, else up, else not known to be lost, a slow one last; among equals the most preferred. */
+/* Up and settled, else up, else not known to be lost, then a slow one, and one without its database last; among equals
+ * the most preferred. */
 static uint16_t best_other(const struct dp_failover_state *s, const struct dp_failover_config *c,
                            const struct dp_failover_region *regions)
 {
@@ -116,7 +119,11 @@ static uint16_t best_other(const struct dp_failover_state *s, const struct dp_fa
     for (uint16_t i = 0; i < c->n_regions; i++) {
         if (i == s->active || lost(s, regions, i))
             continue;
-        int rank = regions[i].slow ? 1 : !well(s, regions, i) ? 2 : s->unsettled[i] ? 3 : 4;
+        int rank = regions[i].unprovisioned ? 1
+                   : regions[i].slow        ? 2
+                   : !well(s, regions, i)   ? 3
+                   : s->unsettled[i]        ? 4
+                                            : 5;
         if (rank > best_rank) {
             best_rank = rank;
             best = i;
@@ -282,6 +289,7 @@ static void derive(const struct dp_failover_state *s, const struct dp_failover_c
                    struct dp_failover_decision *out)
 {
     bool settled_other = false;
+    bool active_lives = s->active != DP_NO_REGION && !lost(s, regions, s->active);
     for (uint16_t i = 0; i < c->n_regions; i++) {
         if (i != s->active && !lost(s, regions, i) && !s->unsettled[i])
             settled_other = true;
@@ -290,9 +298,12 @@ static void derive(const struct dp_failover_state *s, const struct dp_failover_c
         out->held[i] = i != s->active && !lost(s, regions, i) && s->unsettled[i];
         if (i == s->active)
             out->routes[i] = DP_ROUTE_OK;
+        else if (i == s->ramp_from && !lost(s, regions, i)) /* held or not, it had the traffic */
+            out->routes[i] = DP_ROUTE_OK;
         else if (regions[i].health == DP_HEALTH_DOWN)
             out->routes[i] = DP_ROUTE_DOWN;
-        else if (lost(s, regions, i) || (out->held[i] && settled_other))
+        else if (lost(s, regions, i) || (out->held[i] && settled_other) ||
+                 (regions[i].unprovisioned && (settled_other || active_lives)))
             out->routes[i] = DP_ROUTE_BARRED;
         else
             out->routes[i] = DP_ROUTE_OK;

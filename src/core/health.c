@@ -20,6 +20,16 @@ const char *dp_probe_kind_name(enum dp_probe_kind k)
     return k < DP_PROBE_KIND_COUNT ? kinds[k].name : "?";
 }
 
+const char *dp_probe_layer_name(enum dp_probe_layer l)
+{
+    static const char *const names[] = {
+#define X(name, label) label,
+        DP_PROBE_LAYER_TABLE(X)
+#undef X
+    };
+    return l < DP_LAYER_COUNT ? names[l] : "?";
+}
+
 bool dp_probe_kind_alive(enum dp_probe_kind k)
 {
     return k < DP_PROBE_KIND_COUNT && (kinds[k].meaning == ALIVE || kinds[k].meaning == DRAIN);
@@ -137,6 +147,75 @@ static bool hush_condemns(const struct dp_health_state *s, const struct dp_healt
     return s->silence.hush && evidence(why, DP_HEALTH_SIGNAL_HUSH, s->probes_silent, enough);
 }
 
+static bool deep_counts(const struct dp_health_state *s, uint32_t threshold,
+                        struct dp_health_change *why)
+{
+    for (unsigned l = DP_LAYER_UP + 1; l < DP_LAYER_COUNT; l++) {
+        if (evidence(why, DP_HEALTH_SIGNAL_DEEP_FAILED, s->deep[l].failed, threshold)) {
+            why->layer = (enum dp_probe_layer)l;
+            why->probe = s->deep[l].last;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool deep_condemns(const struct dp_health_state *s, const struct dp_health_config *c,
+                          uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)now_ns;
+    return deep_counts(s, c->fall, why);
+}
+
+static bool deep_suspects(const struct dp_health_state *s, const struct dp_health_config *c,
+                          uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)c;
+    (void)now_ns;
+    return deep_counts(s, 1, why);
+}
+
+static bool probes_see_it(const struct dp_health_state *s)
+{
+    struct dp_health_change unused = {0};
+    return s->probe_failing || deep_counts(s, 1, &unused);
+}
+
+static bool region_condemns(const struct dp_health_state *s, const struct dp_health_config *c,
+                            uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)c;
+    (void)now_ns;
+    return s->region.given && evidence(why,
+                                       s->region.rate ? DP_HEALTH_SIGNAL_REGION_RATE
+                                                      : DP_HEALTH_SIGNAL_REGION_UNANSWERED,
+                                       s->region.count, s->region.threshold);
+}
+
+static bool trial_fails(const struct dp_health_state *s, const struct dp_health_config *c,
+                        uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)c;
+    (void)now_ns;
+    return s->trial && evidence(why, DP_HEALTH_SIGNAL_TRIAL_FAILED, s->unanswered, 1);
+}
+
+static bool trial_passes(const struct dp_health_state *s, const struct dp_health_config *c,
+                         uint64_t now_ns, struct dp_health_change *why)
+{
+    (void)now_ns;
+    return s->trial && !probes_see_it(s) &&
+           evidence(why, DP_HEALTH_SIGNAL_TRIAL_PASSED, s->trial_good, c->trial_requests);
+}
+
+static bool trial_begins(const struct dp_health_state *s, const struct dp_health_config *c,
+                         uint64_t now_ns, struct dp_health_change *why)
+{
+    uint64_t hold = s->trial_hold_ns > c->traffic_hold_ns ? s->trial_hold_ns : c->traffic_hold_ns;
+    return s->fell_unseen && now_ns >= s->last_bad_ns + hold && !probes_see_it(s) &&
+           evidence(why, DP_HEALTH_SIGNAL_TRIAL_BEGUN, s->probes_passed, c->rise);
+}
+
 static bool unanswered_condemn(const struct dp_health_state *s, const struct dp_health_config *c,
                                uint64_t now_ns, struct dp_health_change *why)
 {
@@ -209,7 +288,7 @@ static bool traffic_held(const struct dp_health_state *s, const struct dp_health
 static bool probes_redeem(const struct dp_health_state *s, const struct dp_health_config *c,
                           uint64_t now_ns, struct dp_health_change *why)
 {
-    return !traffic_held(s, c, now_ns) &&
+    return !s->trial && !s->fell_unseen && !probes_see_it(s) && !traffic_held(s, c, now_ns) &&
            evidence(why, DP_HEALTH_SIGNAL_PROBES_PASSED, s->probes_passed, c->rise);
 }
 
@@ -218,7 +297,7 @@ static bool probes_redeem(const struct dp_health_state *s, const struct dp_healt
 static bool traffic_redeems(const struct dp_health_state *s, const struct dp_health_config *c,
                             uint64_t now_ns, struct dp_health_change *why)
 {
-    if (!s->doubted_by_traffic || s->probe_failing || s->unanswered || s->errors)
+    if (!s->doubted_by_traffic || probes_see_it(s) || s->unanswered || s->errors || s->trial)
         return false;
     return !traffic_held(s, c, now_ns) && evidence(why, DP_HEALTH_SIGNAL_REQUESTS_ANSWERED, 1, 1);
 }
@@ -230,17 +309,23 @@ static const struct {
     enum dp_health to;
     rule *applies;
 } rules[] = {
+    {IN(SUSPECT), DP_HEALTH_DOWN, trial_fails},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, probes_condemn},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, silence_condemns},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, hush_condemns},
+    {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, deep_condemns},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, unanswered_condemn},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, errors_condemn},
     {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, share_condemns},
+    {IN(UNKNOWN) | IN(UP) | IN(SUSPECT), DP_HEALTH_DOWN, region_condemns},
     {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, probe_suspects},
+    {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, deep_suspects},
     {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, unanswered_suspects},
     {IN(UNKNOWN) | IN(UP), DP_HEALTH_SUSPECT, errors_suspect},
     {IN(UNKNOWN), DP_HEALTH_UP, first_good_probe},
     {IN(SUSPECT) | IN(DOWN), DP_HEALTH_UP, probes_redeem},
+    {IN(DOWN), DP_HEALTH_SUSPECT, trial_begins},
+    {IN(SUSPECT), DP_HEALTH_UP, trial_passes},
     {IN(SUSPECT), DP_HEALTH_UP, traffic_redeems},
 };
 
@@ -249,6 +334,32 @@ static const struct {
 static struct dp_silence_config silence_of(const struct dp_health_config *c)
 {
     return (struct dp_silence_config){c->interval_ns, c->fast_ns, c->timeout_ns, c->silent};
+}
+
+/* Any answer is a sign of life. */
+static void hear(struct dp_health_state *s, bool silent, uint64_t began_ns)
+{
+    if (!silent)
+        s->silent_since_ns = 0;
+    else if (s->silent_since_ns == 0)
+        s->silent_since_ns = began_ns > 0 ? began_ns : 1;
+}
+
+static void take_deep_probe(struct dp_health_state *s, enum dp_probe_layer layer,
+                            enum dp_probe_kind kind, struct dp_health_actions *out)
+{
+    out->alarm_credentials =
+        kind == DP_PROBE_CREDENTIALS && s->deep[layer].last != DP_PROBE_CREDENTIALS;
+    s->deep[layer].last = kind;
+    if (kind == DP_PROBE_UNPROVISIONED || kind == DP_PROBE_OK)
+        s->deep[layer].missing = kind == DP_PROBE_UNPROVISIONED;
+    if (kinds[kind].meaning == FAILED) {
+        s->deep[layer].failed = add(s->deep[layer].failed, 1);
+        s->deep[layer].passed = 0;
+    } else if (kinds[kind].meaning == ALIVE) {
+        s->deep[layer].passed = add(s->deep[layer].passed, 1);
+        s->deep[layer].failed = 0;
+    }
 }
 
 static void take_probe(struct dp_health_state *s, enum dp_probe_kind kind, bool timed_out,
@@ -306,6 +417,10 @@ static void take_traffic(struct dp_health_state *s, const struct dp_health_confi
     uint64_t slot = s->slot % DP_HEALTH_SLOTS;
     s->slots[slot].good = add(s->slots[slot].good, t->good);
     s->slots[slot].bad = add(s->slots[slot].bad, t->unanswered);
+    if (t->good || t->errors)
+        s->silent_since_ns = 0;
+    if (s->trial)
+        s->trial_good = add(s->trial_good, t->good);
     if (t->good || (bad && now_ns > s->last_bad_ns + c->traffic_hold_ns)) {
         s->unanswered = 0;
         s->errors = 0;
@@ -338,6 +453,29 @@ static bool drain_changes(struct dp_health_state *s, const struct dp_health_conf
     if (s->draining && !asked)
         return evidence(why, DP_HEALTH_SIGNAL_DRAIN_OVER, s->probes_passed, c->rise);
     return false;
+}
+
+/* Twice as long after each failed trial. */
+#define TRIAL_HOLD_MAX 8
+
+/* What a fall or a rise means for trials: `why` tipped the scale. */
+static void set_trial(struct dp_health_state *s, const struct dp_health_config *c,
+                      enum dp_health to, enum dp_health_signal why)
+{
+    bool by_requests = why == DP_HEALTH_SIGNAL_UNANSWERED || why == DP_HEALTH_SIGNAL_FAILURE_RATE ||
+                       why == DP_HEALTH_SIGNAL_REGION_UNANSWERED ||
+                       why == DP_HEALTH_SIGNAL_REGION_RATE || why == DP_HEALTH_SIGNAL_TRIAL_FAILED;
+    s->fell_unseen =
+        to == DP_HEALTH_DOWN && c->trial_requests > 0 && by_requests && !probes_see_it(s);
+    s->trial = to == DP_HEALTH_SUSPECT && why == DP_HEALTH_SIGNAL_TRIAL_BEGUN;
+    s->trial_good = 0;
+    if (why == DP_HEALTH_SIGNAL_TRIAL_FAILED) {
+        uint64_t hold = s->trial_hold_ns > 0 ? 2 * s->trial_hold_ns : 2 * c->traffic_hold_ns;
+        uint64_t max = TRIAL_HOLD_MAX * c->traffic_hold_ns;
+        s->trial_hold_ns = hold < max ? hold : max;
+    } else if (why != DP_HEALTH_SIGNAL_TRIAL_BEGUN) {
+        s->trial_hold_ns = 0;
+    }
 }
 
 static void enter(struct dp_health_state *s, enum dp_health to, uint64_t now_ns)
@@ -377,6 +515,18 @@ static bool slow_changes(struct dp_health_state *s, const struct dp_health_confi
     return true;
 }
 
+static bool provision_changes(const struct dp_health_state *s, struct dp_health_change *why)
+{
+    bool missing = false;
+    for (unsigned l = DP_LAYER_UP + 1; l < DP_LAYER_COUNT; l++)
+        missing = missing || s->deep[l].missing;
+    if (s->unprovisioned == missing)
+        return false;
+    why->layer = DP_LAYER_DATABASE;
+    return evidence(why, missing ? DP_HEALTH_SIGNAL_UNPROVISIONED : DP_HEALTH_SIGNAL_PROVISIONED, 1,
+                    1);
+}
+
 static bool in_doubt(const struct dp_health_state *s)
 {
     return s->health != DP_HEALTH_UP || s->draining || s->slow;
@@ -391,6 +541,8 @@ static struct dp_health_change tell(const struct dp_health_change *why,
         all.signal = why->signal;
         all.count = why->count;
         all.threshold = why->threshold;
+        all.layer = why->layer;
+        all.probe = why->probe;
     }
     return all;
 }
@@ -404,14 +556,19 @@ static void judge(struct dp_health_state *s, const struct dp_health_config *c, u
                                    .draining_after = s->draining,
                                    .slow_before = s->slow,
                                    .slow_after = s->slow,
+                                   .trial_before = s->trial,
+                                   .unprovisioned_before = s->unprovisioned,
+                                   .unprovisioned_after = s->unprovisioned,
                                    .probe = s->last_probe};
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         if (!(rules[i].from & (1u << s->health)) || !rules[i].applies(s, c, now_ns, &why))
             continue;
+        set_trial(s, c, rules[i].to, why.signal);
         enter(s, rules[i].to, now_ns);
         why.after = s->health;
         break;
     }
+    s->region.given = false;
     struct dp_health_change flag = why;
     if (drain_changes(s, c, &flag)) {
         s->draining = !s->draining;
@@ -425,8 +582,15 @@ static void judge(struct dp_health_state *s, const struct dp_health_config *c, u
         flag.slow_after = s->slow;
         why = tell(&why, &flag);
     }
+    flag = why;
+    if (provision_changes(s, &flag)) {
+        s->unprovisioned = !s->unprovisioned;
+        flag.unprovisioned_after = s->unprovisioned;
+        why = tell(&why, &flag);
+    }
     out->changed = why.before != why.after || why.draining_before != why.draining_after ||
-                   why.slow_before != why.slow_after;
+                   why.slow_before != why.slow_after ||
+                   why.unprovisioned_before != why.unprovisioned_after;
     out->change = why;
 }
 
@@ -443,12 +607,26 @@ static void schedule(struct dp_health_state *s, const struct dp_health_config *c
     s->probe_at_ns = due > now_ns ? due : now_ns;
 }
 
+/* As surely as they see anything. */
+static bool probes_saw_it(const struct dp_health_state *s, const struct dp_health_config *c)
+{
+    struct dp_health_change unused = {0};
+    return s->probes_failed >= c->fall || deep_counts(s, c->fall, &unused);
+}
+
+void dp_health_ask_now(struct dp_health_state *s, uint64_t now_ns)
+{
+    if (s->probe_at_ns > now_ns)
+        s->probe_at_ns = now_ns;
+}
+
 void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
                     const struct dp_health_event *e, uint64_t now_ns, struct dp_health_actions *out)
 {
     const struct dp_silence_config silence = silence_of(c);
     bool doubt_before = in_doubt(s), ask = false;
     memset(out, 0, sizeof(*out));
+    bool shallow = e->kind == DP_HEALTH_PROBE && e->layer == DP_LAYER_UP;
     switch (e->kind) {
     case DP_HEALTH_ASKED:
         out->patience_ns =
@@ -456,9 +634,23 @@ void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
         schedule(s, c, now_ns);
         return;
     case DP_HEALTH_PROBE:
-        if (!dp_silence_end(&s->silence, &silence, e->probe_started_ns, e->probe_timed_out, now_ns))
-            return;
-        take_probe(s, e->probe, e->probe_timed_out, out);
+        if (shallow) {
+            if (!dp_silence_end(&s->silence, &silence, e->probe_started_ns, e->probe_timed_out,
+                                now_ns))
+                return;
+            take_probe(s, e->probe, e->probe_timed_out, out);
+            hear(s, e->silent, e->probe_started_ns);
+        } else {
+            take_deep_probe(s, e->layer, e->probe, out);
+        }
+        if (s->health == DP_HEALTH_DOWN && probes_saw_it(s, c))
+            s->fell_unseen = false;
+        break;
+    case DP_HEALTH_REGION:
+        s->region.given = true;
+        s->region.rate = e->rate;
+        s->region.count = e->count;
+        s->region.threshold = e->threshold;
         break;
     case DP_HEALTH_TRAFFIC:
         take_traffic(s, c, &e->traffic, now_ns);
@@ -473,7 +665,7 @@ void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
     if ((e->kind == DP_HEALTH_TRAFFIC || e->kind == DP_HEALTH_TICK) && s->health != DP_HEALTH_DOWN)
         ask = dp_silence_hear(&s->silence, &silence, e->answers, e->under_way, now_ns);
     judge(s, c, now_ns, out);
-    if (e->kind == DP_HEALTH_PROBE)
+    if (shallow)
         schedule(s, c, now_ns);
     else if ((ask || (!doubt_before && in_doubt(s))) && s->probe_at_ns > now_ns)
         s->probe_at_ns = now_ns;

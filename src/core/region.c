@@ -3,6 +3,11 @@
 
 static bool serves(const struct dp_region_member *m)
 {
+    return m->health != DP_HEALTH_DOWN && !m->draining && !m->trial;
+}
+
+static bool may_serve(const struct dp_region_member *m)
+{
     return m->health != DP_HEALTH_DOWN && !m->draining;
 }
 
@@ -44,10 +49,19 @@ void dp_region_judge(const struct dp_region_member *m, uint16_t n, uint32_t up_p
                      struct dp_region_look *out)
 {
     uint16_t need = (uint16_t)(((uint32_t)n * up_percent + 99) / 100);
-    struct tally serving = count(m, n, serves), living = count(m, n, alive);
+    struct tally serving = count(m, n, serves), perhaps = count(m, n, may_serve),
+                 living = count(m, n, alive);
     if (need == 0)
         need = 1;
     *out = (struct dp_region_look){.members = n, .serving = serving.members, .need = need};
+    for (uint16_t i = 0; i < n; i++)
+        out->unprovisioned = out->unprovisioned || (m[i].unprovisioned && alive(&m[i]));
+    if (serving.members < need && perhaps.members >= need) {
+        out->trial = true;
+        out->health = DP_HEALTH_SUSPECT;
+        out->slow = perhaps.quick < need;
+        return;
+    }
     if (serving.members >= need) {
         out->health = health_of(&serving, need);
         out->slow = serving.quick < need;
@@ -65,7 +79,9 @@ void dp_region_judge(const struct dp_region_member *m, uint16_t n, uint32_t up_p
 static unsigned class_of(const struct dp_region_member *m)
 {
     if (serves(m))
-        return m->slow ? 2 : 3;
+        return m->slow ? 3 : 4;
+    if (may_serve(m))
+        return 2;
     return alive(m) ? 1 : 0;
 }
 

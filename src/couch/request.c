@@ -509,6 +509,7 @@ struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span 
     r.tokens = tokens_of(&path, method, &r);
     r.doc = doc_of(&path);
     r.partition = path.partition;
+    r.list = in_design(&path) && dp_span_eq(path.segments[3], DP_SPAN("_list"));
     r.batch = r.writes && asks_for_batch(query);
     return r;
 }

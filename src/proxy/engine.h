@@ -9,6 +9,7 @@
 #include "davenport/base/list.h"
 #include "davenport/core/hedge.h"
 #include "davenport/core/router.h"
+#include "davenport/core/trial.h"
 #include "davenport/net/stream.h"
 #include "davenport/net/timer.h"
 #include "davenport/proxy/worker.h"
@@ -70,7 +71,8 @@ struct dp_engine {
     size_t n_readers;
     struct dp_pinned_view *view; /* current */
     struct dp_view *view_due;    /* comes next, when there is memory to pin it; or NULL */
-    struct dp_router router;     /* what this worker's own requests say of the regions */
+    struct dp_trials trials;
+    struct dp_router router; /* what this worker's own requests say of the regions */
     struct dp_pool pools[DP_MAX_ENDPOINTS];
     uint64_t turns; /* of the loop: what happens in one turn came with one look at the sockets */
     uint64_t warm_at_ns;                      /* when the pools are looked at next */

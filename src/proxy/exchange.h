@@ -73,6 +73,7 @@ struct dp_exchange {
     uint32_t failed_regions;  /* bit per region that failed it once */
     uint16_t endpoint;
     bool placed;            /* counted as under way there */
+    bool trial;             /* this attempt tries its endpoint: see core/trial.h */
     struct dp_hedge *hedge; /* beside it, in AWAIT; NULL: none */
     bool hedge_tried;
     struct dp_lease lease;
@@ -96,6 +97,7 @@ struct dp_exchange {
     struct dp_list
         awaited; /* from request_sent until the first byte: engine->awaited, then ->overdue; of an open feed:
                              engine->feeds_ending */
+    bool appended;        /* the last piece of the body looks like an error that was appended */
     bool late;            /* the attempt was counted as late */
     bool response_begun;  /* a byte of the answer has come */
     uint8_t interim;      /* 1xx answers so far */

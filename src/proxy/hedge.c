@@ -47,7 +47,7 @@ static void look_at(struct dp_engine *e, uint16_t endpoint)
         uint16_t other;
         if (!dp_hedge_due(x->sent_ns, v->endpoints[endpoint].usual_ms, e->wheel.now_ns))
             return;
-        if (x->hedge_tried)
+        if (x->hedge_tried || x->trial) /* a trial is to be seen to its end */
             continue;
         x->hedge_tried = true;
         if (may_be_hedged(x) && dp_route_other(x, &other))

@@ -1,6 +1,7 @@
 /* The bytes of one exchange: the request to the region, the answer to the client. Nothing is
  * gathered: what one read brought is written on in one write, framed anew; what the other side does
  * not take waits in its stream up to a mark, then the source is stopped. */
+#include "davenport/couch/appended.h"
 #include "davenport/http/writer.h"
 
 #include "proxy/allowance.h"
@@ -323,6 +324,23 @@ static void answer_unreadable(struct dp_exchange *x, enum dp_outcome outcome)
         dp_exchange_attempt_failed(x, outcome, x->committed ? err : DP_EBADRESPONSE);
 }
 
+/* A _list that broke after its head ends as if it were whole, with an error behind its rows. The client shall see that
+ * it is not: its answer is cut, and the error is not passed on where it came with the body's end. True: it is one,
+ * and *k spans are left to be passed on. */
+static bool ends_in_error(struct dp_exchange *x, const struct dp_span *spans, size_t *k,
+                          enum dp_read r)
+{
+    if (!x->couch.list || x->response.status != 200)
+        return false;
+    bool is = *k > 0 && dp_couch_appended_error(spans[*k - 1]);
+    if (*k > 0)
+        x->appended = is;
+    if (!x->appended || r != DP_READ_DONE)
+        return false;
+    *k -= is;
+    return true;
+}
+
 /* Body bytes as they come, with `head` before the first of them. */
 static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p, size_t n)
 {
@@ -334,6 +352,7 @@ static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p
         p += used;
         n -= used;
         size_t bytes = 0;
+        bool broke = ends_in_error(x, spans, &k, r);
         for (size_t i = 0; i < k; i++)
             bytes += spans[i].n;
         x->sent_bytes += bytes;
@@ -343,8 +362,12 @@ static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p
         if (r == DP_READ_DONE && !x->keep)
             dp_stream_last(x->conn->stream);
         if (!after_answer_write(x, write_framed(x->conn->stream, x->out, head, spans, k,
-                                                answer_tail(x, r == DP_READ_DONE))))
+                                                answer_tail(x, r == DP_READ_DONE && !broke))))
             return;
+        if (broke) {
+            dp_exchange_attempt_failed(x, DP_OUTCOME_SERVER_ERROR, DP_ETRUNCATED);
+            return;
+        }
         head.n = 0;
     } while (r == DP_READ_MORE && n > 0);
     if (r == DP_READ_DONE)
@@ -471,6 +494,11 @@ void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
         }
         if (x->response.status == 429 && dp_exchange_declined(x))
             return;
+        if (x->response.status == 404 && dp_route_may_leave_trial(x)) {
+            /* It serves, but it was away and may lack what others have. */
+            dp_exchange_attempt_failed(x, DP_OUTCOME_ANSWERED, DP_ENOREGION);
+            return;
+        }
         if (x->response.status >= 200) {
             commit(x, p, n);
             return;

@@ -89,19 +89,40 @@ static void remember(struct dp_exchange *x, uint16_t region)
     x->conn->wrote = x->conn->wrote || x->couch.writes;
 }
 
+/* A read of one document or database that can be sent again elsewhere, whole. */
+static bool may_try(const struct dp_exchange *x, const struct dp_ask *a)
+{
+    return x->attempts.count == 0 && x->couch.klass == DP_COUCH_READ && x->couch.point &&
+           !a->bound && x->request_complete && x->body_replayable;
+}
+
+static struct dp_route try_one(struct dp_exchange *x, const struct dp_view *v)
+{
+    uint16_t ep = dp_trial_take(&x->engine->trials, v);
+    x->trial = ep != DP_MAX_ENDPOINTS;
+    return (struct dp_route){.kind = x->trial ? DP_ROUTE_SEND : DP_ROUTE_FAIL, .endpoint = ep};
+}
+
 struct dp_route dp_route_next(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;
     const struct dp_view *v = x->view->view;
     const struct dp_ask a = ask_of(x);
-    struct dp_route r = dp_policy_next(v, &e->router, &a, &x->attempts, e->wheel.now_ns);
+    struct dp_route r = {.kind = DP_ROUTE_FAIL};
+    if (v->trial_mask != 0 && may_try(x, &a))
+        r = try_one(x, v);
+    if (r.kind == DP_ROUTE_FAIL)
+        r = dp_policy_next(v, &e->router, &a, &x->attempts, e->wheel.now_ns);
     if (r.kind == DP_ROUTE_FAIL)
         return r;
     dp_counter_add(&e->traffic->sticky_moved, r.moved);
     dp_router_began(&e->router, r.endpoint);
     x->placed = true;
     x->endpoint = r.endpoint;
-    remember(x, v->endpoints[r.endpoint].region);
+    if (x->trial)
+        dp_counter_add(&e->traffic->trials, 1);
+    else
+        remember(x, v->endpoints[r.endpoint].region);
     return r;
 }
 
@@ -144,6 +165,9 @@ void dp_route_ended(struct dp_exchange *x)
 {
     if (x->placed)
         dp_router_ended(&x->engine->router, x->endpoint);
+    if (x->trial)
+        dp_trial_done(&x->engine->trials, x->endpoint);
+    x->trial = false;
     x->placed = false;
 }
 
@@ -152,6 +176,18 @@ void dp_route_took(struct dp_exchange *x, uint64_t ns)
     struct dp_engine *e = x->engine;
     if (e->config->rules.nearest)
         dp_latency_observe(&e->router.latency[x->endpoint], ns, e->wheel.now_ns);
+}
+
+bool dp_route_may_leave_trial(const struct dp_exchange *x)
+{
+    const struct dp_engine *e = x->engine;
+    const struct dp_ask a = {.rule = x->rule, .load = DP_LOAD_LOOKUP, .kept = DP_NO_REGION};
+    struct dp_attempts then = x->attempts;
+    if (!x->trial)
+        return false;
+    then.failed_mask |= UINT32_C(1) << x->endpoint;
+    return dp_policy_next(x->view->view, &e->router, &a, &then, e->wheel.now_ns).kind ==
+           DP_ROUTE_SEND;
 }
 
 bool dp_route_declined(struct dp_exchange *x)

@@ -28,6 +28,9 @@ bool dp_route_may_come(const struct dp_exchange *x, enum dp_err why);
 /* Its region took so long for the first byte of a request whose pace can be compared. */
 void dp_route_took(struct dp_exchange *x, uint64_t ns);
 
+/* This attempt is on trial, and another endpoint may have the request. */
+bool dp_route_may_leave_trial(const struct dp_exchange *x);
+
 /* Its region answered 429. True: another may have the request, and x->attempts says so. */
 bool dp_route_declined(struct dp_exchange *x);
 

@@ -41,6 +41,9 @@ static void the_table(void **state)
         {DP_OK, 429, "{\"error\":\"too_many_requests\"}", DP_PROBE_THROTTLED, ""},
         {DP_OK, 401, "", DP_PROBE_CREDENTIALS, ""},
         {DP_OK, 403, "", DP_PROBE_CREDENTIALS, ""},
+        {DP_OK, 402, "", DP_PROBE_QUOTA, ""},
+        {DP_OK, 404, "{\"error\":\"not_found\",\"reason\":\"Database does not exist.\"}",
+         DP_PROBE_OTHER, ""},
         {DP_OK, 301, "", DP_PROBE_OTHER, ""},
         {DP_OK, 400, "", DP_PROBE_OTHER, ""},
         {DP_ECONNECT, 0, "", DP_PROBE_DARK, ""},
@@ -54,14 +57,44 @@ static void the_table(void **state)
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char word[DP_PROBE_WORD] = "left over";
-        enum dp_probe_kind kind =
-            dp_probe_classify(rows[i].err, rows[i].status, dp_span_str(rows[i].body), word);
+        enum dp_probe_kind kind = dp_probe_classify(DP_LAYER_UP, rows[i].err, rows[i].status,
+                                                    dp_span_str(rows[i].body), word);
         if (kind != rows[i].kind)
             print_error("row %zu: %s\n", i, dp_probe_kind_name(kind));
         assert_int_equal(kind, rows[i].kind);
         assert_string_equal(word, rows[i].word);
-        assert_int_equal(
-            dp_probe_classify(rows[i].err, rows[i].status, dp_span_str(rows[i].body), NULL), kind);
+        assert_int_equal(dp_probe_classify(DP_LAYER_UP, rows[i].err, rows[i].status,
+                                           dp_span_str(rows[i].body), NULL),
+                         kind);
+    }
+}
+
+/* Where a database is asked for, its absence has a word. */
+static void a_database(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t status;
+        const char *body;
+        enum dp_probe_kind kind;
+    } rows[] = {
+        {200, "{\"db_name\":\"a\"}", DP_PROBE_OK},
+        {404, "{\"error\":\"not_found\",\"reason\":\"Database does not exist.\"}",
+         DP_PROBE_UNPROVISIONED},
+        {404, "{\"error\":\"not_found\",\"reason\":\"no_db_file\"}", DP_PROBE_UNPROVISIONED},
+        {404, "{\"error\":\"not_found\",\"reason\":\"missing\"}", DP_PROBE_OTHER},
+        {404, "{\"status\":\"maintenance_mode\"}", DP_PROBE_DRAINING},
+        {401, "", DP_PROBE_CREDENTIALS},
+        {429, "", DP_PROBE_THROTTLED},
+        {412, "{\"error\":\"nodedown\"}", DP_PROBE_UNHEALTHY},
+        {500, "", DP_PROBE_UNHEALTHY},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct dp_span body = dp_span_str(rows[i].body);
+        assert_int_equal(dp_probe_classify(DP_LAYER_DATABASE, DP_OK, rows[i].status, body, NULL),
+                         rows[i].kind);
+        assert_int_equal(dp_probe_classify(DP_LAYER_CANARY, DP_OK, rows[i].status, body, NULL),
+                         rows[i].kind);
     }
 }
 
@@ -72,13 +105,15 @@ static void a_long_word(void **state)
     char body[256];
     (void)snprintf(body, sizeof(body), "{\"status\":\"%s%s%s\"}", "maintenance_mode",
                    "maintenance_mode", "maintenance_mode");
-    assert_int_equal(dp_probe_classify(DP_OK, 404, dp_span_str(body), NULL), DP_PROBE_OTHER);
+    assert_int_equal(dp_probe_classify(DP_LAYER_UP, DP_OK, 404, dp_span_str(body), NULL),
+                     DP_PROBE_OTHER);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table),
+        cmocka_unit_test(a_database),
         cmocka_unit_test(a_long_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,7 +129,7 @@ static struct dp_health_event draw_event(struct world *w, struct account *a)
 
 static bool alive(enum dp_probe_kind k)
 {
-    return k == DP_PROBE_OK || k == DP_PROBE_CREDENTIALS;
+    return k == DP_PROBE_OK || k == DP_PROBE_CREDENTIALS || k == DP_PROBE_UNPROVISIONED;
 }
 
 static void note_event(const struct world *w, struct account *a, const struct dp_health_event *e)
@@ -139,7 +139,8 @@ static void note_event(const struct world *w, struct account *a, const struct dp
         a->failed_row = 0;
     } else if (e->kind == DP_HEALTH_PROBE && e->probe == DP_PROBE_DRAINING) {
         a->passed_row = a->failed_row = 0;
-    } else if (e->kind == DP_HEALTH_PROBE && e->probe != DP_PROBE_THROTTLED) {
+    } else if (e->kind == DP_HEALTH_PROBE && e->probe != DP_PROBE_THROTTLED &&
+               e->probe != DP_PROBE_QUOTA) {
         a->failed_row++;
         a->passed_row = 0;
     } else if (e->kind == DP_HEALTH_TRAFFIC && a->health.health != DP_HEALTH_DOWN) {

@@ -41,6 +41,10 @@ struct row {
     {                                                                                              \
         .kind = DP_HEALTH_PROBE, .probe = DP_PROBE_##k                                             \
     }
+#define DEEP(l, k)                                                                                 \
+    {                                                                                              \
+        .kind = DP_HEALTH_PROBE, .layer = DP_LAYER_##l, .probe = DP_PROBE_##k                      \
+    }
 #define TRAFFIC(g, u, e)                                                                           \
     {                                                                                              \
         .kind = DP_HEALTH_TRAFFIC, .traffic = {.good = (g), .unanswered = (u), .errors = (e) }     \
@@ -616,6 +620,216 @@ static void outcomes_are_sorted(void **state)
     assert_int_equal(t.unanswered, UINT32_MAX);
 }
 
+/* ---- trials: what only traffic saw, only traffic clears ---- */
+
+static void run_tried(const struct row *rows, size_t n, struct dp_health_state *s)
+{
+    struct dp_health_config c = config;
+    c.trial_requests = 3;
+    run_with(&c, rows, n, s);
+}
+
+static void probes_never_clear_what_they_did_not_see(void **state)
+{
+    (void)state;
+    struct dp_health_state s;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {1000, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
+        {1500, PROBE(OK), IS(DOWN)},
+        {2000, PROBE(OK), IS(DOWN)},
+        {5999, PROBE(OK), IS(DOWN)},
+        {6000, PROBE(OK), IS(SUSPECT), BY(TRIAL_BEGUN, 4)},
+        {8000, PROBE(OK), IS(SUSPECT)},
+        {10000, PROBE(OK), IS(SUSPECT)},
+        {12000, TICK, IS(SUSPECT)},
+        {100000, PROBE(OK), IS(SUSPECT)},
+        {100001, TRAFFIC(2, 0, 0), IS(SUSPECT)},
+        {100002, TRAFFIC(1, 0, 0), IS(UP), BY(TRIAL_PASSED, 3)},
+        {100003, TRAFFIC(0, 1, 0), IS(SUSPECT), BY(UNANSWERED, 1)},
+    };
+    run_tried(rows, ROWS(rows), &s);
+    assert_false(s.trial);
+}
+
+static void a_failed_trial_doubles_the_wait(void **state)
+{
+    (void)state;
+    struct dp_health_state s;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {1000, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
+        {5000, PROBE(OK), IS(DOWN)},
+        {6000, PROBE(OK), IS(SUSPECT), BY(TRIAL_BEGUN, 2)},
+        {6500, TRAFFIC(2, 1, 0), IS(DOWN), BY(TRIAL_FAILED, 1)}, /* two were good, one was not */
+        {11500, PROBE(OK), IS(DOWN)},
+        {16499, PROBE(OK), IS(DOWN)},
+        {16500, PROBE(OK), IS(SUSPECT), BY(TRIAL_BEGUN, 3)},
+        {16600, TRAFFIC(0, 1, 0), IS(DOWN), BY(TRIAL_FAILED, 1)},
+        {36500, PROBE(OK), IS(DOWN)},
+        {36600, PROBE(OK), IS(SUSPECT), BY(TRIAL_BEGUN, 2)},
+        {36700, TRAFFIC(3, 0, 0), IS(UP), BY(TRIAL_PASSED, 3)},
+        /* a fall of its own begins with the first wait */
+        {50000, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
+        {54000, PROBE(OK), IS(DOWN)},
+        {55000, PROBE(OK), IS(SUSPECT), BY(TRIAL_BEGUN, 2)},
+    };
+    run_tried(rows, ROWS(rows), &s);
+}
+
+static void what_probes_saw_too_they_clear(void **state)
+{
+    (void)state;
+    struct dp_health_state s;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {1000, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
+        {1500, PROBE(DARK), IS(DOWN)},
+        {2000, PROBE(DARK), IS(DOWN)},
+        {2500, PROBE(DARK), IS(DOWN)},
+        {5000, PROBE(OK), IS(DOWN)},
+        {6000, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+        /* fewer than `fall` are no proof that they see it */
+        {20000, TRAFFIC(0, 5, 0), IS(DOWN), BY(UNANSWERED, 5)},
+        {20500, PROBE(DARK), IS(DOWN)},
+        {21000, PROBE(OK), IS(DOWN)},
+        {25000, PROBE(OK), IS(SUSPECT), BY(TRIAL_BEGUN, 2)},
+        /* a trial does not keep probes from condemning */
+        {26000, PROBE(DARK), IS(SUSPECT)},
+        {26500, PROBE(DARK), IS(SUSPECT)},
+        {27000, PROBE(DARK), IS(DOWN), BY(PROBES_FAILED, 3)},
+        {28000, PROBE(OK), IS(DOWN)},
+        {30000, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+    };
+    run_tried(rows, ROWS(rows), &s);
+}
+
+/* However probes and ticks come: only requests end a trial well, and no more than the wanted number of them is needed. */
+static void no_probe_ends_a_trial(void **state)
+{
+    (void)state;
+    struct dp_health_config c = config;
+    uint64_t x = 88172645463325252ULL;
+    c.trial_requests = 3;
+    for (unsigned run = 0; run < 300; run++) {
+        struct dp_health_state s;
+        struct dp_health_actions a;
+        uint64_t now = 0;
+        bool unseen = false;
+        unsigned good = 0;
+        dp_health_init(&s, &c, 0, run + 1);
+        for (unsigned i = 0; i < 400; i++) {
+            struct dp_health_event e = {.kind = DP_HEALTH_TICK};
+            x ^= x << 13;
+            x ^= x >> 7;
+            x ^= x << 17;
+            now += x % 700 * MS;
+            if (x & 1024) {
+                e = (struct dp_health_event){.kind = DP_HEALTH_PROBE, .probe_started_ns = now};
+                e.probe = x & 2048 && x & 4096 ? DP_PROBE_DARK : DP_PROBE_OK;
+            } else if (x & 8192) {
+                e.kind = DP_HEALTH_TRAFFIC;
+                e.traffic.good = x >> 20 & 1;
+                e.traffic.unanswered = e.traffic.good ? 0 : (uint32_t)(x >> 21 & 7);
+            }
+            enum dp_health before = s.health;
+            bool trial = s.trial;
+            dp_health_step(&s, &c, &e, now, &a);
+            good = trial && e.kind == DP_HEALTH_TRAFFIC ? good + e.traffic.good : good;
+            if (before != s.health && s.health == DP_HEALTH_DOWN)
+                unseen = s.fell_unseen;
+            if (before == DP_HEALTH_DOWN && s.fell_unseen)
+                assert_true(unseen);
+            if (!trial && s.trial) {
+                assert_true(unseen);
+                good = 0;
+            }
+            if (s.trial)
+                assert_int_equal(s.health, DP_HEALTH_SUSPECT);
+            if (trial && s.health == DP_HEALTH_UP)
+                assert_true(good >= c.trial_requests);
+            if (trial && e.kind == DP_HEALTH_TRAFFIC && e.traffic.unanswered)
+                assert_int_equal(s.health, DP_HEALTH_DOWN);
+        }
+    }
+}
+
+/* ---- layers ---- */
+
+static void deeper_layers_have_rows_of_their_own(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {10, DEEP(DATABASE, UNHEALTHY), IS(SUSPECT), BY(DEEP_FAILED, 1)},
+        {500, PROBE(OK), IS(SUSPECT)},
+        {510, DEEP(DATABASE, DARK), IS(SUSPECT)},
+        {1000, PROBE(OK), IS(SUSPECT)}, /* two in a row, but the database's is not over */
+        {1010, DEEP(CANARY, OK), IS(SUSPECT)},
+        {1020, DEEP(DATABASE, DARK), IS(DOWN), BY(DEEP_FAILED, 3)},
+        {1500, PROBE(OK), IS(DOWN)},
+        {2000, PROBE(OK), IS(DOWN)},
+        {2010, DEEP(DATABASE, OK), IS(UP), BY(PROBES_PASSED, 2)},
+    };
+    RUN(rows);
+}
+
+static void deeper_answers_without_a_fault(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {10, DEEP(DATABASE, THROTTLED), IS(UP)},
+        {20, DEEP(DATABASE, CREDENTIALS), IS(UP)},
+        {30, DEEP(CANARY, CREDENTIALS), IS(UP)},
+        {40, DEEP(DATABASE, UNHEALTHY), IS(SUSPECT), BY(DEEP_FAILED, 1)},
+        {50, DEEP(DATABASE, THROTTLED), IS(SUSPECT)},
+        {60, DEEP(DATABASE, OK), IS(SUSPECT)},
+        {560, PROBE(OK), IS(SUSPECT)},
+        {1060, PROBE(OK), IS(UP), BY(PROBES_PASSED, 2)},
+    };
+    RUN(rows);
+}
+
+static void a_missing_database_is_told_and_no_fall(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {10, DEEP(DATABASE, UNPROVISIONED), IS(UP), BY(UNPROVISIONED, 1)},
+        {20, DEEP(DATABASE, UNPROVISIONED), IS(UP)},
+        {30, DEEP(DATABASE, THROTTLED), IS(UP)},
+        {2000, PROBE(OK), IS(UP)},
+        {2010, DEEP(DATABASE, OK), IS(UP), BY(PROVISIONED, 1)},
+        {2020, DEEP(DATABASE, OK), IS(UP)},
+    };
+    RUN(rows);
+    assert_false(s.unprovisioned);
+}
+
+static void a_regions_verdict_condemns(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {10, TRAFFIC(0, 2, 0), IS(SUSPECT), BY(UNANSWERED, 2)},
+        {20,
+         {.kind = DP_HEALTH_REGION, .count = 5, .threshold = 5},
+         IS(DOWN),
+         BY(REGION_UNANSWERED, 5)},
+        {30, TICK, IS(DOWN)},
+    };
+    static const struct row share[] = {
+        {0, PROBE(OK), IS(UP), BY(PROBES_PASSED, 1)},
+        {20,
+         {.kind = DP_HEALTH_REGION, .rate = true, .count = 12, .threshold = 10},
+         IS(DOWN),
+         BY(REGION_RATE, 12)},
+    };
+    RUN(rows);
+    run_with(&config, share, ROWS(share), &s);
+}
+
 static void everything_has_a_name(void **state)
 {
     (void)state;
@@ -664,6 +878,14 @@ int main(void)
         cmocka_unit_test(doubt_by_traffic_asks_at_once),
         cmocka_unit_test(jitter_stays_within_its_share),
         cmocka_unit_test(outcomes_are_sorted),
+        cmocka_unit_test(probes_never_clear_what_they_did_not_see),
+        cmocka_unit_test(a_failed_trial_doubles_the_wait),
+        cmocka_unit_test(what_probes_saw_too_they_clear),
+        cmocka_unit_test(no_probe_ends_a_trial),
+        cmocka_unit_test(deeper_layers_have_rows_of_their_own),
+        cmocka_unit_test(deeper_answers_without_a_fault),
+        cmocka_unit_test(a_missing_database_is_told_and_no_fall),
+        cmocka_unit_test(a_regions_verdict_condemns),
         cmocka_unit_test(everything_has_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-/* A member a word: u up, s suspect, ? unknown, d down; then - draining, ~ slow. */
+/* A member a word: u up, s suspect, ? unknown, d down; then - draining, ~ slow, ! on trial, 0 without its database. */
 static uint16_t members_of(const char *text, struct dp_region_member *out)
 {
     uint16_t n = 0;
@@ -18,6 +18,10 @@ static uint16_t members_of(const char *text, struct dp_region_member *out)
             out[n - 1].draining = true;
         else if (*p == '~')
             out[n - 1].slow = true;
+        else if (*p == '!')
+            out[n - 1].trial = true;
+        else if (*p == '0')
+            out[n - 1].unprovisioned = true;
         else if (*p != ' ')
             out[n++] = (struct dp_region_member){.health = *p == 'u'   ? DP_HEALTH_UP
                                                            : *p == 's' ? DP_HEALTH_SUSPECT
@@ -79,6 +83,17 @@ static void judged(void **state)
         {"u u~ u~", 50, "u~", 3, 2},
         {"u~ d", 0, "u~", 1, 1},
         {"u u~ d", 0, "u", 2, 1},
+        /* on trial: no help while others serve, and what is left where they don't */
+        {"s!", 0, "s!", 0, 1},
+        {"s! u", 0, "u", 1, 1},
+        {"s! d", 0, "s!", 0, 1},
+        {"s! u u", 75, "s!", 2, 3},
+        {"s! u-", 0, "s!", 0, 1},
+        {"s! s!", 100, "s!", 0, 2},
+        /* without its database */
+        {"u0", 0, "u0", 1, 1},
+        {"u0 u", 0, "u0", 2, 1},
+        {"d0 u", 0, "u", 1, 1},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct dp_region_member m[DP_MAX_ENDPOINTS] = {{0}}, want[1] = {{0}};
@@ -87,7 +102,8 @@ static void judged(void **state)
         (void)members_of(rows[i].look, want);
         dp_region_judge(m, n, rows[i].percent, &look);
         if (look.health != want[0].health || look.draining != want[0].draining ||
-            look.slow != want[0].slow || look.serving != rows[i].serving ||
+            look.slow != want[0].slow || look.trial != want[0].trial ||
+            look.unprovisioned != want[0].unprovisioned || look.serving != rows[i].serving ||
             look.need != rows[i].need || look.members != n)
             fail_msg("%s at %u %%: %s%s%s, %u serve, %u needed", rows[i].members, rows[i].percent,
                      dp_health_name(look.health), look.draining ? ", draining" : "",
@@ -109,7 +125,7 @@ static void routed(void **state)
         {"u u-", 'o', "ob"},      {"u- d u~", 'o', "bdo"}, {"u- d", 'o', "od"},
         {"d d", 'o', "oo"},       {"u d", 'b', "bd"},      {"u d", 'd', "dd"},
         {"d", 'd', "d"},          {"u", 'b', "b"},         {"u- u-", 'b', "bb"},
-        {"s~ u~ d-", 'o', "ood"},
+        {"s~ u~ d-", 'o', "ood"}, {"s! u~", 'o', "bo"},    {"s! d u-", 'o', "odb"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct dp_region_member m[DP_MAX_ENDPOINTS] = {{0}};
@@ -128,26 +144,32 @@ static void routed(void **state)
     }
 }
 
-/* Every region of up to 4 members in all their states: what always holds. */
+/* Every region of up to 3 members in all their states: what always holds. */
 static void properties(void **state)
 {
     (void)state;
-    enum { STATES = 16 };
-    for (unsigned code = 0; code < STATES * STATES * STATES * STATES; code++) {
-        struct dp_region_member m[4];
-        for (unsigned i = 0, c = code; i < 4; i++, c /= STATES)
-            m[i] = (struct dp_region_member){
-                .health = (enum dp_health)(c % 4), .draining = c & 4, .slow = c & 8};
-        for (uint16_t n = 1; n <= 4; n++) {
+    enum { STATES = 32 };
+    for (unsigned code = 0; code < STATES * STATES * STATES; code++) {
+        struct dp_region_member m[3];
+        for (unsigned i = 0, c = code; i < 3; i++, c /= STATES)
+            m[i] = (struct dp_region_member){.health = (enum dp_health)(c % 4),
+                                             .draining = c & 4,
+                                             .slow = c & 8,
+                                             .trial = c & 16};
+        for (uint16_t n = 1; n <= 3; n++) {
             for (uint32_t percent = 0; percent <= 100; percent += 25) {
                 struct dp_region_look l;
-                enum dp_route_state routes[4];
+                enum dp_route_state routes[3];
                 bool lost, any = false;
                 dp_region_judge(m, n, percent, &l);
+                uint16_t trials = 0;
+                for (uint16_t i = 0; i < n; i++)
+                    trials = (uint16_t)(trials + (m[i].trial && !m[i].draining &&
+                                                  m[i].health != DP_HEALTH_DOWN));
                 lost = l.health == DP_HEALTH_DOWN || l.draining;
-                assert_int_equal(lost, l.serving < l.need);
+                assert_int_equal(lost, l.serving + trials < l.need);
                 assert_in_range(l.need, 1, n);
-                if (n == 1) {
+                if (n == 1 && !m[0].trial) {
                     assert_int_equal(l.health, m[0].health);
                     assert_int_equal(l.draining, m[0].draining);
                     assert_int_equal(l.slow, m[0].slow);

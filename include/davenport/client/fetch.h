@@ -46,7 +46,10 @@ struct dp_fetch_result {
     const char *detail; /* why, for people; valid during the callback */
     uint16_t status; /* 0 without an answer; with an error: of the head, when one came before it */
     struct dp_span body; /* valid during the callback */
-    uint64_t connect_ns, first_byte_ns, total_ns;
+    uint64_t connect_ns, tls_ns, first_byte_ns,
+        total_ns; /* from the start; 0: not so far, or not at all */
+    bool
+        reached; /* something there answered, if only by refusing the connection: the network to it works */
     bool reused; /* the connection had been used before */
 };
 

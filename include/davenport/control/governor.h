@@ -91,8 +91,14 @@ struct dp_control_config {
     uint32_t probe_jitter_percent; /* of the interval, either way */
     uint32_t
         silent; /* probes in a row without a word that mean down, see core/silence.h; 0: they count as others do */
+    const char *probe_database;  /* GET /{db} of it; NULL: not asked */
+    const char *canary_database; /* where a document of our own is written and read; NULL: none */
+    const char *canary_id;       /* its id, unlike any other proxy's; with canary_database */
+    uint32_t deep_interval_ms, deep_timeout_ms; /* of these two */
     uint32_t fall, rise; /* failures in a row to leave, successes in a row to trust again */
     /* traffic evidence */
+    uint32_t trial_requests;   /* after a fall that no probe saw: requests that must be answered; 0:
+                                probes are enough */
     uint32_t traffic_failures; /* bad outcomes in a row (no good one between) that count as
                                   suspicion's end: down */
     uint32_t
@@ -149,24 +155,47 @@ struct dp_standing {
     int64_t until_wall_ms; /* 0: until another order ends it */
 };
 
+/* What a layer of probes last said. TCP and TLS are told by the fresh connection of the first. */
+#define DP_LAYER_STATUS_TABLE(X)                                                                   \
+    X(TCP, "tcp") X(TLS, "tls") X(UP, "up") X(DATABASE, "database") X(CANARY, "canary")
+
+enum dp_status_layer {
+#define X(name, label) DP_STATUS_LAYER_##name,
+    DP_LAYER_STATUS_TABLE(X)
+#undef X
+        DP_STATUS_LAYERS
+};
+const char *dp_status_layer_name(enum dp_status_layer l);
+
+struct dp_layer_status {
+    const char *result; /* its word; NULL: not asked yet, or never */
+    int64_t last_wall_ms;
+    double ms; /* what it took; TCP and TLS: from the start */
+    uint64_t passed, failed;
+    char detail[DP_WHY_TEXT]; /* for people; "" for TCP and TLS */
+};
+
 /* One of a region's endpoints. Every time is wall time in ms, 0: never. */
 struct dp_endpoint_status {
-    uint16_t region;
+    uint16_t region, last_probe_status;
     const char *url, *host;
     struct dp_addrs addrs; /* where it is dialed; none: not known */
     unsigned addrs_used;   /* bits of addrs: where the workers' new connections go */
     struct dp_lookup_status lookup;
     enum dp_region_health health;
     bool draining, slow;
+    bool trial;         /* requests shall prove what probes can't: it takes a trickle of them */
+    bool unprovisioned; /* its database is not there */
     enum dp_route_state route;
+    uint32_t trial_good; /* answered so far */
+    uint32_t late_ms;
     int64_t since_wall_ms;
     char why[DP_WHY_TEXT];
-    uint32_t late_ms;
+    struct dp_layer_status layers[DP_STATUS_LAYERS];
     uint64_t late;
     uint32_t unanswered, errors, window_good, window_bad;
     uint32_t probe_failures_in_row, probe_successes_in_row;
     int64_t last_probe_wall_ms;
-    uint16_t last_probe_status;
     const char *last_probe_result; /* NULL: none yet */
     char last_probe[DP_WHY_TEXT];
     double probe_ms, latency_ms; /* <0: none yet */
@@ -187,6 +216,8 @@ struct dp_region_status {
     bool active, held_down;
     bool draining;               /* alive, and asks for no requests (maintenance) */
     bool lost_data;              /* it was away: held until its hold is over, unless it is active */
+    bool trial;                  /* requests shall prove what probes can't */
+    bool unprovisioned;          /* its database is not there: an alarm */
     bool slow;                   /* far slower than it was, and than others are */
     uint32_t late_ms;            /* a first byte later than this counts as none; 0: none does */
     uint64_t late;               /* requests that were late, over all workers */
@@ -243,6 +274,9 @@ struct dp_status {
     uint16_t serving;       /* regions that are known to serve */
     uint64_t dwell_left_ms; /* until the next voluntary move may be made */
     const struct dp_control_config *config; /* the thresholds; borrowed */
+    bool doubt; /* every region fell silent at once: more likely our own network than theirs */
+    int64_t doubt_since_wall_ms;
+    uint64_t doubts; /* since the start */
     struct {
         bool file;     /* there is a journal on disk */
         bool troubled; /* the disk refused the last try */

@@ -71,8 +71,10 @@ struct dp_failover_config {
 struct dp_failover_region {
     enum dp_health health;
     bool draining;
-    bool slow;    /* serves, but far slower than it did and than others do */
-    bool shut;    /* traffic does not return to it by itself now, held or not */
+    bool slow; /* serves, but far slower than it did and than others do */
+    bool
+        unprovisioned; /* its database is not there: used when nothing else is left, never settled */
+    bool shut;         /* traffic does not return to it by itself now, held or not */
     bool unready; /* its hold being over does not prove that it has what was written elsewhere */
 };
 

@@ -21,6 +21,21 @@
  * Besides rows of bad outcomes there is a window: a region that answers some and fails most is never
  * caught by a row.
  *
+ * A fall that only traffic saw, while probes passed, is not ended by probes: they did not see it before and would not
+ * now. When they pass again and the traffic's hold is over, the endpoint is on trial:
+ *
+ *             `rise` good probes, hold over           `trial_requests` real requests answered
+ *   DOWN ─────────────────────────────► SUSPECT, trial ────────────────────────────────────► UP
+ *     ▲                                        │ one unanswered: twice the hold next time
+ *     └────────────────────────────────────────┘
+ *
+ * On trial it takes a trickle of requests that may be sent again elsewhere (core/trial.h), and else is a last resort.
+ * Where probes fail too while it is down (a dead server), they have seen it, and may clear it.
+ *
+ * Probes have layers: /_up, a database, a document written and read (enum dp_probe_layer). The deeper ones
+ * have rows of their own, and no shallow one ends them. A database that is not there is no fault of health: the
+ * endpoint is `unprovisioned`, not to be used while there is another.
+ *
  * Two kinds of bad outcome are told apart. No answer (refused, reset, cut short) condemns by
  * itself. An answer that says 5xx may be the request's own doing (a broken view), and the same request
  * would fail anywhere: it condemns only where the probes fail too. A row of requests that got no
@@ -48,7 +63,10 @@ const char *dp_health_name(enum dp_health h); /* "unknown", "up", "suspect", "do
     X(DRAINING, "draining", DRAIN)       /* 404 with status maintenance_mode, nolb or seeding */   \
     X(THROTTLED, "throttled", NOTHING)   /* 429: never a region's failure */                       \
     X(CREDENTIALS, "credentials", ALIVE) /* 401, 403: our keys are refused, by a living region */  \
-    X(OTHER, "unexpected", FAILED)       /* an answer that a healthy CouchDB does not give */
+    X(QUOTA, "quota", NOTHING)           /* 402: writes are blocked, no more */                    \
+    X(UNPROVISIONED, "not_provisioned",                                                            \
+      ALIVE)                       /* 404: the database that is asked for is not there */          \
+    X(OTHER, "unexpected", FAILED) /* an answer that a healthy CouchDB does not give */
 
 enum dp_probe_kind {
 #define X(name, label, meaning) DP_PROBE_##name,
@@ -57,6 +75,20 @@ enum dp_probe_kind {
         DP_PROBE_KIND_COUNT
 };
 const char *dp_probe_kind_name(enum dp_probe_kind k);
+
+/* What is asked. Every layer stands on the one before. */
+#define DP_PROBE_LAYER_TABLE(X)                                                                    \
+    X(UP, "up")             /* GET of probe.path, with what is below: TCP, TLS */                  \
+    X(DATABASE, "database") /* GET /{db}, with credentials: touches all of its shards */           \
+    X(CANARY, "canary")     /* a document of our own, written and read */
+
+enum dp_probe_layer {
+#define X(name, label) DP_LAYER_##name,
+    DP_PROBE_LAYER_TABLE(X)
+#undef X
+        DP_LAYER_COUNT
+};
+const char *dp_probe_layer_name(enum dp_probe_layer l);
 bool dp_probe_kind_alive(enum dp_probe_kind k);
 
 /* Attempts of real requests that ended since the last sample. */
@@ -74,18 +106,23 @@ enum dp_health_event_kind {
     DP_HEALTH_PROBE,
     DP_HEALTH_TRAFFIC,
     DP_HEALTH_PACE,
+    DP_HEALTH_REGION, /* what all endpoints of the region met together condemns it */
     DP_HEALTH_TICK
 };
 
 struct dp_health_event {
     enum dp_health_event_kind kind;
     enum dp_probe_kind probe;         /* PROBE */
+    enum dp_probe_layer layer;        /* PROBE */
     uint64_t probe_started_ns;        /* PROBE */
     bool probe_timed_out;             /* PROBE: FAILED without a word */
+    bool silent;                      /* PROBE: nothing there answered, not even by refusing */
     struct dp_health_traffic traffic; /* TRAFFIC */
     uint32_t answers;                 /* TRAFFIC, TICK: first bytes since the last such event */
     uint64_t under_way;               /* TRAFFIC, TICK: requests that wait or are being answered */
     struct dp_pace_look pace;         /* PACE */
+    bool rate;                        /* REGION: by the share of a window, else by a row */
+    uint32_t count, threshold;        /* REGION */
 };
 
 struct dp_health_config {
@@ -96,6 +133,7 @@ struct dp_health_config {
     uint64_t timeout_ns; /* of a probe */
     uint32_t
         silent; /* probes in a row without a word; see core/silence.h. 0: they count as those of `fall` */
+    uint32_t trial_requests;   /* 0: no trials, probes clear everything */
     uint32_t traffic_failures; /* bad outcomes in a row, no good one between; 0: traffic condemns
                                   nobody */
     /* Of the last window_ns, at least window_requests of which window_percent got no answer; 0 requests:
@@ -122,7 +160,15 @@ struct dp_health_config {
     X(FAILURE_RATE, "requests_unanswered_share") /* of the last window's */                        \
     X(SLOW, "slow")                              /* windows in a row above baseline and peers */   \
     X(SLOW_OVER, "slow_over")                    /* the hold is over, and probes pass */           \
-    X(DRAIN_ASKED, "drain_asked")                /* the endpoint said so itself */                 \
+    X(DEEP_FAILED, "deep_probes_failed")         /* of one deeper layer, in a row */               \
+    X(TRIAL_BEGUN, "trial_begun")   /* probes passed in a row, requests shall prove */             \
+    X(TRIAL_PASSED, "trial_passed") /* requests answered */                                        \
+    X(TRIAL_FAILED, "trial_failed") /* a request got no answer */                                  \
+    X(REGION_UNANSWERED, "region_requests_unanswered") /* in a row, over its endpoints */          \
+    X(REGION_RATE, "region_requests_unanswered_share") /* likewise */                              \
+    X(UNPROVISIONED, "not_provisioned")                /* the database is not there */             \
+    X(PROVISIONED, "provisioned")                      /* it is there now */                       \
+    X(DRAIN_ASKED, "drain_asked")                      /* the endpoint said so itself */           \
     X(DRAIN_OVER, "drain_over")
 
 enum dp_health_signal {
@@ -138,8 +184,11 @@ struct dp_health_change {
     enum dp_health before, after;
     bool draining_before, draining_after;
     bool slow_before, slow_after;
+    bool unprovisioned_before, unprovisioned_after;
+    bool trial_before;
     enum dp_health_signal signal;
-    enum dp_probe_kind probe; /* the last probe's word */
+    enum dp_probe_kind probe;  /* the last probe's word, of this layer */
+    enum dp_probe_layer layer; /* which is the signal's, UP where it names none */
     uint32_t count, threshold;
     uint32_t median_ms, baseline_ms; /* SLOW: now, and before */
 };
@@ -156,7 +205,22 @@ struct dp_health_state {
     struct {                  /* the window, slot by slot, as a ring */
         uint32_t good, bad;
     } slots[DP_HEALTH_SLOTS];
-    uint64_t slot;           /* time of the newest, in slots */
+    uint64_t slot; /* time of the newest, in slots */
+    bool unprovisioned;
+    bool trial;               /* SUSPECT, and only requests can clear it */
+    bool fell_unseen;         /* DOWN, by what no probe has seen */
+    uint32_t trial_good;      /* requests answered in this trial */
+    uint64_t trial_hold_ns;   /* after a failed trial; 0: traffic_hold */
+    uint64_t silent_since_ns; /* the first of the silent probes in a row began; 0: not so */
+    struct {                  /* of the deeper layers; [DP_LAYER_UP] is not used */
+        enum dp_probe_kind last;
+        bool missing;            /* its database was not there when it last mattered */
+        uint32_t failed, passed; /* in a row; one is always 0 */
+    } deep[DP_LAYER_COUNT];
+    struct { /* a region's verdict, until judged */
+        bool given, rate;
+        uint32_t count, threshold;
+    } region;
     bool doubted_by_traffic; /* traffic took part in the doubt or the fall */
     bool probe_failing;      /* the last probe that said anything failed */
     enum dp_probe_kind last_probe;
@@ -176,6 +240,9 @@ struct dp_health_actions {
     uint64_t patience_ns;   /* ASKED: how long this probe may take */
     bool alarm_credentials; /* the first refusal of our keys in a row of them */
 };
+
+/* Somebody wants to know now: the next probe is due at once. */
+void dp_health_ask_now(struct dp_health_state *s, uint64_t now_ns);
 
 /* The first probe is due at once; with jitter, within a quarter of the fast interval. */
 void dp_health_init(struct dp_health_state *s, const struct dp_health_config *c, uint64_t now_ns,

@@ -9,8 +9,11 @@
  *                          up  down  down    down      so is the rest of it left
  *                          up  drain drain   draining
  *
- * Inside, requests go to the best class that is there: serving and quick, else serving, else alive, else, where an
- * operator keeps traffic in a dead region, all. So a slow node takes nothing while a quick one is left. */
+ * A member on trial (core/health.h) does not serve yet. Where too few do without it, it is what is left: the region
+ * is suspect then, on trial as a whole.
+ *
+ * Inside, requests go to the best class that is there: serving and quick, else serving, else on trial, else alive,
+ * else, where an operator keeps traffic in a dead region, all. So a slow node takes nothing while a quick one is left. */
 #ifndef DAVENPORT_CORE_REGION_H
 #define DAVENPORT_CORE_REGION_H
 
@@ -23,13 +26,14 @@
 /* What is known of one endpoint. */
 struct dp_region_member {
     enum dp_health health;
-    bool draining, slow;
+    bool draining, slow, trial, unprovisioned;
 };
 
 /* Of the region. With one member: that member's. */
 struct dp_region_look {
     enum dp_health health;
-    bool draining, slow;
+    bool draining, slow, trial;
+    bool unprovisioned; /* by the word of any living member: they are one cluster */
     uint16_t members, serving, need;
 };
 

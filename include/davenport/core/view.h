@@ -32,6 +32,7 @@ struct dp_view_endpoint {
     struct dp_addrs addrs; /* looked up by the control plane: workers never look names up */
     uint32_t late_ms;    /* a point request without a first byte for so long is late; 0: none is */
     uint32_t usual_ms;   /* what 95 of 100 of these take at most; 0: not known */
+    uint32_t trial;      /* its number, while it is on trial: see core/trial.h */
     uint32_t pool_epoch; /* raised when idle connections must not be used again */
     uint32_t max_in_flight; /* requests of one worker at once; 0: no such cap */
     const char *host;       /* the Host header sent there: "name" or "name:port"; NUL ended */
@@ -53,6 +54,8 @@ struct dp_view {
     uint16_t home; /* where writes stay that never fail over: the most preferred region, or the one
                         that an operator switched to */
     uint16_t n_regions, n_endpoints;
+    uint32_t trial_mask;    /* bit per endpoint that is on trial */
+    uint32_t trials;        /* requests that a worker may send there for each trial's number */
     uint32_t retry_after_s; /* told to a client when no region is left */
     struct dp_view_region regions[DP_MAX_REGIONS];
     struct dp_view_endpoint endpoints[DP_MAX_ENDPOINTS];

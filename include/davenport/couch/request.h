@@ -58,6 +58,7 @@ struct dp_couch_request {
      * what a replication does. */
     bool bound;
     bool partition; /* within one: Cloudant's limit is 5 s then, 60 s else */
+    bool list;      /* made by a _list function: see couch/appended.h */
     bool batch;     /* batch=ok: a success is no promise */
     /* A document without _id gets one from the region, a new one each time it is sent. */
     enum dp_couch_mints mints;

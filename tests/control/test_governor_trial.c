@@ -1,0 +1,152 @@
+/* Falls that no probe saw end by requests; silence of all regions at once is our own network's. */
+#include "support/desk.h"
+#include "support/names.h"
+
+static void both_up(struct desk *d)
+{
+    desk_start(d);
+    desk_await(d, "region_up:a", 1);
+    desk_await(d, "region_up:b", 1);
+}
+
+static void only_requests_clear_what_only_requests_saw(void **state)
+{
+    struct desk *d = *state;
+    d->config.trial_requests = 2;
+    both_up(d);
+    desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
+    desk_await(d, "failover:b", 1);
+    assert_int_equal(d->view->trial_mask, 0);
+    desk_await_long(d, "trial:a", 1);
+    assert_int_equal(d->view->active, 1);
+    assert_int_equal(d->view->trial_mask, 1);
+    assert_int_equal(d->view->trials, 2);
+    assert_int_equal(d->view->endpoints[0].trial, 1);
+    const struct dp_status *s = desk_status(d);
+    assert_true(s->regions[0].trial && s->endpoints[0].trial);
+    assert_int_equal(s->regions[0].health, DP_REGION_SUSPECT);
+    json_t *line = desk_line(d, "trial", "a");
+    assert_string_equal(desk_text(line, "after"), "suspect, on trial");
+    json_decref(line);
+    for (int i = 0; i < 100; i++) /* however many probes pass */
+        desk_turn(d, 250);
+    assert_int_equal(desk_count(d, "region_up:a"), 1);
+    assert_true(d->view->endpoints[0].trial > 1); /* nobody came: the workers may try again */
+    desk_bad(d, 1, 0, DP_OUTCOME_ANSWERED, 2);
+    desk_await(d, "region_up:a", 2);
+    assert_int_equal(d->view->trial_mask, 0);
+    assert_false(desk_status(d)->regions[0].trial);
+}
+
+static void a_failed_trial_is_another_fall(void **state)
+{
+    struct desk *d = *state;
+    d->config.trial_requests = 2;
+    both_up(d);
+    desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
+    desk_await_long(d, "trial:a", 1);
+    desk_bad(d, 0, 0, DP_OUTCOME_TRUNCATED, 1);
+    desk_await(d, "region_down:a", 2);
+    assert_int_equal(d->view->trial_mask, 0);
+    assert_int_equal(d->view->regions[0].state, DP_ROUTE_DOWN);
+    json_t *line = desk_line(d, "region_down", "a");
+    assert_string_equal(desk_text(json_object_get(line, "inputs"), "signal"), "trial_failed");
+    json_decref(line);
+}
+
+static void a_drained_region_is_not_tried(void **state)
+{
+    struct desk *d = *state;
+    d->config.trial_requests = 2;
+    both_up(d);
+    desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
+    desk_await(d, "failover:b", 1);
+    assert_int_equal(desk_order(d, DP_ORDER_DRAIN, "a", "no tries"), DP_REFUSAL_NONE);
+    desk_await_long(d, "trial:a", 1);
+    assert_int_equal(d->view->trial_mask, 0);
+}
+
+/* ---- silence ---- */
+
+/* Nothing there can even be asked: no route leads to the broadcast address. */
+#define NOWHERE "255.255.255.255"
+
+static void named(struct desk *d)
+{
+    d->config.endpoints[0].lookup = "a.example";
+    d->config.endpoints[1].lookup = "b.example";
+    d->config.dns_refresh_ms = 1;
+    d->config.probe_timeout_ms = 1000;
+    names_set("a.example 127.0.0.1\nb.example 127.0.0.1\n");
+    both_up(d);
+}
+
+static void silence_of_all_at_once_moves_nothing(void **state)
+{
+    struct desk *d = *state;
+    named(d);
+    uint64_t failovers = desk_status(d)->failovers;
+    names_set("a.example " NOWHERE "\nb.example " NOWHERE "\n");
+    desk_await(d, "own_network_doubt:a", 1);
+    for (int i = 0; i < 50; i++)
+        desk_turn(d, 1);
+    const struct dp_status *s = desk_status(d);
+    assert_true(s->doubt);
+    assert_int_equal(s->doubts, 1);
+    assert_int_equal(s->active, 0);
+    assert_int_equal(s->failovers, failovers);
+    assert_int_equal(d->view->active, 0);
+    assert_int_equal(d->view->endpoints[0].state, DP_ROUTE_OK); /* and everything is tried on */
+    names_set("a.example 127.0.0.1\nb.example 127.0.0.1\n");
+    desk_await(d, "own_network_doubt_over:a", 1);
+    assert_int_equal(d->view->active, 0);
+    assert_int_equal(desk_status(d)->failovers, failovers);
+    assert_false(d->status.doubt);
+    assert_false(d->status.regions[0].held_down);
+    names_clear();
+}
+
+/* The standby is found silent only after the traffic has moved there: that move is undone. */
+static void a_move_in_the_silence_is_undone(void **state)
+{
+    struct desk *d = *state;
+    named(d);
+    names_set("a.example " NOWHERE "\nb.example 127.0.0.1\n");
+    desk_await(d, "failover:b", 1);
+    names_set("a.example " NOWHERE "\nb.example " NOWHERE "\n");
+    desk_await(d, "own_network_doubt:a", 1);
+    assert_int_equal(d->view->active, 0);
+    json_t *line = desk_line(d, "own_network_doubt", "a");
+    assert_string_equal(desk_text(line, "before"), "b");
+    assert_string_equal(desk_text(line, "after"), "a");
+    json_decref(line);
+    names_clear();
+}
+
+/* Refused is answered: our network works, and the regions are dead. */
+static void refusal_is_no_silence(void **state)
+{
+    struct desk *d = *state;
+    both_up(d);
+    script_server_kill(&d->servers[0]);
+    script_server_kill(&d->servers[1]);
+    desk_await(d, "region_down:a", 1);
+    desk_await(d, "region_down:b", 1);
+    assert_false(desk_status(d)->doubt);
+    assert_int_equal(d->status.active, DP_NO_REGION);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(only_requests_clear_what_only_requests_saw, desk_setup,
+                                        desk_teardown),
+        cmocka_unit_test_setup_teardown(a_failed_trial_is_another_fall, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(a_drained_region_is_not_tried, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(silence_of_all_at_once_moves_nothing, desk_setup,
+                                        desk_teardown),
+        cmocka_unit_test_setup_teardown(a_move_in_the_silence_is_undone, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(refusal_is_no_silence, desk_setup, desk_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

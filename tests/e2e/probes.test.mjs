@@ -1,0 +1,153 @@
+// Layered probes, what each of them may decide, and trials: what only requests saw, only requests clear.
+
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import { answer, error } from '../support/couchdb_rows.mjs';
+import { request } from '../support/http.mjs';
+import { withProxy } from '../support/proxy.mjs';
+import { ScriptedRegion } from '../support/scripted_region.mjs';
+import { pause, until } from '../support/wait.mjs';
+
+const FIN = { fin: true };
+let left;
+let right;
+
+// A database with documents that can be read and written.
+function provision(region, db = 'orders') {
+    const docs = new Map();
+    const ids = new RegExp(`^(GET|PUT) /${db}/`);
+    region.docs = docs;
+    region.on(`GET /${db}`, [answer(200, { db_name: db })]);
+    region.on(ids, ({ method, target, body }) => {
+        const old = docs.get(target);
+        if (method === 'GET') {
+            return [old ? answer(200, old) : error(404, 'not_found', 'missing')];
+        }
+        const doc = JSON.parse(body);
+        if ((old?._rev ?? undefined) !== doc._rev) {
+            return [error(409, 'conflict', 'Document update conflict.')];
+        }
+        docs.set(target, { ...doc, _rev: `${parseInt(old?._rev ?? '0', 10) + 1}-a` });
+        return [answer(201, { ok: true })];
+    });
+}
+
+before(async () => {
+    [left, right] = await Promise.all([ScriptedRegion.start('left'), ScriptedRegion.start('right')]);
+});
+beforeEach(async () => {
+    for (const region of [left, right]) {
+        if (!region.server) {
+            await region.revive();
+        }
+        region.rules = [];
+        region.requests = [];
+        provision(region);
+    }
+});
+after(() => Promise.all([left.close(), right.close()]));
+
+const deep = { probe: { database: 'orders', canary_database: 'orders', deep_interval_ms: 200 }, hold: { ms: 0 } };
+const proxied = (body, over = deep) =>
+    withProxy(() => [left, right], over, async (proxy, t) => {
+        await until('both regions to be up', async () => (await proxy.status()).regions.every((r) => r.health === 'up'));
+        await body(proxy, t);
+    });
+const layers = async (proxy, name) => (await proxy.region(name)).layers;
+
+test('every layer is asked and told', proxied(async (proxy) => {
+    await until('both canaries', async () => {
+        const both = [await layers(proxy, 'left'), await layers(proxy, 'right')];
+        return both.every((l) => l.canary?.passed >= 2 && l.database?.passed >= 2 && l.up?.passed >= 2 && l.tcp?.passed >= 1);
+    });
+    const all = await layers(proxy, 'left');
+    assert.deepEqual(Object.keys(all), ['tcp', 'up', 'database', 'canary']);
+    assert.ok(Object.values(all).every((layer) => layer.result === 'ok' && layer.failed === 0), JSON.stringify(all));
+    // one document a region, each its own, written again and again
+    const [mine, theirs] = [[...left.docs.keys()], [...right.docs.keys()]];
+    assert.equal(mine.length, 1);
+    assert.match(mine[0], /^\/orders\/davenport-canary-.*-left$/);
+    assert.match(theirs[0], /-right$/);
+    assert.ok(parseInt(left.docs.get(mine[0])._rev, 10) >= 2);
+    const metrics = await proxy.metrics();
+    assert.match(metrics, /davenport_probe_results_total\{region="left",endpoint="[^"]+",layer="canary",result="ok"\} [2-9]/);
+    assert.match(proxy.cli('explain').stdout, /probe of canary: ok/);
+}));
+
+test('a region without its database is an alarm, and is used when nothing else is left', proxied(async (proxy) => {
+    right.rules = [];
+    await until('the alarm', async () => (await proxy.region('right')).not_provisioned);
+    const status = await proxy.region('right');
+    assert.equal(status.health, 'up');
+    assert.equal(status.layers.database.result, 'not_provisioned');
+    assert.equal(status.route, 'barred');
+    assert.ok((await proxy.events()).some((line) => line.event === 'not_provisioned' && line.region === 'right'));
+    assert.match(await proxy.metrics(), /davenport_region_not_provisioned\{region="right"\} 1/);
+    // what fails in the active region does not become its 404
+    left.on('GET /orders/a', [FIN], { times: 1 });
+    assert.equal((await request(`${proxy.origin}/orders/a`)).status, 503);
+    provision(right);
+    await until('it to be provisioned', async () => !(await proxy.region('right')).not_provisioned);
+    assert.ok((await proxy.events()).some((line) => line.event === 'provisioned' && line.region === 'right'));
+}));
+
+test('refused keys are told with their layer, and the region stays up', proxied(async (proxy) => {
+    left.on('GET /orders', [error(401, 'unauthorized', 'You are not authorized to access this db.')]);
+    await until('the alarm', async () => (await proxy.events()).some((line) => line.event === 'credentials_refused'));
+    const line = (await proxy.events()).find((one) => one.event === 'credentials_refused');
+    assert.equal(line.layer, 'database');
+    assert.equal((await proxy.region('left')).health, 'up');
+    assert.equal(await proxy.active(), 'left');
+}));
+
+test('a database that can\'t be read condemns a region whose /_up is well', proxied(async (proxy) => {
+    left.on('GET /orders', [error(500, 'timeout', 'The request could not be processed in a reasonable amount of time.')]);
+    await proxy.untilActive('right');
+    const down = (await proxy.events()).find((line) => line.event === 'region_down');
+    assert.equal(down.inputs.signal, 'deep_probes_failed');
+    assert.equal(down.inputs.layer, 'database');
+    assert.equal((await layers(proxy, 'left')).up.result, 'ok');
+    provision(left);
+    await until('it to be trusted again', async () => (await proxy.region('left')).health === 'up');
+}));
+
+test('a canary that can\'t be written condemns too', proxied(async (proxy) => {
+    left.on(/^PUT \/orders\/davenport-canary/, [error(503, 'service unavailable', 'Service unavailable')]);
+    await proxy.untilActive('right');
+    const down = (await proxy.events()).find((line) => line.event === 'region_down');
+    assert.equal(down.inputs.layer, 'canary');
+}));
+
+test('probes that pass do not clear what requests saw; a few requests do, and none of them fails', proxied(
+    async (proxy, t) => {
+        left.docs.set('/orders/a', { _id: 'a', from: 'left' });
+        right.docs.set('/orders/a', { _id: 'a', from: 'right' });
+        const broken = left.on(/^GET \/orders\/a/, [FIN]);
+        const statuses = new Map();
+        let stop = false;
+        const load = (async () => {
+            while (!stop) {
+                const { status } = await request(`${proxy.origin}/orders/a`);
+                statuses.set(status, (statuses.get(status) ?? 0) + 1);
+                await pause(10);
+            }
+        })();
+        try {
+            await proxy.untilActive('right');
+            await until('a trial that failed', async () =>
+                (await proxy.events()).some((line) => line.event === 'region_down' && line.inputs.signal === 'trial_failed'));
+            assert.equal((await layers(proxy, 'left')).up.result, 'ok');
+            left.rules.splice(left.rules.indexOf(broken), 1);
+            await until('a trial that passed', async () =>
+                (await proxy.events()).some((line) => line.event === 'region_up' && line.inputs.signal === 'trial_passed'));
+        } finally {
+            stop = true;
+            await load;
+        }
+        t.diagnostic(`statuses: ${JSON.stringify([...statuses])}, trial requests: ${await proxy.metric('davenport_trial_requests_total')}`);
+        assert.deepEqual([...statuses.keys()], [200]);
+        // nothing but trials went there after the fall: five by five at most, and the first that failed ended one
+        assert.ok((await proxy.metric('davenport_trial_requests_total')) <= 20);
+    },
+    { hold: { ms: 0 }, traffic: { trial_requests: 5 } },
+));
