@@ -20,6 +20,7 @@
 #include "davenport/net/acceptor.h"
 
 #include "app/admin_orders.h"
+#include "app/admin_reload.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -38,6 +39,7 @@
 #define WRITE_MS     30000
 #define LINGER_MS    2000
 #define SAVE_MS      2000
+#define RELOAD_MS    50000
 #define BEAT_MS      15000 /* an empty line for who follows: is it still there? */
 #define STREAM_BYTES ((size_t)4 << 20)
 #define SPANS_A_READ 16
@@ -46,6 +48,7 @@ enum phase {
     PHASE_HEAD,
     PHASE_BODY,
     PHASE_SAVE,
+    PHASE_RELOAD,
     PHASE_WRITE,
     PHASE_STREAM,
     PHASE_LINGER,
@@ -139,6 +142,10 @@ static void on_time(uv_timer_t *timer)
     struct conn *c = timer->data;
     if (c->phase == PHASE_SAVE) {
         send_answer(c); /* "pending" */
+    } else if (c->phase == PHASE_RELOAD) {
+        dp_admin_refuse(&c->answer, 503, "reload_pending",
+                        "the reload goes on: davenport events tells how it ends");
+        send_answer(c);
     } else {
         close_conn(c);
     }
@@ -267,6 +274,20 @@ void dp_admin_saved(struct dp_admin *a)
     }
 }
 
+void dp_admin_reloaded(struct dp_admin *a, uint64_t asked, bool done, struct dp_span changes,
+                       struct dp_span problems)
+{
+    struct dp_list *next;
+    for (struct dp_list *n = a->conns.next; n != &a->conns; n = next) {
+        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
+        next = n->next;
+        if (c->phase == PHASE_RELOAD && c->answer.reload <= asked) {
+            dp_admin_tell_reload(&a->source, done, changes, problems, &c->answer);
+            send_answer(c);
+        }
+    }
+}
+
 /* Following ------------------------------------------------------------------------------------ */
 
 static void write_stream(struct conn *c);
@@ -366,6 +387,7 @@ static void answer_request(struct conn *c, bool more_came)
     c->keep_alive = c->head.keep_alive && !more_came && !c->admin->done;
     c->answer.allow = NULL;
     c->answer.ticket = 0;
+    c->answer.reload = 0;
     c->answer.follow = false;
     dp_admin_answer(&c->admin->source, &request, &c->answer);
     if (c->answer.follow) {
@@ -374,6 +396,9 @@ static void answer_request(struct conn *c, bool more_came)
         c->phase = PHASE_SAVE;
         arm(c, SAVE_MS);
         try_saved(c);
+    } else if (c->answer.reload) {
+        c->phase = PHASE_RELOAD;
+        arm(c, RELOAD_MS);
     } else {
         send_answer(c);
     }
@@ -459,6 +484,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         take_bytes(c, buf->base, (size_t)n);
         break;
     case PHASE_SAVE:
+    case PHASE_RELOAD:
     case PHASE_WRITE:
         c->keep_alive = c->keep_alive && n == 0; /* pipelining: answered, then closed */
         break;

@@ -1,7 +1,7 @@
 /* The operators' HTTP server: a small one of its own, on the main loop, apart from the traffic.
  *
  *   GET /status /metrics /healthz /readyz /explain /events     POST /switch /drain /resume /freeze /unfreeze
- *                                                           /approve /revoke
+ *                                                           /approve /revoke /reload
  *
  * It listens on loopback or a Unix socket only and has no passwords, so it defends against pages in an operator's
  * browser: Host must name loopback (DNS rebinding), and what changes something needs a header that a foreign page
@@ -34,6 +34,8 @@ struct dp_admin_source {
     size_t (*events)(void *ctx, struct dp_span *lines, size_t max);
     enum dp_err (*order)(void *ctx, const struct dp_order_request *r, struct dp_order_result *out);
     bool (*saved)(void *ctx, uint64_t ticket);
+    /* Read the configuration again for `actor`: the number of this wish (dp_admin_reloaded tells how it ended); 0: no more. */
+    uint64_t (*reload)(void *ctx, const char *actor);
 };
 
 /* One request, whole. */
@@ -50,6 +52,7 @@ struct dp_admin_answer {
     const char *allow; /* of a 405, else NULL */
     struct dp_text body;
     uint64_t ticket; /* not 0: better sent once the order is on the disk (dp_admin_kept) */
+    uint64_t reload; /* not 0: sent when this reload has ended */
     bool follow;     /* the body is the beginning of a stream of lines: dp_admin_event */
 };
 
@@ -70,6 +73,10 @@ DP_MUST_USE enum dp_err dp_admin_new(uv_loop_t *loop, int fd, bool tcp,
 void dp_admin_event(struct dp_admin *a, struct dp_span line);
 /* Something reached the disk: answers that waited for it are sent. */
 void dp_admin_saved(struct dp_admin *a);
+/* Every reload asked for up to number `asked` was done or refused: who waits for it is answered. changes, problems: a line
+ * each. */
+void dp_admin_reloaded(struct dp_admin *a, uint64_t asked, bool done, struct dp_span changes,
+                       struct dp_span problems);
 /* Closes everything; `done` runs when the memory is gone. */
 void dp_admin_destroy(struct dp_admin *a, void (*done)(void *ctx), void *ctx);
 

@@ -11,7 +11,9 @@
 
 #include <curl/curl.h>
 
-#define TIMEOUT_MS   5000L
+#define TIMEOUT_MS 5000L
+/* What changes something may wait for disks and name servers; see admin.c. */
+#define CHANGE_MS    60000L
 #define SILENCE_S    60L /* four of the stream's empty lines are missing: nobody is there */
 #define LINE_BYTES   65536
 #define ACTOR_CHARS  64
@@ -134,7 +136,7 @@ enum dp_err dp_admin_call(const char *addr, const char *path, const char *body, 
     if (err != DP_OK) {
         return err;
     }
-    CURLcode code = curl_easy_setopt(c.curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
+    CURLcode code = curl_easy_setopt(c.curl, CURLOPT_TIMEOUT_MS, body ? CHANGE_MS : TIMEOUT_MS);
     code = code ? code : curl_easy_setopt(c.curl, CURLOPT_WRITEFUNCTION, on_body);
     code = code ? code : curl_easy_setopt(c.curl, CURLOPT_WRITEDATA, answer);
     if (body) {

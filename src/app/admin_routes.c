@@ -1,6 +1,7 @@
 /* What the admin server answers, as a pure function of a request and a source. */
 #include "app/admin.h"
 #include "app/admin_orders.h"
+#include "app/admin_reload.h"
 #include "app/json_memory.h"
 
 #include <arpa/inet.h>
@@ -193,6 +194,7 @@ static const struct route routes[] = {
     {"/unfreeze", NULL, DP_ORDER_UNFREEZE},
     {"/approve", NULL, DP_ORDER_APPROVE},
     {"/revoke", NULL, DP_ORDER_REVOKE},
+    {"/reload", NULL, DP_ORDER_COUNT}, /* no order: the configuration is read again */
 };
 
 /* "localhost", "127.x.x.x" or "[::1]", with or without a port. */
@@ -241,9 +243,10 @@ static void answer_by_route(const struct dp_admin_source *source,
     }
     const struct route *route = route_of(head->target);
     if (!route) {
-        dp_admin_refuse(answer, 404, "not_found",
-                        "there are /status, /metrics, /healthz, /readyz, /explain and /events; "
-                        "/switch, /drain, /resume, /freeze, /unfreeze, /approve and /revoke");
+        dp_admin_refuse(
+            answer, 404, "not_found",
+            "there are /status, /metrics, /healthz, /readyz, /explain and /events; "
+            "/switch, /drain, /resume, /freeze, /unfreeze, /approve and /revoke; /reload");
         return;
     }
     bool post = !route->get;
@@ -261,7 +264,9 @@ static void answer_by_route(const struct dp_admin_source *source,
             "the header Davenport-Admin: 1 is needed, so that no web page can send this");
         return;
     }
-    if (post) {
+    if (post && route->order == DP_ORDER_COUNT) {
+        dp_admin_reload(source, request, answer);
+    } else if (post) {
         dp_admin_order(source, request, route->order, answer);
     } else {
         route->get(source, request, answer);

@@ -185,6 +185,17 @@ static const struct dp_cli_command commands[] = {
         .options = {ORDER_OPTIONS},
     },
     {
+        .name = "reload", .args = "", .run = dp_cli_reload,
+        .summary = "read the configuration again, without dropping a connection",
+        .text =
+            "As SIGHUP does, but waits for the outcome and prints it. The whole file is read and checked, its\n"
+            "files are tried and new names looked up; then all of it is in force, or, if there is any problem\n"
+            "or a key changed that needs a restart (davenport help config says which), nothing is.\n"
+            "Exit code 4: refused.\n" ADMIN_TEXT "\n"
+            "  davenport check -c davenport.json && davenport reload\n",
+        .options = {ADMIN_OPTION, ADMIN_CONFIG_OPTION, JSON_OPTION},
+    },
+    {
         .name = "events", .args = "", .run = dp_cli_events,
         .summary = "show the latest entries of the journal",
         .text =

@@ -74,6 +74,7 @@ int dp_cli_check(const struct dp_cli_call *call);
 int dp_cli_schema(const struct dp_cli_call *call);
 int dp_cli_status(const struct dp_cli_call *call);
 int dp_cli_explain(const struct dp_cli_call *call);
+int dp_cli_reload(const struct dp_cli_call *call);
 int dp_cli_order(
     const struct dp_cli_call *call); /* switch, drain, resume, freeze, unfreeze, approve, revoke */
 int dp_cli_events(const struct dp_cli_call *call);

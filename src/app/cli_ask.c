@@ -33,7 +33,8 @@ static bool is_ours(const json_t *answer)
 {
     return json_is_array(answer) ||
            (json_object_get(answer, "epoch") &&
-            (json_object_get(answer, "regions") || json_object_get(answer, "order")));
+            (json_object_get(answer, "regions") || json_object_get(answer, "order") ||
+             json_object_get(answer, "reload")));
 }
 
 /* What an answer other than 200 means, after telling it. */

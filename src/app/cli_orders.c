@@ -125,3 +125,47 @@ cleanup:
     dp_text_fini(&addr);
     return code;
 }
+
+static void print_lines(const json_t *lines, struct dp_text *out)
+{
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const char *line = json_string_value(json_array_get(lines, i));
+        dp_text_addf(out, "  %s\n", line ? line : "");
+    }
+}
+
+int dp_cli_reload(const struct dp_cli_call *call)
+{
+    struct dp_text addr = {0};
+    struct dp_text marked = {0};
+    struct dp_text text = {0};
+    json_t *answer = NULL;
+    int code = DP_EXIT_FAILED;
+    if (!dp_cli_admin_address(call, &addr)) {
+        goto cleanup;
+    }
+    code = dp_cli_ask(dp_text_str(&addr), "/reload", "{}", &answer);
+    if (answer && dp_cli_value(call, "json")) {
+        dp_cli_dump(answer, JSON_INDENT(2), &text);
+    } else if (answer) {
+        const json_t *changed = json_object_get(answer, "changed");
+        bool done = code == DP_EXIT_OK;
+        dp_text_addf(&marked, "%s (epoch %" JSON_INTEGER_FORMAT ")\n",
+                     !done                          ? "refused, nothing was changed"
+                     : json_array_size(changed) > 0 ? "reloaded"
+                                                    : "reloaded: no key changed",
+                     json_integer_value(json_object_get(answer, "epoch")));
+        print_lines(changed, &marked);
+        print_lines(json_object_get(answer, "problems"), &marked);
+        dp_plain_text(&marked, &text);
+    }
+    if (!dp_cli_print(&text)) {
+        code = DP_EXIT_FAILED;
+    }
+cleanup:
+    json_decref(answer);
+    dp_text_fini(&marked);
+    dp_text_fini(&text);
+    dp_text_fini(&addr);
+    return code;
+}

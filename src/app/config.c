@@ -242,6 +242,9 @@ static struct dp_region_config control_region(const struct dp_config_region *r)
 
 static struct dp_endpoint_config control_endpoint(const struct dp_config_endpoint *e)
 {
+    if (!e->base_url) {
+        return (struct dp_endpoint_config){.region = DP_NO_REGION};
+    }
     return (struct dp_endpoint_config){
         .region = e->region,
         .url = e->base_url,

@@ -594,12 +594,12 @@ enum dp_err dp_config_resolve(struct dp_config *c, bool must, struct dp_problems
     char path[64];
     for (uint16_t i = 0; i < c->n_endpoints; i++) {
         struct dp_config_endpoint *e = &c->endpoints[i];
-        const char *name = c->regions[e->region].name;
         const char *why;
         char key[URL_KEY];
-        if (resolve_one(e, &why)) {
+        if (!e->base_url || resolve_one(e, &why)) {
             continue;
         }
+        const char *name = c->regions[e->region].name;
         if (must) {
             problem_at(problems, e->region, url_key(c, i, key), UNRESOLVED, name, e->host, why);
             err = DP_ERESOLVE;

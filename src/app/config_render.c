@@ -439,6 +439,7 @@ void dp_config_help(struct dp_text *out)
         }
         dp_text_addf(out, "%s", row->path);
         help_default(row, out);
-        dp_text_addf(out, "\n    %s\n", row->text);
+        dp_text_addf(out, "\n    %s%s\n", row->text,
+                     row->flags & DP_CONFIG_RESTART ? " Changed by a restart only." : "");
     }
 }

@@ -58,6 +58,9 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
     }
     for (uint16_t i = 0; i < view->n_endpoints; i++) {
         const struct dp_traffic_endpoint *e = &traffic->endpoints[i];
+        if (view->endpoints[i].region == DP_VIEW_GONE) {
+            continue;
+        }
         struct dp_region_status *region = &r->status.regions[view->endpoints[i].region];
         struct dp_report_latency *latency = &r->latency[view->endpoints[i].region];
         add_endpoint(&r->status.endpoints[i], e);

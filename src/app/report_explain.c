@@ -100,7 +100,8 @@ static void say_where(const struct dp_report *r, json_t *says)
                            : "a switch forced it");
     }
     if (s->ramp_from != DP_NO_REGION) {
-        say(says, "it takes %u %% so far, since it has just returned; the rest goes to %s",
+        say(says,
+            "it takes %u %% of the reads so far, since it has just returned; the rest goes to %s",
             (unsigned)s->share_percent, s->regions[s->ramp_from].name);
     }
 }

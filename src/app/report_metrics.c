@@ -102,6 +102,7 @@ static void move_metrics(const struct dp_report *r, struct dp_text *out)
         [DP_MOVE_DRAIN] = R(DRAINED),
         [DP_MOVE_LOST] = R(DOWN) | R(DRAINING) | R(DRAINED),
         [DP_MOVE_REGAINED] = R(RETURNED),
+        [DP_MOVE_REMOVED] = R(RELOAD),
         [DP_MOVE_OPEN] = R(DOWN) | R(DRAINING) | R(DRAINED),
     };
 #undef R
@@ -311,7 +312,7 @@ static void region_durations(const struct dp_status *s, struct dp_text *out)
 static void endpoint_uint(struct dp_text *out, const char *metric, const struct dp_status *s,
                           const struct dp_endpoint_status *e, uint64_t value)
 {
-    if (s->regions[e->region].n_endpoints > 1) {
+    if (e->region < s->n_regions && s->regions[e->region].n_endpoints > 1) {
         dp_text_addf(out, "%s{region=\"%s\",endpoint=\"%s\"} %" PRIu64 "\n", metric,
                      s->regions[e->region].name, e->host, value);
     }

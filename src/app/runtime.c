@@ -9,7 +9,7 @@
 #include "davenport/version.h"
 
 #include "app/admin.h"
-#include "app/tls_load.h"
+#include "app/reload.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -34,9 +34,8 @@
 enum stage { STAGE_STARTING, STAGE_RUNNING, STAGE_DRAINING, STAGE_CLOSING };
 
 struct dp_runtime {
-    const struct dp_config *config;
-    struct dp_proxy_config proxy;
-    struct dp_control_config control;
+    struct dp_generation *now;      /* in force */
+    const struct dp_config *config; /* its, or before there is one: what it is to be made of */
     struct dp_admin_addr admin_addr;
     uv_loop_t loop;
     uv_signal_t on_term, on_int, on_hup, on_usr1;
@@ -48,6 +47,8 @@ struct dp_runtime {
     struct dp_address_limit *addresses; /* NULL: no such limit */
     struct dp_tls_load *tls;            /* in force */
     struct dp_tls_ticket_keys ticket_keys;
+    struct dp_reloader *reloader;
+    bool reloading; /* it is being put in force: views wait for the workers' part */
     uint64_t reloads_done, reloads_refused;
     int admin_fd;                                  /* until the admin server owns it */
     struct dp_socket_file listen_file, admin_file; /* to be removed at the end */
@@ -173,7 +174,7 @@ static enum dp_err bind_admin(struct dp_runtime *r)
 static void publish(void *ctx, struct dp_view *view)
 {
     struct dp_runtime *r = ctx;
-    for (uint32_t i = 0; i < r->n_workers; i++) {
+    for (uint32_t i = 0; i < r->n_workers && !r->reloading; i++) {
         if (r->started[i] && !dp_worker_done(r->workers[i])) {
             dp_worker_publish(r->workers[i], view);
         }
@@ -187,10 +188,10 @@ static void kick(void *ctx)
 
 static void report_certificates(const struct dp_runtime *r, struct dp_report *out)
 {
-    dp_report_add_certificate(out, NULL, dp_tls_load_listen_not_after(r->tls));
+    dp_report_add_certificate(out, NULL, dp_tls_load_listen_not_after(r->now->tls));
     for (uint16_t i = 0; i < r->config->n_regions; i++) {
         dp_report_add_certificate(out, r->config->regions[i].name,
-                                  dp_tls_load_region_not_after(r->tls, i));
+                                  dp_tls_load_region_not_after(r->now->tls, i));
     }
 }
 
@@ -270,6 +271,8 @@ static void close_parts(struct dp_runtime *r)
     uv_close((uv_handle_t *)&r->on_hup, NULL);
     uv_close((uv_handle_t *)&r->on_usr1, NULL);
     uv_close((uv_handle_t *)&r->poll, NULL);
+    dp_reloader_destroy(r->reloader);
+    r->reloader = NULL;
     if (r->governor) { /* who follows the journal sees its last line */
         dp_governor_destroy(r->governor, NULL, NULL);
     }
@@ -315,7 +318,7 @@ static void on_end_signal(uv_signal_t *handle, int signum)
     const char *name = signum == SIGTERM ? "SIGTERM" : "SIGINT";
     if (r->stage == STAGE_RUNNING) {
         dp_log(DP_LOG_INFO, "draining", DP_KV_STR("signal", name),
-               DP_KV_INT("limit_ms", r->proxy.drain_timeout_ms));
+               DP_KV_INT("limit_ms", r->now->proxy.drain_timeout_ms));
     } else {
         dp_log(DP_LOG_WARN, "ending_at_once", DP_KV_STR("signal", name));
     }
@@ -324,76 +327,156 @@ static void on_end_signal(uv_signal_t *handle, int signum)
 
 /* Reload --------------------------------------------------------------------------------------- */
 
-/* What a reload puts in the place of what is in force. It is prepared whole, which may fail and changes nothing; only
- * then is it carried out, which can't. More than TLS files may be reloaded this way: each adds its part to both
- * halves. */
-struct reload {
-    struct dp_tls_load *tls;
-    struct dp_tls_ticket_keys ticket_keys;
-};
-
-static enum dp_err prepare_reload(const struct dp_runtime *r, struct reload *next,
-                                  char why[DP_TLS_LOAD_WHY])
+static struct dp_generation *in_force(void *ctx, struct dp_tls_ticket_keys *keys)
 {
-    next->ticket_keys = r->ticket_keys;
-    if (!dp_tls_ticket_keys_rotate(&next->ticket_keys)) {
-        (void)snprintf(why, DP_TLS_LOAD_WHY, "no random bytes for a new ticket key");
-        return DP_EIO;
-    }
-    return dp_tls_load_new(r->config, &next->ticket_keys, r->n_workers, &next->tls, why);
+    struct dp_runtime *r = ctx;
+    *keys = r->ticket_keys;
+    return r->now;
 }
 
-/* Workers first: the view that drops old connections to regions must find new trust in place. */
-static void carry_out_reload(struct dp_runtime *r, struct reload *next)
+/* Idle connections to regions that trusted other files are not used again. By the new numbers. */
+static void compare_trust(const struct dp_generation *old, const struct dp_generation *next,
+                          bool renew[DP_MAX_REGIONS])
 {
-    const struct dp_fetch_tls *probes[DP_MAX_REGIONS];
-    bool changed[DP_MAX_REGIONS] = {false};
-    struct dp_text what = {0};
-    struct dp_tls_load *old = r->tls;
-    for (uint32_t i = 0; i < r->n_workers; i++) {
-        dp_worker_publish_tls(r->workers[i], dp_tls_load_take(next->tls, i));
-    }
-    dp_text_addf(&what, "TLS files changed:");
-    bool any = dp_tls_load_listen_differs(old, next->tls);
-    if (any) {
-        dp_text_addf(&what, " listen");
-    }
-    for (uint16_t i = 0; i < r->config->n_regions; i++) {
-        probes[i] = dp_tls_load_probe(next->tls, i);
-        changed[i] = dp_tls_load_region_differs(old, next->tls, i);
-        if (changed[i]) {
-            dp_text_addf(&what, " region %s", r->config->regions[i].name);
+    for (uint16_t i = 0; i < next->config->n_regions; i++) {
+        const struct dp_config_region *b = &next->config->regions[i];
+        renew[i] = false;
+        for (uint16_t k = 0; k < old->config->n_regions; k++) {
+            const struct dp_config_region *a = &old->config->regions[k];
+            bool pins = !a->pins || !b->pins ? a->pins != b->pins : strcmp(a->pins, b->pins) != 0;
+            if (strcmp(a->name, b->name) == 0) {
+                renew[i] = pins || dp_tls_load_region_differs(old->tls, k, next->tls, i);
+            }
         }
-        any = any || changed[i];
     }
-    if (!any) {
-        dp_text_addf(&what, " none");
+}
+
+/* "probe.fall: 3 -> 5; TLS files of region eu" in one line. */
+static void tell_changes(const struct dp_generation *old, const struct dp_reload *reload,
+                         const bool renew[DP_MAX_REGIONS], struct dp_text *out)
+{
+    struct dp_span rest = dp_text_span(&reload->changes);
+    struct dp_span line;
+    const char *between = "";
+    while (rest.p && (line = dp_span_cut(&rest, '\n')).n > 0) {
+        dp_text_addf(out, "%s%.*s", between, (int)line.n, line.p);
+        between = "; ";
     }
-    dp_governor_retrust(r->governor, probes, changed);
-    r->tls = next->tls;
-    r->ticket_keys = next->ticket_keys;
-    dp_tls_load_free(old);
-    r->reloads_done++;
-    dp_governor_note_reload(r->governor, true, dp_text_str(&what));
+    if (dp_tls_load_listen_differs(old->tls, reload->next->tls)) {
+        dp_text_addf(out, "%sTLS files of listen", between);
+        between = "; ";
+    }
+    for (uint16_t i = 0; i < reload->next->config->n_regions; i++) {
+        if (renew[i]) {
+            dp_text_addf(out, "%sTLS files of region %s", between,
+                         reload->next->config->regions[i].name);
+            between = "; ";
+        }
+    }
+    if (!*between) {
+        dp_text_addf(out, "nothing changed");
+    }
+}
+
+/* One for each worker, or none: out of memory. */
+static bool make_worker_parts(const struct dp_runtime *r, struct dp_generation *next,
+                              struct dp_worker_reload *parts[WORKERS_MAX])
+{
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        parts[i] = dp_worker_reload_new(&next->proxy, dp_generation_unref, dp_generation_ref(next),
+                                        dp_tls_load_take(next->tls, i));
+        if (parts[i]) {
+            continue;
+        }
+        dp_generation_unref(next);
+        while (i-- > 0) {
+            dp_worker_reload_free(parts[i]);
+        }
+        return false;
+    }
+    return true;
+}
+
+/* All of it, or nothing. */
+static bool put_in_force(struct dp_runtime *r, struct dp_reload *reload, const char *what)
+{
+    struct dp_worker_reload *parts[WORKERS_MAX];
+    struct dp_generation *next = reload->next;
+    bool renew[DP_MAX_REGIONS];
+    if (!make_worker_parts(r, next, parts)) {
+        return false;
+    }
+    compare_trust(r->now, next, renew);
+    next->control.canary_id = r->canary_id;
+    const struct dp_governor_reload order = {.config = &next->control,
+                                             .renew = renew,
+                                             .release = dp_generation_unref,
+                                             .ctx = dp_generation_ref(next),
+                                             .actor = reload->actor,
+                                             .detail = what};
+    r->reloading = true;
+    enum dp_err err = dp_governor_reload(r->governor, &order);
+    r->reloading = false;
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        if (err == DP_OK) {
+            dp_worker_publish_reload(r->workers[i], parts[i], dp_governor_view(r->governor));
+        } else {
+            dp_worker_reload_free(parts[i]);
+        }
+    }
+    if (err != DP_OK) {
+        dp_generation_unref(next);
+        return false;
+    }
+    dp_generation_unref(r->now);
+    r->now = dp_generation_ref(next);
+    r->config = next->config;
+    r->ticket_keys = reload->ticket_keys;
+    dp_log_set_level((enum dp_log_level)r->config->log_level);
+    return true;
+}
+
+static void on_reloaded(void *ctx, struct dp_reload *reload)
+{
+    struct dp_runtime *r = ctx;
+    struct dp_text what = {0};
+    bool renew[DP_MAX_REGIONS];
+    bool done = false;
+    if (r->stage != STAGE_RUNNING) {
+        return; /* ending */
+    }
+    if (reload->next) {
+        compare_trust(r->now, reload->next, renew);
+        tell_changes(r->now, reload, renew, &what);
+        done = put_in_force(r, reload, dp_text_str(&what));
+        if (!done) {
+            dp_problem(&reload->problems, "", "out of memory");
+        }
+    }
+    r->reloads_done += done;
+    r->reloads_refused += !done;
+    if (!done) {
+        dp_text_clear(&what);
+        dp_text_add(&what, dp_span_trim(dp_text_span(&reload->problems.text)));
+        dp_governor_refuse_reload(r->governor, reload->actor, dp_text_str(&what));
+    }
+    if (r->admin) {
+        dp_admin_reloaded(r->admin, reload->asked, done, dp_text_span(&reload->changes),
+                          dp_text_span(&reload->problems.text));
+    }
     dp_text_fini(&what);
+}
+
+static uint64_t ask_reload(void *ctx, const char *actor)
+{
+    struct dp_runtime *r = ctx;
+    return r->stage == STAGE_RUNNING ? dp_reloader_ask(r->reloader, actor) : 0;
 }
 
 static void on_reload_signal(uv_signal_t *handle, int signum)
 {
-    struct dp_runtime *r = handle->data;
-    struct reload next = {0};
-    char why[DP_TLS_LOAD_WHY];
     (void)signum;
-    if (r->stage != STAGE_RUNNING) {
-        return; /* ending */
-    }
-    if (prepare_reload(r, &next, why) == DP_OK) {
-        carry_out_reload(r, &next);
-    } else {
-        r->reloads_refused++;
-        dp_governor_note_reload(r->governor, false, why);
-    }
-    explicit_bzero(&next, sizeof next);
+    (void)ask_reload(handle->data, "SIGHUP");
 }
 
 static void on_rotate_signal(uv_signal_t *handle, int signum)
@@ -485,7 +568,7 @@ static void name_canary(struct dp_runtime *r)
             *c = '-';
         }
     }
-    r->control.canary_id = r->canary_id;
+    r->now->control.canary_id = r->canary_id;
 }
 
 static enum dp_err make_governor(struct dp_runtime *r)
@@ -493,7 +576,9 @@ static enum dp_err make_governor(struct dp_runtime *r)
     const char *why = "";
     name_canary(r);
     struct dp_governor_options options = {.loop = &r->loop,
-                                          .config = &r->control,
+                                          .config = &r->now->control,
+                                          .release = dp_generation_unref,
+                                          .release_ctx = dp_generation_ref(r->now),
                                           .publish = publish,
                                           .publish_ctx = r,
                                           .told = on_event,
@@ -502,6 +587,7 @@ static enum dp_err make_governor(struct dp_runtime *r)
                                           .seed = random_seed()};
     enum dp_err err = dp_governor_new(&options, &r->governor, &why);
     if (err != DP_OK) {
+        dp_generation_unref(r->now);
         failed("governor", why);
     }
     return err;
@@ -524,30 +610,28 @@ static enum dp_err open_access_log(struct dp_runtime *r)
     return err;
 }
 
-static enum dp_err load_tls(struct dp_runtime *r)
+static enum dp_err make_generation(struct dp_runtime *r)
 {
     char why[DP_TLS_LOAD_WHY] = "no random bytes for a ticket key";
     enum dp_err err = DP_EIO;
     if (dp_tls_ticket_keys_rotate(&r->ticket_keys)) {
-        err = dp_tls_load_new(r->config, &r->ticket_keys, r->n_workers, &r->tls, why);
+        err = dp_generation_new(NULL, r->config, &r->ticket_keys, r->n_workers, &r->now, why);
     }
     if (err != DP_OK) {
         failed("tls", why);
-        return err;
     }
-    for (uint16_t i = 0; i < r->config->n_regions; i++) {
-        r->control.regions[i].tls = dp_tls_load_probe(r->tls, i);
-    }
-    return DP_OK;
+    return err;
 }
 
 static enum dp_err make_workers(struct dp_runtime *r)
 {
     for (uint32_t i = 0; i < r->n_workers; i++) {
-        struct dp_worker_options options = {.config = &r->proxy,
+        struct dp_worker_options options = {.config = &r->now->proxy,
+                                            .release = dp_generation_unref,
+                                            .release_ctx = dp_generation_ref(r->now),
                                             .listen_fd = r->fds[i],
                                             .view = dp_governor_view(r->governor),
-                                            .tls = dp_tls_load_take(r->tls, i),
+                                            .tls = dp_tls_load_take(r->now->tls, i),
                                             .access = r->access,
                                             .addresses = r->addresses,
                                             .index = i,
@@ -555,6 +639,7 @@ static enum dp_err make_workers(struct dp_runtime *r)
                                             .kick_ctx = r->governor};
         enum dp_err err = dp_worker_new(&options, &r->workers[i]);
         if (err != DP_OK) {
+            dp_generation_unref(r->now);
             failed("worker", dp_err_info(err)->reason);
             return err;
         }
@@ -566,8 +651,12 @@ static enum dp_err make_workers(struct dp_runtime *r)
 
 static enum dp_err make_admin(struct dp_runtime *r)
 {
-    struct dp_admin_source source = {
-        .ctx = r, .report = report, .events = events, .order = order, .saved = saved};
+    struct dp_admin_source source = {.ctx = r,
+                                     .report = report,
+                                     .events = events,
+                                     .order = order,
+                                     .saved = saved,
+                                     .reload = ask_reload};
     const char *why = "";
     int fd = r->admin_fd;
     r->admin_fd = -1;
@@ -601,8 +690,6 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
         abort();
     }
     r->config = config;
-    dp_config_proxy(config, &r->proxy);
-    dp_config_control(config, &r->control);
     r->started_wall_ms = dp_clock_wall_ms(&dp_clock_system);
     r->n_workers = config->workers ? (uint32_t)config->workers : uv_available_parallelism();
     if (r->n_workers > WORKERS_MAX) {
@@ -615,10 +702,11 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
     return r;
 }
 
-enum dp_err dp_runtime_start(const struct dp_config *config, struct dp_runtime **out)
+enum dp_err dp_runtime_start(const struct dp_config *config, const char *path,
+                             struct dp_runtime **out)
 {
     static enum dp_err (*const steps[])(struct dp_runtime *) = {
-        listen_to_signals, bind_traffic,    bind_admin,   open_access_log, load_tls,
+        listen_to_signals, bind_traffic,    bind_admin,   open_access_log, make_generation,
         make_governor,     limit_addresses, make_workers, make_admin,      start_threads,
     };
     struct dp_runtime *r = runtime_new(config);
@@ -627,6 +715,12 @@ enum dp_err dp_runtime_start(const struct dp_config *config, struct dp_runtime *
         free(r);
         return err;
     }
+    const struct dp_reload_options reload = {.loop = &r->loop,
+                                             .n_workers = r->n_workers,
+                                             .in_force = in_force,
+                                             .done = on_reloaded,
+                                             .ctx = r};
+    r->reloader = dp_reloader_new(&reload, path);
     for (size_t i = 0; i < DP_ARRAY_LEN(steps); i++) {
         err = steps[i](r);
         if (err != DP_OK) {
@@ -681,7 +775,7 @@ void dp_runtime_destroy(struct dp_runtime *r)
     }
     dp_address_limit_free(r->addresses);
     dp_sink_close(r->access.sink);
-    dp_tls_load_free(r->tls);
+    dp_generation_unref(r->now);
     explicit_bzero(&r->ticket_keys, sizeof r->ticket_keys);
     if (r->admin_fd >= 0) {
         (void)close(r->admin_fd);

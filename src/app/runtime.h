@@ -21,7 +21,9 @@ struct dp_runtime;
 
 /* Everything up to, but not including, the first packet: sockets are bound and listen, workers and probes run.
  * `config` is resolved and outlives the runtime. Errors are logged. */
-DP_MUST_USE enum dp_err dp_runtime_start(const struct dp_config *config, struct dp_runtime **out);
+/* path: where a reload reads it again, as dp_reloader_new. */
+DP_MUST_USE enum dp_err dp_runtime_start(const struct dp_config *config, const char *path,
+                                         struct dp_runtime **out);
 /* "127.0.0.1:8984"; "unix:/path" for a Unix socket. */
 const char *dp_runtime_listen(const struct dp_runtime *r);
 const char *dp_runtime_admin(const struct dp_runtime *r);

@@ -111,7 +111,7 @@ static int run(const struct dp_serve_options *options, const struct dp_config *c
 {
     struct dp_runtime *r;
     int code = DP_EXIT_FAILED;
-    if (dp_runtime_start(config, &r) != DP_OK) {
+    if (dp_runtime_start(config, options->config_path, &r) != DP_OK) {
         return code;
     }
     compare_file_limit(config, dp_runtime_workers(r));

@@ -423,7 +423,7 @@ static void print_status(const json_t *status, struct dp_text *out)
     if (json_is_object(ramp)) {
         dp_text_addf(out,
                      "It has just returned and takes %" JSON_INTEGER_FORMAT
-                     " %% so far; the rest goes to %s\n",
+                     " %% of the reads so far; the rest goes to %s\n",
                      json_integer_value(json_object_get(ramp, "share_percent")),
                      text_of(ramp, "from"));
     }
@@ -564,6 +564,11 @@ static void print_order(const json_t *order, struct dp_text *out)
         dp_text_addf(out, YELLOW "  not on the disk yet" RESET
                                  ": a restart now would forget it (davenport status tells)\n");
     }
+}
+
+void dp_plain_text(const struct dp_text *in, struct dp_text *out)
+{
+    paint(in, false, out);
 }
 
 void dp_order_text(const json_t *order, bool colour, struct dp_text *out)

@@ -18,4 +18,7 @@ void dp_order_text(const json_t *order, bool colour, struct dp_text *out);
 /* `event`: one parsed line of the journal, told in one line. */
 void dp_event_text(const json_t *event, bool colour, struct dp_text *out);
 
+/* As it is, but for control characters: they cannot move the cursor. */
+void dp_plain_text(const struct dp_text *in, struct dp_text *out);
+
 #endif

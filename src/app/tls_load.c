@@ -203,10 +203,10 @@ static bool differs(const struct identity *a, const struct identity *b)
     return false;
 }
 
-bool dp_tls_load_region_differs(const struct dp_tls_load *a, const struct dp_tls_load *b,
-                                uint16_t i)
+bool dp_tls_load_region_differs(const struct dp_tls_load *a, uint16_t i,
+                                const struct dp_tls_load *b, uint16_t k)
 {
-    return differs(&a->regions[i], &b->regions[i]);
+    return differs(&a->regions[i], &b->regions[k]);
 }
 
 bool dp_tls_load_listen_differs(const struct dp_tls_load *a, const struct dp_tls_load *b)

@@ -1,5 +1,5 @@
 /* The TLS files that the configuration names, read once and tried: contexts for every worker and texts for the probes,
- * all of one reading. A reload is a second one. Main thread. */
+ * all of one reading. A reload is a second one. One thread at a time. */
 #ifndef DAVENPORT_SRC_APP_TLS_LOAD_H
 #define DAVENPORT_SRC_APP_TLS_LOAD_H
 
@@ -29,9 +29,9 @@ void dp_tls_load_free(struct dp_tls_load *load);
 struct dp_worker_tls *dp_tls_load_take(struct dp_tls_load *load, uint32_t i);
 /* For probes of region i; lives as long as `load`. NULL: its url is plain http. */
 const struct dp_fetch_tls *dp_tls_load_probe(const struct dp_tls_load *load, uint16_t i);
-/* Does another reading hold other files for region i; for the listener? */
-bool dp_tls_load_region_differs(const struct dp_tls_load *a, const struct dp_tls_load *b,
-                                uint16_t i);
+/* Do two readings hold other files for a region, which is number i in one and k in the other; for the listener? */
+bool dp_tls_load_region_differs(const struct dp_tls_load *a, uint16_t i,
+                                const struct dp_tls_load *b, uint16_t k);
 bool dp_tls_load_listen_differs(const struct dp_tls_load *a, const struct dp_tls_load *b);
 /* When the certificate shown to clients, or to region i, ends: seconds since 1970, 0 without one. */
 int64_t dp_tls_load_listen_not_after(const struct dp_tls_load *load);

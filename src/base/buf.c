@@ -27,6 +27,11 @@ void dp_chunk_pool_trim(struct dp_chunk_pool *p)
     p->least_free = p->n_free;
 }
 
+void dp_chunk_pool_limit(struct dp_chunk_pool *p, size_t max_used)
+{
+    p->max_used = max_used;
+}
+
 void dp_chunk_pool_fini(struct dp_chunk_pool *p)
 {
     assert(p->n_used == 0);

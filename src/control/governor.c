@@ -98,7 +98,7 @@ static const char *fault_of(const struct dp_control_config *c)
     return NULL;
 }
 
-static void take_config(struct dp_governor *g, const struct dp_control_config *c)
+void governor_take_config(struct dp_governor *g, const struct dp_control_config *c)
 {
     g->health_config = (struct dp_health_config){
         .interval_ns = c->probe_interval_ms * DP_NS_PER_MS,
@@ -143,42 +143,53 @@ static void take_config(struct dp_governor *g, const struct dp_control_config *c
     };
 }
 
-static void init_endpoints(struct dp_governor *g)
+static const char nothing_yet[] = "no probe has been answered yet";
+
+void governor_init_endpoint(struct dp_governor *g, uint16_t i)
 {
-    static const char nothing_yet[] = "no probe has been answered yet";
-    uint64_t now = governor_now(g);
-    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
-        struct governor_endpoint *e = &g->endpoints[i];
-        /* Any odd multiplier: the endpoints' chances are apart, and the same in every run. */
-        uint64_t seed = g->opt.seed + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
-        dp_health_init(&e->health, &g->health_config, now, seed);
-        e->addrs = g->config->endpoints[i].addrs;
-        dp_pace_init(&e->pace);
-        e->late_ms = dp_pace_late_ms(&e->pace, &g->pace_config);
-        e->latency_ms = -1;
-        e->since_wall_ms = dp_clock_wall_ms(g->clock);
-        (void)snprintf(e->why, sizeof(e->why), "%s", nothing_yet);
-    }
-    for (uint16_t i = 0; i < g->config->n_regions; i++) {
-        struct governor_region *r = &g->regions[i];
-        governor_judge(g, i);
-        dp_health_init(&r->together, &g->health_config, now, i + 1U);
-        r->since_wall_ms = dp_clock_wall_ms(g->clock);
-        (void)snprintf(r->why, sizeof(r->why), "%s", nothing_yet);
-    }
+    struct governor_endpoint *e = &g->endpoints[i];
+    /* Any odd multiplier: the endpoints' chances are apart, and the same in every run. */
+    uint64_t seed = g->opt.seed + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
+    dp_health_init(&e->health, &g->health_config, governor_now(g), seed);
+    e->addrs = g->config->endpoints[i].addrs;
+    dp_pace_init(&e->pace);
+    e->late_ms = dp_pace_late_ms(&e->pace, &g->pace_config);
+    e->latency_ms = -1;
+    e->since_wall_ms = dp_clock_wall_ms(g->clock);
+    (void)snprintf(e->why, sizeof(e->why), "%s", nothing_yet);
 }
 
-static struct dp_prober *make_prober(struct dp_governor *g)
+void governor_init_region(struct dp_governor *g, uint16_t i)
 {
-    struct dp_probe_target targets[DP_MAX_ENDPOINTS];
+    struct governor_region *r = &g->regions[i];
+    governor_judge(g, i);
+    dp_health_init(&r->together, &g->health_config, governor_now(g), i + 1U);
+    r->since_wall_ms = dp_clock_wall_ms(g->clock);
+    (void)snprintf(r->why, sizeof(r->why), "%s", nothing_yet);
+}
+
+static void init_endpoints(struct dp_governor *g)
+{
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
+        governor_init_endpoint(g, i);
+    for (uint16_t i = 0; i < g->config->n_regions; i++)
+        governor_init_region(g, i);
+}
+
+struct dp_prober *governor_make_prober(struct dp_governor *g, const struct dp_control_config *c)
+{
+    struct dp_probe_target targets[DP_MAX_ENDPOINTS] = {0};
     char ids[DP_MAX_REGIONS][CANARY_ID_BYTES];
-    const struct dp_control_config *c = g->config;
     for (uint16_t i = 0; i < c->n_regions;
          i++) /* each region's own: replication brings no conflict */
         (void)snprintf(ids[i], sizeof(ids[i]), "%.100s-%.100s", c->canary_id ? c->canary_id : "",
                        c->regions[i].name);
     for (uint16_t i = 0; i < c->n_endpoints; i++) {
         const struct dp_endpoint_config *e = &c->endpoints[i];
+        if (!e->url) { /* vacant: never asked */
+            targets[i] = (struct dp_probe_target){.url = "", .path = c->probe_path};
+            continue;
+        }
         const struct dp_region_config *r = &c->regions[e->region];
         targets[i] = (struct dp_probe_target){.url = e->url,
                                               .path = c->probe_path,
@@ -202,20 +213,28 @@ static struct dp_prober *make_prober(struct dp_governor *g)
                          targets, c->n_endpoints);
 }
 
-static struct dp_resolver *make_resolver(struct dp_governor *g)
+struct dp_resolver *governor_make_resolver(struct dp_governor *g, const struct dp_control_config *c)
 {
     struct dp_resolver_target targets[DP_MAX_ENDPOINTS];
-    uint32_t refresh_ms = g->config->dns_refresh_ms;
+    uint32_t refresh_ms = c->dns_refresh_ms;
     const struct dp_resolver_options opt = {
         .loop = g->opt.loop,
         .refresh_ms = refresh_ms,
         .retry_ms = refresh_ms < LOOKUP_RETRY_MS ? refresh_ms : LOOKUP_RETRY_MS,
         .result = governor_resolved,
         .ctx = g};
-    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
-        targets[i] = (struct dp_resolver_target){g->config->endpoints[i].lookup,
-                                                 g->config->endpoints[i].port};
-    return dp_resolver_new(&opt, targets, g->config->n_endpoints);
+    for (uint16_t i = 0; i < c->n_endpoints; i++)
+        targets[i] = (struct dp_resolver_target){c->endpoints[i].lookup, c->endpoints[i].port};
+    return dp_resolver_new(&opt, targets, c->n_endpoints);
+}
+
+void governor_start_probing(struct dp_governor *g)
+{
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
+        if (!governor_vacant(g, i))
+            dp_prober_set(g->prober, i, g->endpoints[i].health.probe_at_ns);
+    }
+    dp_resolver_start(g->resolver);
 }
 
 static void on_line(void *ctx, struct dp_span line)
@@ -277,7 +296,7 @@ enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_gov
     g->opt = *opt;
     g->config = opt->config;
     g->clock = opt->clock ? opt->clock : &dp_clock_system;
-    take_config(g, opt->config);
+    governor_take_config(g, opt->config);
     g->journal = make_journal(g);
     if (!g->journal)
         goto fail;
@@ -296,12 +315,14 @@ enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_gov
     if (viewed)
         say_first(g);
     g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
-    g->prober = viewed ? make_prober(g) : NULL;
-    g->resolver = viewed ? make_resolver(g) : NULL;
+    g->prober = viewed ? governor_make_prober(g, g->config) : NULL;
+    g->resolver = viewed ? governor_make_resolver(g, g->config) : NULL;
     if (!g->prober || !g->resolver) {
         dp_governor_destroy(g, NULL, NULL);
         return DP_ENOMEM;
     }
+    g->release = opt->release;
+    g->release_ctx = opt->release_ctx;
     *why = NULL;
     *out = g;
     return DP_OK;
@@ -336,9 +357,7 @@ void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *tr
         governor_publish_again(g);
     else if (g->opt.publish)
         g->opt.publish(g->opt.publish_ctx, g->view);
-    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
-        dp_prober_set(g->prober, i, g->endpoints[i].health.probe_at_ns);
-    dp_resolver_start(g->resolver);
+    governor_start_probing(g);
     (void)uv_timer_start(&g->sample, on_sample, g->config->sample_ms, g->config->sample_ms);
 }
 
@@ -352,6 +371,8 @@ static void closed(struct dp_governor *g)
     void *ctx = g->done_ctx;
     dp_journal_free(g->journal);
     dp_view_unref(g->view);
+    if (g->release)
+        g->release(g->release_ctx);
     free(g->kept);
     free(g);
     if (done)
@@ -368,6 +389,13 @@ static void on_part_closed(void *ctx)
     closed(ctx);
 }
 
+void governor_part_closed(struct dp_governor *g)
+{
+    g->retiring--;
+    if (g->dead)
+        closed(g);
+}
+
 void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *ctx)
 {
     if (g->started) {
@@ -378,7 +406,7 @@ void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *c
     g->dead = true;
     g->done = done;
     g->done_ctx = ctx;
-    g->open = 3;
+    g->open = 3 + g->retiring;
     uv_close((uv_handle_t *)&g->sample, on_handle_closed);
     uv_close((uv_handle_t *)&g->saved, on_handle_closed);
     uv_close((uv_handle_t *)&g->kick, on_handle_closed);
@@ -394,17 +422,9 @@ void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *c
 
 /* What others ask of it. */
 
-void dp_governor_retrust(struct dp_governor *g, const struct dp_fetch_tls *const *tls,
-                         const bool *changed)
+void dp_governor_refuse_reload(struct dp_governor *g, const char *actor, const char *detail)
 {
-    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
-        dp_prober_trust(g->prober, i, tls[g->config->endpoints[i].region]);
-    governor_renew_pools(g, changed);
-}
-
-void dp_governor_note_reload(struct dp_governor *g, bool done, const char *detail)
-{
-    governor_record_reload(g, done, detail);
+    governor_record_reload(g, false, actor, detail);
 }
 
 bool dp_governor_saved(const struct dp_governor *g, uint64_t ticket)

@@ -3,6 +3,7 @@
 #include "control/governor_state.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What is late is told anew when it moved by more than a fourth. */
@@ -37,42 +38,101 @@ static uint32_t trial_mask(const struct dp_governor *g)
     return mask;
 }
 
-static struct dp_view *view_of(const struct dp_governor *g, uint64_t epoch)
+/* Of the reads that it would get. */
+static uint8_t share_of(const struct dp_governor *g, uint16_t region)
+{
+    return region == g->decision.after ? (uint8_t)g->decision.share_percent : 100;
+}
+
+/* A view outlives the configuration that it was made of, so it has the names by itself. */
+static const char *keep_text(char **at, const char *text)
+{
+    char *copy = *at;
+    size_t n = strlen(text) + 1;
+    memcpy(copy, text, n);
+    *at += n;
+    return copy;
+}
+
+static size_t text_bytes(const struct dp_control_config *c)
+{
+    size_t n = 1;
+    for (uint16_t i = 0; i < c->n_regions; i++)
+        n += strlen(c->regions[i].name) + 1;
+    for (uint16_t i = 0; i < c->n_endpoints; i++)
+        n += c->endpoints[i].url ? strlen(c->endpoints[i].host) + 1 : 0;
+    return n;
+}
+
+static void view_endpoints(const struct dp_governor *g, struct dp_view *v, char *text)
 {
     enum dp_route_state routes[DP_MAX_ENDPOINTS];
+    governor_routes(g, routes);
+    for (uint16_t i = 0; i < v->n_endpoints; i++) {
+        const struct dp_endpoint_config *c = &g->config->endpoints[i];
+        v->endpoints[i] = (struct dp_view_endpoint){.region = DP_VIEW_GONE,
+                                                    .state = routes[i],
+                                                    .pool_epoch = g->endpoints[i].pool_epoch,
+                                                    .host = ""};
+        if (!c->url)
+            continue;
+        v->endpoints[i].region = c->region;
+        v->endpoints[i].addrs = g->endpoints[i].addrs;
+        v->endpoints[i].late_ms = g->endpoints[i].late_ms;
+        v->endpoints[i].usual_ms = g->endpoints[i].usual_ms;
+        v->endpoints[i].trial = g->endpoints[i].trial;
+        v->endpoints[i].max_in_flight = governor_cap(g, c->region, routes);
+        v->endpoints[i].host = keep_text(&text, c->host);
+    }
+}
+
+static struct dp_view *view_with_text(const struct dp_control_config *c)
+{
     struct dp_view *v = dp_view_new();
+    if (!v)
+        return NULL;
+    v->text = malloc(text_bytes(c));
+    if (v->text)
+        return v;
+    dp_view_unref(v);
+    return NULL;
+}
+
+bool governor_reserve_view(struct dp_governor *g, const struct dp_control_config *c)
+{
+    g->spare = view_with_text(c);
+    return g->spare != NULL;
+}
+
+static struct dp_view *view_of(struct dp_governor *g, uint64_t epoch)
+{
+    struct dp_view *v = g->spare ? g->spare : view_with_text(g->config);
+    g->spare = NULL;
     if (!v) {
         dp_log(DP_LOG_ERROR, "view_failed", DP_KV_STR("reason", "out of memory"));
         return NULL;
     }
+    char *text = v->text;
     v->epoch = epoch;
     v->active = g->decision.after;
     v->n_regions = g->config->n_regions;
     v->n_endpoints = g->config->n_endpoints;
+    if (g->view && g->view->n_endpoints > v->n_endpoints) /* vacant, for who is on the way there */
+        v->n_endpoints = g->view->n_endpoints;
     v->home = g->failover.home;
     v->trial_mask = trial_mask(g);
     v->trials = g->health_config.trial_requests;
     v->retry_after_s = g->config->retry_after_s;
-    governor_routes(g, routes);
+    v->generation = g->generation;
+    v->numbering = g->numbering;
     for (uint16_t i = 0; i < v->n_regions; i++)
-        v->regions[i] = (struct dp_view_region){.name = g->config->regions[i].name,
-                                                .state = g->decision.routes[i],
-                                                .held = g->decision.held[i],
-                                                .share = 100,
-                                                .latency_us = g->regions[i].distance_us};
-    for (uint16_t i = 0; i < v->n_endpoints; i++) {
-        const struct dp_endpoint_config *e = &g->config->endpoints[i];
-        v->endpoints[i] =
-            (struct dp_view_endpoint){.region = e->region,
-                                      .state = routes[i],
-                                      .addrs = g->endpoints[i].addrs,
-                                      .pool_epoch = g->endpoints[i].pool_epoch,
-                                      .late_ms = g->endpoints[i].late_ms,
-                                      .usual_ms = g->endpoints[i].usual_ms,
-                                      .trial = g->endpoints[i].trial,
-                                      .max_in_flight = governor_cap(g, e->region, routes),
-                                      .host = e->host};
-    }
+        v->regions[i] =
+            (struct dp_view_region){.name = keep_text(&text, g->config->regions[i].name),
+                                    .state = g->decision.routes[i],
+                                    .held = g->decision.held[i],
+                                    .share = share_of(g, i),
+                                    .latency_us = g->regions[i].distance_us};
+    view_endpoints(g, v, text);
     return v;
 }
 
@@ -81,7 +141,7 @@ static bool routes_same(const struct dp_governor *g)
     const struct dp_view *v = g->view;
     enum dp_route_state routes[DP_MAX_ENDPOINTS];
     if (v->active != g->decision.after || v->home != g->failover.home ||
-        v->trial_mask != trial_mask(g))
+        v->trial_mask != trial_mask(g) || v->generation != g->generation)
         return false;
     for (uint16_t i = 0; i < v->n_regions; i++) {
         if (v->regions[i].state != g->decision.routes[i] ||
@@ -134,6 +194,8 @@ void governor_publish_if_changed(struct dp_governor *g)
 void governor_tune(struct dp_governor *g)
 {
     bool moved = governor_distances_moved(g);
+    for (uint16_t i = 0; i < g->config->n_regions; i++)
+        moved = moved || g->view->regions[i].share != share_of(g, i);
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
         uint32_t want = dp_pace_late_ms(&e->pace, &g->pace_config);
@@ -172,6 +234,8 @@ static enum dp_move_reason move_reason(const struct dp_governor *g,
     };
     if (d->move == DP_MOVE_SWITCH)
         return DP_MOVE_REASON_OPERATOR;
+    if (d->move == DP_MOVE_REMOVED)
+        return DP_MOVE_REASON_RELOAD;
     if (d->move == DP_MOVE_REGAINED)
         return DP_MOVE_REASON_RETURNED;
     if (d->move == DP_MOVE_FAILBACK)
@@ -248,13 +312,6 @@ static void settle(struct dp_governor *g, const struct governor_cause *cause, ui
 void governor_settle(struct dp_governor *g, uint64_t now_ns)
 {
     settle(g, &(struct governor_cause){0}, now_ns);
-}
-
-void governor_renew_pools(struct dp_governor *g, const bool *regions)
-{
-    for (uint16_t i = 0; i < g->config->n_endpoints; i++)
-        g->endpoints[i].pool_epoch += regions[g->config->endpoints[i].region];
-    governor_publish_if_changed(g);
 }
 
 uint32_t governor_asked(struct dp_governor *g, uint16_t endpoint)

@@ -59,17 +59,18 @@ void governor_record_stall(struct dp_governor *g)
     dp_log(DP_LOG_WARN, "control_loop_stalled", DP_KV_INT("late_ms", ms));
 }
 
-void governor_record_reload(struct dp_governor *g, bool done, const char *detail)
+void governor_record_reload(struct dp_governor *g, bool done, const char *actor, const char *detail)
 {
     const char *event = done ? "reloaded" : "reload_refused";
     const struct dp_kv kv[] = {
-        DP_KV_STR("actor", "operator"),
-        DP_KV_STR("reason", done ? "SIGHUP" : "SIGHUP; what was in force before stays in force"),
+        DP_KV_STR("actor", actor),
+        DP_KV_STR("reason", done ? "the configuration was read again"
+                                 : "what was in force before stays in force"),
         DP_KV_STR("detail", detail),
     };
     dp_journal_write(g->journal, g->view->epoch, event, kv, DP_ARRAY_LEN(kv));
-    dp_log(done ? DP_LOG_INFO : DP_LOG_ERROR, event, DP_KV_STR("detail", detail),
-           DP_KV_INT("epoch", g->view->epoch));
+    dp_log(done ? DP_LOG_INFO : DP_LOG_ERROR, event, DP_KV_STR("actor", actor),
+           DP_KV_STR("detail", detail), DP_KV_INT("epoch", g->view->epoch));
 }
 
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint,
@@ -204,6 +205,10 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
     case DP_MOVE_REGAINED:
         governor_say(g->why, sizeof(g->why), "%s is the first region to return: %s",
                      governor_region_name(g, d->after), g->regions[d->after].why);
+        break;
+    case DP_MOVE_REMOVED:
+        governor_say(g->why, sizeof(g->why), "%s was taken out of the configuration",
+                     cause->removed);
         break;
     case DP_MOVE_COUNT:
         break;

@@ -26,6 +26,8 @@ void governor_judge(struct dp_governor *g, uint16_t region)
 void governor_routes(const struct dp_governor *g, enum dp_route_state out[DP_MAX_ENDPOINTS])
 {
     struct dp_region_member members[DP_MAX_ENDPOINTS];
+    for (uint16_t i = 0; i < DP_MAX_ENDPOINTS; i++)
+        out[i] = DP_ROUTE_BARRED; /* vacant */
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         const struct dp_region_config *r = &g->config->regions[i];
         governor_members(g, i, members);

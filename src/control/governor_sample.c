@@ -116,6 +116,11 @@ static void judge_together(struct dp_governor *g, uint16_t region,
     }
 }
 
+void governor_begin_counting(struct dp_governor *g, uint16_t endpoint)
+{
+    read_totals(g, endpoint, &g->endpoints[endpoint].totals);
+}
+
 void governor_sample(struct dp_governor *g, uint64_t now_ns)
 {
     struct dp_health_traffic together[DP_MAX_REGIONS] = {{0, 0, 0}};
@@ -123,6 +128,8 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
         struct governor_totals now;
+        if (governor_vacant(g, i))
+            continue;
         read_totals(g, i, &now);
         governor_follow(g, i);
         feed_latency(e, &now, now_ns);

@@ -117,6 +117,7 @@ struct dp_governor {
     struct governor_endpoint endpoints[DP_MAX_ENDPOINTS];
     struct governor_region regions[DP_MAX_REGIONS];
     struct dp_view *view;
+    struct dp_view *spare; /* memory for the next one, which must not fail; else NULL */
     struct dp_journal *journal;
     struct dp_prober *prober;
     struct dp_resolver *resolver;
@@ -131,6 +132,10 @@ struct dp_governor {
     void *done_ctx;
     int64_t active_since_wall_ms;
     char why[DP_WHY_TEXT];
+    uint32_t generation, numbering; /* as in the view */
+    void (*release)(void *ctx);     /* of `config`; NULL: it is the owner's */
+    void *release_ctx;
+    unsigned retiring; /* parts of earlier configurations that still close */
     uint64_t failovers, failbacks;
     uint64_t moves[DP_MOVE_COUNT][DP_MOVE_REASON_COUNT];
     struct governor_gate_told gate_told[DP_MAX_REGIONS];
@@ -152,6 +157,7 @@ struct governor_cause {
     const struct dp_health_change *change;
     const struct dp_region_look *region_before; /* with `change`: what its region was */
     const struct governor_order *order;
+    const char *removed; /* a reload took the active region of this name out */
 };
 
 static inline uint64_t governor_now(const struct dp_governor *g)
@@ -221,7 +227,9 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
                    uint64_t now_ns);
 /* A probe begins there: how many ms it may take. */
 uint32_t governor_asked(struct dp_governor *g, uint16_t endpoint);
-/* Tell the workers what is late by now, where that moved. */
+/* Memory for the first view of a configuration. False: there is none. */
+bool governor_reserve_view(struct dp_governor *g, const struct dp_control_config *c);
+/* Tell the workers what is late by now, and a growing share, where that moved. */
 void governor_tune(struct dp_governor *g);
 /* The same decision, with what workers are told besides. */
 void governor_publish_again(struct dp_governor *g);
@@ -229,8 +237,6 @@ void governor_publish_again(struct dp_governor *g);
 void governor_publish_if_changed(struct dp_governor *g);
 /* Let time pass for the failover rules. */
 void governor_settle(struct dp_governor *g, uint64_t now_ns);
-/* Idle connections to these regions are not to be used again. */
-void governor_renew_pools(struct dp_governor *g, const bool *regions);
 /* False: the target is lost and force is not set. */
 /* What failover thinks of each region now. */
 void governor_regions(const struct dp_governor *g, struct dp_failover_region *out);
@@ -255,6 +261,31 @@ uint32_t governor_cap(const struct dp_governor *g, uint16_t region,
 bool governor_caps(const struct dp_governor *g); /* does any region have one? */
 void governor_distance_status(const struct dp_governor *g, uint16_t region,
                               struct dp_region_status *out);
+
+/* governor.c */
+
+/* What follows from the configuration alone. */
+void governor_take_config(struct dp_governor *g, const struct dp_control_config *c);
+/* One of which nothing is known. */
+void governor_init_endpoint(struct dp_governor *g, uint16_t endpoint);
+void governor_init_region(struct dp_governor *g, uint16_t region);
+/* Of a configuration; NULL: out of memory. */
+struct dp_prober *governor_make_prober(struct dp_governor *g, const struct dp_control_config *c);
+struct dp_resolver *governor_make_resolver(struct dp_governor *g,
+                                           const struct dp_control_config *c);
+void governor_start_probing(struct dp_governor *g);
+/* A part of an earlier configuration has closed. */
+void governor_part_closed(struct dp_governor *g);
+
+static inline bool governor_vacant(const struct dp_governor *g, uint16_t endpoint)
+{
+    return g->config->endpoints[endpoint].url == NULL;
+}
+
+/* governor_sample.c */
+
+/* What the counters say now is where they begin. */
+void governor_begin_counting(struct dp_governor *g, uint16_t endpoint);
 
 /* governor_orders.c */
 
@@ -284,7 +315,8 @@ void governor_record_plain(struct dp_governor *g, const char *event);
 /* The state file was damaged. */
 void governor_record_forgotten(struct dp_governor *g);
 void governor_record_stall(struct dp_governor *g);
-void governor_record_reload(struct dp_governor *g, bool done, const char *detail);
+void governor_record_reload(struct dp_governor *g, bool done, const char *actor,
+                            const char *detail);
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint,
                                  enum dp_probe_layer layer);
 void governor_record_doubt(struct dp_governor *g, uint16_t active_before);

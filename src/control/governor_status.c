@@ -244,7 +244,7 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
     enum dp_route_state routes[DP_MAX_ENDPOINTS];
     governor_routes(g, routes);
     out->n_endpoints = g->config->n_endpoints;
-    for (uint16_t i = 0; i < out->n_endpoints; i++)
+    for (uint16_t i = 0; i < out->n_endpoints; i++) /* vacant ones are of DP_NO_REGION */
         endpoint_status(g, i, routes[i], &out->endpoints[i]);
     for (uint16_t i = 0; i < out->n_regions; i++) {
         region_status(g, i, out);

@@ -30,6 +30,46 @@ void dp_failover_init(struct dp_failover_state *s)
     s->ramp_from = DP_NO_REGION;
 }
 
+static uint16_t mapped(const uint16_t *map, uint16_t n, uint16_t i)
+{
+    return i < n ? map[i] : DP_NO_REGION;
+}
+
+void dp_failover_remap(struct dp_failover_state *s, const uint16_t *map, uint16_t n)
+{
+    struct dp_failover_state old = *s;
+    dp_failover_init(s);
+    for (uint16_t i = 0; i < n; i++) {
+        uint16_t to = map[i];
+        if (to == DP_NO_REGION)
+            continue;
+        s->drained[to] = old.drained[i];
+        s->approved[to] = old.approved[i];
+        s->unsettled[to] = old.unsettled[i];
+        s->up_since_ns[to] = old.up_since_ns[i];
+        s->away[to] = old.away[i];
+        s->falls[to] = old.falls[i];
+    }
+    s->active = mapped(map, n, old.active);
+    s->last = mapped(map, n, old.last);
+    s->home = old.home == 0 ? 0 : mapped(map, n, old.home); /* 0: the most preferred, whichever */
+    s->ramp_from = mapped(map, n, old.ramp_from);
+    s->ramp_done_ns = old.ramp_done_ns;
+    s->ramp_seen_ns = old.ramp_seen_ns;
+    s->moved_at_ns = old.moved_at_ns;
+    s->frozen = old.frozen;
+    bool here = s->active != DP_NO_REGION;
+    s->pinned = here && old.pinned;
+    s->forced = here && old.forced;
+    s->open = here && old.open;
+    if (!here)
+        s->ramp_from = DP_NO_REGION;
+    if (s->home == DP_NO_REGION)
+        s->home = 0;
+    if (s->last == DP_NO_REGION)
+        s->last = 0;
+}
+
 static bool lost(const struct dp_failover_state *s, const struct dp_failover_region *regions,
                  uint16_t i)
 {

@@ -141,6 +141,19 @@ void dp_orders_obey(struct dp_orders_state *s, struct dp_failover_state *f,
     dp_failover_step(f, facts->failover, facts->regions, facts->now_ns, &out->decision);
 }
 
+void dp_orders_remap(struct dp_orders_state *s, const uint16_t *map, uint16_t n)
+{
+    const struct dp_orders_state old = *s;
+    *s = (struct dp_orders_state){.frozen_until_ns = old.frozen_until_ns,
+                                  .pinned_until_ns = old.pinned_until_ns};
+    for (uint16_t i = 0; i < n; i++) {
+        if (map[i] == DP_NO_REGION)
+            continue;
+        s->drained_until_ns[map[i]] = old.drained_until_ns[i];
+        s->approved_until_ns[map[i]] = old.approved_until_ns[i];
+    }
+}
+
 static bool over(uint64_t *until_ns, uint64_t now_ns)
 {
     if (*until_ns == 0 || now_ns < *until_ns)

@@ -12,6 +12,8 @@ struct dp_view *dp_view_new(void)
     v->active = DP_NO_REGION;
     for (uint16_t i = 0; i < DP_MAX_REGIONS; i++)
         v->regions[i].share = 100;
+    v->regions[DP_VIEW_GONE] =
+        (struct dp_view_region){.name = "(removed)", .state = DP_ROUTE_BARRED};
     return v;
 }
 
@@ -23,8 +25,10 @@ struct dp_view *dp_view_ref(struct dp_view *v)
 
 void dp_view_unref(struct dp_view *v)
 {
-    if (v && atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) == 1)
+    if (v && atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) == 1) {
+        free(v->text);
         free(v);
+    }
 }
 
 const char *dp_route_state_name(enum dp_route_state s)

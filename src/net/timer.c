@@ -18,6 +18,20 @@ void dp_timer_class_init(struct dp_timer_wheel *w, struct dp_timer_class *c, uin
     dp_list_push_back(&w->classes, &c->node);
 }
 
+void dp_timer_class_change(struct dp_timer_class *c, uint32_t duration_ms)
+{
+    const uint64_t old_ns = c->duration_ns;
+    c->duration_ns = duration_ms * DP_NS_PER_MS;
+    for (struct dp_list *n = c->timers.next, *next; n != &c->timers; n = next) {
+        struct dp_timer *t = DP_CONTAINER_OF(n, struct dp_timer, node);
+        next = n->next;
+        if (c->duration_ns == 0)
+            dp_list_remove(&t->node);
+        else
+            t->deadline_ns = t->deadline_ns - old_ns + c->duration_ns;
+    }
+}
+
 void dp_timer_init(struct dp_timer *t, void (*fire)(struct dp_timer *))
 {
     dp_list_init(&t->node);

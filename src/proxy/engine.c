@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* How much each worker keeps ready for the next requests. */
 #define FREE_ARENAS 256
@@ -21,20 +22,29 @@
 /* A tick so late means that the loop itself was. */
 #define OVERSLEPT_MS 500
 
-static struct dp_pinned_view *pinned_new(struct dp_view *view)
+static struct dp_pinned_view *pinned_init(struct dp_pinned_view *v, struct dp_view *view,
+                                          struct dp_kept_config *kept)
 {
-    struct dp_pinned_view *v = calloc(1, sizeof(*v));
     if (!v)
         return NULL;
-    v->view = view;
-    v->pins = 1; /* being the current one */
+    *v = (struct dp_pinned_view){view, kept, 1 /* being the current one */};
+    kept->keeps++;
     return v;
 }
 
-static void init_waits(struct dp_engine *e)
+static void let_go(struct dp_engine *e, struct dp_kept_config *kept)
 {
-    const struct dp_proxy_config *c = e->config;
-    const uint32_t ms[DP_WAIT_COUNT] = {
+    if (--kept->keeps > 0)
+        return;
+    if (kept->release)
+        kept->release(kept->ctx);
+    if (kept != &e->first)
+        free(kept);
+}
+
+static void durations(const struct dp_proxy_config *c, uint32_t ms[DP_WAIT_COUNT])
+{
+    const uint32_t all[DP_WAIT_COUNT] = {
         [DP_WAIT_HEAD] = c->head_timeout_ms,
         [DP_WAIT_IDLE] = c->idle_timeout_ms,
         [DP_WAIT_BODY] = c->body_timeout_ms,
@@ -49,6 +59,13 @@ static void init_waits(struct dp_engine *e)
         [DP_WAIT_REQUEST] = c->request_timeout_ms,
         [DP_WAIT_LINE] = c->waiting_timeout_ms,
     };
+    memcpy(ms, all, sizeof(all));
+}
+
+static void init_waits(struct dp_engine *e)
+{
+    uint32_t ms[DP_WAIT_COUNT];
+    durations(e->config, ms);
     dp_timer_wheel_init(&e->wheel, dp_clock_mono_ns(e->clock));
     for (unsigned i = 0; i < DP_WAIT_COUNT; i++)
         dp_timer_class_init(&e->wheel, &e->waits[i], ms[i]);
@@ -70,25 +87,30 @@ static void watch_distances(struct dp_engine *e)
     }
 }
 
+static uint64_t least_in_window(const struct dp_proxy_config *c)
+{
+    return (uint64_t)c->min_bytes_per_s * c->rate_window_ms / 1000;
+}
+
 void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
 {
     *e = (struct dp_engine){
         .config = opt->config,
         .clock = opt->clock,
         .traffic = opt->traffic,
-        .view = pinned_new(dp_view_ref(opt->view)),
+        .first = {opt->config, opt->release, opt->release_ctx, 0},
         .client_tls = opt->client_tls,
         .random = opt->random,
         .logging = opt->access.sink != NULL,
         .addresses = opt->addresses,
-        .least_in_window =
-            (uint64_t)opt->config->min_bytes_per_s * opt->config->rate_window_ms / 1000,
+        .least_in_window = least_in_window(opt->config),
         .secure = opt->secure,
         .dial = opt->dial,
         .dial_ctx = opt->dial_ctx,
         .kick = opt->kick,
         .kick_ctx = opt->kick_ctx,
     };
+    e->view = pinned_init(malloc(sizeof(*e->view)), dp_view_ref(opt->view), &e->first);
     if (!e->view)
         abort(); /* at start; small and fixed */
     init_waits(e);
@@ -153,10 +175,10 @@ struct dp_pinned_view *dp_engine_pin(struct dp_engine *e)
 
 void dp_engine_unpin(struct dp_engine *e, struct dp_pinned_view *v)
 {
-    (void)e;
     if (!v || --v->pins > 0)
         return;
     dp_view_unref(v->view);
+    let_go(e, v->kept);
     free(v);
 }
 
@@ -183,26 +205,62 @@ static void tell_moved(struct dp_exchange *x, void *view)
         dp_feed_moved(x, view);
 }
 
-/* Take the view that is due, if there is memory to pin it. */
-static void adopt_due(struct dp_engine *e)
+/* Regions have other numbers now: what was remembered by number is not. */
+static void forget_numbers(struct dp_engine *e)
 {
-    struct dp_view *view = e->view_due;
+    e->router.near = (struct dp_near){0};
+    memset(e->router.throttled_until_ns, 0, sizeof(e->router.throttled_until_ns));
+    for (struct dp_list *n = e->conns.next; n != &e->conns; n = n->next)
+        DP_CONTAINER_OF(n, struct dp_conn, node)->kept = DP_NO_REGION;
+}
+
+static void make_current(struct dp_engine *e, struct dp_pinned_view *pinned)
+{
     struct dp_pinned_view *old = e->view;
-    struct dp_pinned_view *pinned = view ? pinned_new(view) : NULL;
-    if (!pinned)
-        return;
+    struct dp_view *view = pinned->view;
     const bool moved = old->view->active != view->active;
     e->view = pinned;
-    e->view_due = NULL;
+    if (view->numbering != old->view->numbering)
+        forget_numbers(e);
     dp_engine_unpin(e, old);
     for (uint16_t i = 0; i < view->n_endpoints; i++) {
         dp_pool_adopt(&e->pools[i], &view->endpoints[i]);
+        if (view->endpoints[i].region == DP_VIEW_GONE)
+            e->router.latency[i] = (struct dp_latency){0};
     }
     watch_distances(e);
     each_exchange(e, tell_view, view);
     if (moved)
         each_exchange(e, tell_moved, view);
     dp_hold_look(e);
+}
+
+/* Take the view that is due, if there is memory to pin it. */
+static void adopt_due(struct dp_engine *e)
+{
+    struct dp_view *view = e->view_due;
+    struct dp_pinned_view *pinned =
+        view ? pinned_init(malloc(sizeof(*pinned)), view, e->view->kept) : NULL;
+    if (!pinned)
+        return;
+    e->view_due = NULL;
+    make_current(e, pinned);
+}
+
+void dp_engine_reload(struct dp_engine *e, struct dp_kept_config *kept,
+                      struct dp_pinned_view *pinned, struct dp_view *view)
+{
+    uint32_t ms[DP_WAIT_COUNT];
+    dp_view_unref(e->view_due); /* older */
+    e->view_due = NULL;
+    e->config = kept->config;
+    e->least_in_window = least_in_window(e->config);
+    dp_chunk_pool_limit(&e->chunks, e->config->max_buffer_chunks);
+    dp_hold_queue_change(&e->hold, e->config);
+    durations(e->config, ms);
+    for (unsigned i = 0; i < DP_WAIT_COUNT; i++)
+        dp_timer_class_change(&e->waits[i], ms[i]);
+    make_current(e, pinned_init(pinned, view, kept));
 }
 
 void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view)

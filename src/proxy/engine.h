@@ -22,12 +22,21 @@
 /* A client connection has a reader only while a request is under way. So many wait for the next ones. */
 #define DP_FREE_READERS 128
 
+/* A configuration as one worker holds it: for as long as views are pinned that came with it. */
+struct dp_kept_config {
+    const struct dp_proxy_config *config;
+    void (*release)(void *ctx); /* it is not used any more; may be NULL */
+    void *ctx;
+    uint32_t keeps;
+};
+
 /* A view as one worker holds it: counted here without atomics, released when the last exchange lets
  * go. */
 struct dp_reader;
 
 struct dp_pinned_view {
     struct dp_view *view;
+    struct dp_kept_config *kept;
     uint32_t pins;
 };
 
@@ -60,7 +69,8 @@ enum dp_wait {
 };
 
 struct dp_engine {
-    const struct dp_proxy_config *config;
+    const struct dp_proxy_config *config; /* the current view's */
+    struct dp_kept_config first;          /* the one that it began with */
     const struct dp_clock *clock;
     struct dp_traffic *traffic;
     struct dp_timer_wheel wheel;
@@ -108,6 +118,8 @@ struct dp_engine {
 
 struct dp_engine_options {
     const struct dp_proxy_config *config;
+    void (*release)(void *ctx); /* `config` is not used any more; may be NULL */
+    void *release_ctx;
     const struct dp_clock *clock;
     struct dp_traffic *traffic;
     struct dp_view *view; /* a reference of its own is taken */
@@ -126,6 +138,10 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt);
 /* All connections must be gone. */
 void dp_engine_fini(struct dp_engine *e);
 
+/* Go on by another configuration, with the first view that is made for it. All three are taken over; `pinned` and `kept`
+ * are memory from malloc. What began by the old one may point into it until it ends; times and limits are the new ones. */
+void dp_engine_reload(struct dp_engine *e, struct dp_kept_config *kept,
+                      struct dp_pinned_view *pinned, struct dp_view *view);
 /* A new view (without memory to pin it: at one of the next ticks): idle connections of changed endpoints are dropped, requests and feeds on a dead
  * endpoint are moved or ended. Takes over the caller's reference. */
 void dp_engine_adopt_view(struct dp_engine *e, struct dp_view *view);

@@ -609,8 +609,10 @@ void dp_exchange_overdue(struct dp_exchange *x)
 
 void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
 {
+    const struct dp_view_endpoint *ep = &view->endpoints[x->endpoint];
+    bool gone = ep->region == DP_VIEW_GONE; /* taken out by a reload: what was sent is waited for */
     if (x->phase < DP_PHASE_ACQUIRE || x->phase > DP_PHASE_STREAM ||
-        view->endpoints[x->endpoint].state != DP_ROUTE_DOWN)
+        (ep->state != DP_ROUTE_DOWN && !gone))
         return;
     if (x->phase == DP_PHASE_STREAM) {
         if (x->couch.feed != DP_FEED_NONE)
@@ -618,7 +620,7 @@ void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
         return;
     }
     /* What may be sent again is; what may not waits on, as its answer may still come. */
-    if (may_retry(x))
+    if (may_retry(x) && (!gone || x->phase == DP_PHASE_ACQUIRE))
         dp_exchange_attempt_failed(x, DP_OUTCOME_ABANDONED, DP_ETIMEOUT);
 }
 

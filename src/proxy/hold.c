@@ -6,14 +6,18 @@
 #include "proxy/exchange.h"
 #include "proxy/route.h"
 
+void dp_hold_queue_change(struct dp_hold_queue *q, const struct dp_proxy_config *c)
+{
+    q->config.limit_ns = c->hold_ms * DP_NS_PER_MS;
+    q->config.max_bytes = c->hold_bytes;
+    q->config.max_requests = c->hold_requests;
+    q->config.release_per_s = c->hold_release_per_s;
+}
+
 void dp_hold_queue_init(struct dp_hold_queue *q, const struct dp_proxy_config *c)
 {
-    *q = (struct dp_hold_queue){
-        .config = {.limit_ns = c->hold_ms * DP_NS_PER_MS,
-                   .max_bytes = c->hold_bytes,
-                   .max_requests = c->hold_requests,
-                   .release_per_s = c->hold_release_per_s},
-    };
+    *q = (struct dp_hold_queue){0};
+    dp_hold_queue_change(q, c);
     dp_list_init(&q->exchanges);
 }
 

@@ -33,6 +33,8 @@ struct dp_held {
 };
 
 void dp_hold_queue_init(struct dp_hold_queue *q, const struct dp_proxy_config *c);
+/* Other limits, for who comes from now on. */
+void dp_hold_queue_change(struct dp_hold_queue *q, const struct dp_proxy_config *c);
 /* Keep it; false when that can't be. In phase ROUTE. */
 bool dp_hold_take(struct dp_exchange *x, enum dp_err why);
 /* Out of the queue, for whatever reason; idempotent. */

@@ -1,6 +1,6 @@
 /* The worker: a thread and a libuv loop around one engine.
  *
- * What comes from outside lands in atomics (the slots of view and TLS, the drain flag) and an async signal
+ * What comes from outside lands in atomics (the slots of views and reloads, the drain flag) and an async signal
  * that may coalesce: the slot carries the data, the signal only wakes. Everything else is the
  * worker's own. */
 #include "davenport/proxy/worker.h"
@@ -25,6 +25,13 @@
 
 enum drain { DRAIN_NO, DRAIN_POLITELY, DRAIN_NOW };
 
+struct dp_worker_reload {
+    struct dp_kept_config *kept;
+    struct dp_pinned_view *pinned; /* memory for it, so that to adopt it can't fail */
+    struct dp_worker_tls *tls;
+    struct dp_view *view;
+};
+
 struct dp_worker {
     struct dp_traffic traffic; /* read by others: apart from what this thread writes most */
     struct dp_engine engine;
@@ -40,10 +47,11 @@ struct dp_worker {
     uv_timer_t deadline; /* of a drain */
     uv_thread_t thread;
     _Atomic(struct dp_view *) slot; /* a view on its way here, one reference */
-    _Atomic(struct dp_worker_tls *) tls_slot;
+    _Atomic(struct dp_worker_reload *) reload_slot;
     _Atomic int drain_wanted; /* enum drain */
     _Atomic bool done;
     enum drain draining;
+    uint32_t generation; /* of its configuration */
     bool started, closing;
     int listen_fd;
     uint32_t index;
@@ -201,16 +209,38 @@ static void adopt_tls(struct dp_worker *w, struct dp_worker_tls *tls)
     w->tls = tls;
 }
 
+static void adopt_reload(struct dp_worker *w)
+{
+    struct dp_worker_reload *r =
+        atomic_exchange_explicit(&w->reload_slot, NULL, memory_order_acq_rel);
+    if (!r)
+        return;
+    adopt_tls(w, r->tls); /* first, for the view orders new connections */
+    w->generation = r->view->generation;
+    dp_engine_reload(&w->engine, r->kept, r->pinned, r->view);
+    free(r);
+}
+
+/* A view is of use only with the configuration that it was made for. That was published before it, so what is not there
+ * at the first look is at the second. A view that is older than the configuration was overtaken. */
+static void adopt_view(struct dp_worker *w)
+{
+    struct dp_view *v = atomic_exchange_explicit(&w->slot, NULL, memory_order_acq_rel);
+    if (!v)
+        return;
+    if (v->generation != w->generation)
+        adopt_reload(w);
+    if (v->generation == w->generation)
+        dp_engine_adopt_view(&w->engine, v);
+    else
+        dp_view_unref(v);
+}
+
 static void on_wake(uv_async_t *h)
 {
     struct dp_worker *w = h->data;
-    /* First, for a view may order new connections because of it. */
-    struct dp_worker_tls *tls = atomic_exchange_explicit(&w->tls_slot, NULL, memory_order_acq_rel);
-    if (tls)
-        adopt_tls(w, tls);
-    struct dp_view *v = atomic_exchange_explicit(&w->slot, NULL, memory_order_acq_rel);
-    if (v)
-        dp_engine_adopt_view(&w->engine, v);
+    adopt_reload(w);
+    adopt_view(w);
     enum drain wanted = (enum drain)atomic_load_explicit(&w->drain_wanted, memory_order_acquire);
     if (wanted > w->draining)
         begin_drain(w, wanted);
@@ -270,9 +300,12 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
     }
     adopt_tls(w, opt->tls);
     w->index = opt->index;
+    w->generation = opt->view->generation;
     w->listen_fd = opt->listen_fd;
     const struct dp_engine_options eo = {
         .config = opt->config,
+        .release = opt->release,
+        .release_ctx = opt->release_ctx,
         .clock = &dp_clock_system,
         .traffic = &w->traffic,
         .view = opt->view,
@@ -315,9 +348,42 @@ void dp_worker_publish(struct dp_worker *w, struct dp_view *view)
     (void)uv_async_send(&w->wake);
 }
 
-void dp_worker_publish_tls(struct dp_worker *w, struct dp_worker_tls *tls)
+struct dp_worker_reload *dp_worker_reload_new(const struct dp_proxy_config *config,
+                                              void (*release)(void *ctx), void *ctx,
+                                              struct dp_worker_tls *tls)
 {
-    dp_worker_tls_free(atomic_exchange_explicit(&w->tls_slot, tls, memory_order_acq_rel));
+    struct dp_worker_reload *r = calloc(1, sizeof(*r));
+    struct dp_kept_config *kept = malloc(sizeof(*kept));
+    struct dp_pinned_view *pinned = malloc(sizeof(*pinned));
+    if (!r || !kept || !pinned) {
+        free(r);
+        free(kept);
+        free(pinned);
+        dp_worker_tls_free(tls);
+        return NULL;
+    }
+    *kept = (struct dp_kept_config){config, release, ctx, 0};
+    *r = (struct dp_worker_reload){kept, pinned, tls, NULL};
+    return r;
+}
+
+void dp_worker_reload_free(struct dp_worker_reload *r)
+{
+    if (!r)
+        return;
+    if (r->kept->release)
+        r->kept->release(r->kept->ctx);
+    dp_worker_tls_free(r->tls);
+    dp_view_unref(r->view);
+    free(r->kept);
+    free(r->pinned);
+    free(r);
+}
+
+void dp_worker_publish_reload(struct dp_worker *w, struct dp_worker_reload *r, struct dp_view *view)
+{
+    r->view = dp_view_ref(view);
+    dp_worker_reload_free(atomic_exchange_explicit(&w->reload_slot, r, memory_order_acq_rel));
     (void)uv_async_send(&w->wake);
 }
 
@@ -346,7 +412,7 @@ void dp_worker_destroy(struct dp_worker *w)
     if (w->listen_fd >= 0)
         (void)close(w->listen_fd);
     dp_view_unref(atomic_exchange(&w->slot, NULL));
-    dp_worker_tls_free(atomic_exchange(&w->tls_slot, NULL));
+    dp_worker_reload_free(atomic_exchange(&w->reload_slot, NULL));
     dp_engine_fini(&w->engine);
     int r = uv_loop_close(&w->loop);
     assert(r == 0);

@@ -511,13 +511,16 @@ static void test_ramp_and_fail_open(void **state)
     r.status.ramp_from = 0;
     r.status.share_percent = 35;
     dp_report_explain(&r, &text);
-    assert_non_null(strstr(dp_text_str(&text), "it takes 35 % so far, since it has just returned; "
-                                               "the rest goes to eu-de"));
+    assert_non_null(strstr(dp_text_str(&text),
+                           "it takes 35 % of the reads so far, since it has just "
+                           "returned; "
+                           "the rest goes to eu-de"));
     dp_text_clear(&text);
     json_t *status = status_of(&r);
     dp_status_text(status, false, &text);
-    assert_non_null(strstr(dp_text_str(&text),
-                           "It has just returned and takes 35 % so far; the rest goes to eu-de\n"));
+    assert_non_null(strstr(
+        dp_text_str(&text),
+        "It has just returned and takes 35 % of the reads so far; the rest goes to eu-de\n"));
     json_decref(status);
     dp_text_clear(&text);
     r.status.ramp_from = DP_NO_REGION;

@@ -150,7 +150,7 @@ static void live(const char *admin, unsigned workers, struct client *c)
     struct dp_config *config = configure(admin, workers);
     struct dp_runtime *r = NULL;
     pthread_t thread;
-    assert_int_equal(dp_runtime_start(config, &r), DP_OK);
+    assert_int_equal(dp_runtime_start(config, NULL, &r), DP_OK);
     assert_int_equal(dp_runtime_workers(r), workers);
     *c = (struct client){.runtime = r};
     assert_true(snprintf(c->admin, sizeof c->admin, "%s", dp_runtime_admin(r)) > 0);
@@ -198,10 +198,10 @@ static void test_port_in_use(void **state)
     struct dp_runtime *first = NULL;
     struct dp_runtime *second = NULL;
     (void)state;
-    assert_int_equal(dp_runtime_start(config, &first), DP_OK);
+    assert_int_equal(dp_runtime_start(config, NULL, &first), DP_OK);
     const char *port = strrchr(dp_runtime_listen(first), ':');
     config->listen_port = strtoul(port + 1, NULL, 10);
-    assert_int_equal(dp_runtime_start(config, &second), DP_EIO);
+    assert_int_equal(dp_runtime_start(config, NULL, &second), DP_EIO);
     assert_null(second);
     dp_runtime_destroy(first);
     dp_config_destroy(config);
@@ -217,7 +217,7 @@ static void test_admin_crowd(void **state)
     pthread_t thread;
     int fds[80];
     (void)state;
-    assert_int_equal(dp_runtime_start(config, &r), DP_OK);
+    assert_int_equal(dp_runtime_start(config, NULL, &r), DP_OK);
     assert_true(snprintf(c.admin, sizeof c.admin, "%s", dp_runtime_admin(r)) > 0);
     assert_true(snprintf(c.listen, sizeof c.listen, "%s", dp_runtime_listen(r)) > 0);
     to.sin_port = htons((uint16_t)strtoul(strrchr(c.admin, ':') + 1, NULL, 10));

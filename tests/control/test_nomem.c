@@ -63,11 +63,55 @@ static void publishing_a_view(void **state)
     assert_true(n > 1);
 }
 
+static unsigned released;
+
+static void release(void *ctx)
+{
+    (void)ctx;
+    released++;
+}
+
+/* A reload is carried out whole, or nothing changes. */
+static void reloading(void **state)
+{
+    struct desk *d = *state;
+    static const bool renew[DP_MAX_REGIONS] = {false};
+    struct dp_control_config c[2];
+    unsigned n = 0, done = 0;
+    d->config.journal_path = NULL;
+    desk_start(d);
+    desk_turn(d, 1);
+    c[0] = c[1] = d->config;
+    c[0].fall = 7;
+    for (bool happened = true; happened; assert_true(n < ALLOCATIONS_MAX)) {
+        uint32_t generation = d->view->generation;
+        const struct dp_governor_reload order = {.config = &c[done % 2],
+                                                 .renew = renew,
+                                                 .release = release,
+                                                 .actor = "ann",
+                                                 .detail = ""};
+        nomem_at(++n);
+        enum dp_err err = dp_governor_reload(d->governor, &order);
+        happened = nomem_happened();
+        nomem_at(0);
+        done += err == DP_OK;
+        assert_int_equal(d->view->generation, generation + (err == DP_OK));
+        assert_true(err == DP_OK || (err == DP_ENOMEM && happened));
+        for (int i = 0; i < 5; i++)
+            desk_turn(d, 1);
+    }
+    print_message("%u allocations\n", n - 1);
+    assert_true(n > 5 && done > 0);
+    desk_stop(d);
+    assert_int_equal(released, done);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(making_a_governor, desk_setup, desk_teardown),
         cmocka_unit_test_setup_teardown(publishing_a_view, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(reloading, desk_setup, desk_teardown),
     };
     nomem_libraries();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -380,6 +380,43 @@ static void an_approval_is_for_one_return(void **state)
     assert_false(s.approved[0]);
 }
 
+static void a_reload_renumbers_the_regions(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {0, "uuu", NULL, NULL, 0, DP_MOVE_NONE, "...", 0},
+        {1, "duu", NULL, NULL, 1, DP_MOVE_FAILOVER, "...", 0},
+        {2, "duu", NULL, "..D", 1, DP_MOVE_NONE, "...", 0},
+        {3, "uuu", NULL, "..D", 1, DP_MOVE_NONE, "h..", 0},
+    };
+    static const struct row after[] = {
+        {4, "uuuu", NULL, "D...", 3, DP_MOVE_NONE, "..h.",
+         0}, /* new, but up: nothing is held against it */
+        {303, "uuuu", NULL, "D...", 2, DP_MOVE_FAILBACK, "....", 0},
+    };
+    static const struct row left[] = {{4, "uu", NULL, ".D", 0, DP_MOVE_REGAINED, "..", 0}};
+    const struct dp_failover_config c = {.automatic = true, .hold_ns = 300 * S};
+    struct dp_failover_state s = fresh();
+    run(c, &s, rows, ROWS(rows));
+    s.frozen = s.pinned = true;
+    s.home = 1;
+    struct dp_failover_state copy = s;
+    /* 2, a new one, 0, 1 */
+    dp_failover_remap(&s, (const uint16_t[]){2, 3, 0}, 3);
+    assert_int_equal(s.active, 3);
+    assert_int_equal(s.home, 3);
+    assert_true(s.drained[0] && !s.drained[1] && s.pinned && s.frozen);
+    assert_true(s.unsettled[2] && s.falls[2] == 1 && !s.unsettled[1]);
+    s.frozen = s.pinned = false;
+    run(c, &s, after, ROWS(after));
+    /* The active one left; so does what was said of it. */
+    s = copy;
+    dp_failover_remap(&s, (const uint16_t[]){0, NONE, 1}, 3);
+    assert_int_equal(s.active, NONE);
+    assert_false(s.pinned || s.open);
+    run(c, &s, left, ROWS(left));
+}
+
 static void every_policy_has_a_word(void **state)
 {
     (void)state;
@@ -407,6 +444,7 @@ int main(void)
         cmocka_unit_test(nothing_drained_is_opened),
         cmocka_unit_test(a_freeze_holds_an_open_region),
         cmocka_unit_test(an_approval_is_for_one_return),
+        cmocka_unit_test(a_reload_renumbers_the_regions),
         cmocka_unit_test(every_policy_has_a_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

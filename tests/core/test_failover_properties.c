@@ -341,8 +341,9 @@ static void check_move(struct world *w, const struct dp_failover_decision *d)
         break;
     case DP_MOVE_SWITCH:
     case DP_MOVE_DRAIN:
+    case DP_MOVE_REMOVED:
     case DP_MOVE_COUNT:
-        fail_msg("no operator was here");
+        fail_msg("nobody was here");
     }
     if (d->move != DP_MOVE_NONE) {
         w->pinned = w->forced = false;

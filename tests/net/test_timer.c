@@ -256,6 +256,31 @@ static void test_disarm_inside_fire(void **state)
     advance(11000, "a");
 }
 
+/* What runs is moved by the difference; nothing overtakes. */
+static void test_change(void **state)
+{
+    (void)state;
+    struct alarm a = alarm_new('a'), b = alarm_new('b'), c = alarm_new('c');
+    arm(&a, &long_class); /* until 1000 */
+    advance(300, "");
+    arm(&b, &long_class); /* until 1300 */
+    dp_timer_class_change(&long_class, 500);
+    advance(499, "");
+    advance(500, "a");
+    arm(&c, &long_class); /* until 1000 */
+    advance(800, "b");
+    dp_timer_class_change(&long_class, 2000);
+    advance(2499, "");
+    advance(2500, "c");
+    arm(&a, &long_class);
+    dp_timer_class_change(&long_class, 0);
+    arm(&b, &long_class);
+    dp_timer_class_change(&long_class, 10);
+    advance(100000, ""); /* what had none, or lost it, has none */
+    arm(&c, &long_class);
+    advance(100010, "c");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -269,6 +294,7 @@ int main(void)
         cmocka_unit_test_setup(test_arm_inside_fire, start),
         cmocka_unit_test_setup(test_arm_another_inside_fire, start),
         cmocka_unit_test_setup(test_disarm_inside_fire, start),
+        cmocka_unit_test_setup(test_change, start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum dp_config_flag {
-    DP_CONFIG_RELOAD = 1,
+    DP_CONFIG_RESTART = 1,
     DP_CONFIG_SECRET = 2,
     DP_CONFIG_REQUIRED = 4,
     DP_CONFIG_ZERO = 8,
@@ -42,15 +42,15 @@ struct dp_config_region {
     const char *pin[DP_TLS_MAX_PINS]; /* of `pins`, apart; NULL behind the last */
 };
 
-/* One of a region's urls, made by validation. */
+/* One of a region's urls, made by validation. Vacant (see dp_config_place): all zero. */
 struct dp_config_endpoint {
-    uint16_t region;
-    bool https;
     const char *base_url;    /* "http://host:port", no trailing slash */
     const char *host_header; /* "host", or "host:port" when the port is not the scheme's */
     const char *host; /* to look up, and whom the certificate must be for: without brackets */
+    uint16_t region;
     uint16_t port;
     struct dp_addrs addrs; /* by dp_config_resolve */
+    bool https;
 };
 
 /* Where it is not given: dp_config_check_rules puts there what holds for all databases. */
@@ -98,6 +98,15 @@ void dp_config_destroy(struct dp_config *c); /* NULL is fine */
  * problem if it `must` have one, else a warning: the governor goes on trying. */
 DP_MUST_USE enum dp_err dp_config_resolve(struct dp_config *c, bool must,
                                           struct dp_problems *problems);
+
+/* What a reload from `now` to `next` would change, key by key: a line each, no secrets; nothing: none. Keys that need a
+ * restart are problems. */
+void dp_config_diff(const struct dp_config *now, const struct dp_config *next,
+                    struct dp_text *changes, struct dp_problems *problems);
+/* Lay the endpoints of `next` out so that those of a region that stays as it is keep the numbers that they have in `now`,
+ * and that all others get numbers that are free there: some in between are vacant then (no base_url). False: there is no
+ * room for that, and nothing is changed. */
+DP_MUST_USE bool dp_config_place(const struct dp_config *now, struct dp_config *next);
 
 /* What the workers and the governor are given; both borrow strings of `c`. */
 void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out);

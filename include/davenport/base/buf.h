@@ -34,6 +34,8 @@ void dp_chunk_pool_init(struct dp_chunk_pool *p, size_t max_used, size_t max_fre
 /* Give the system what lay unused since the last trim, but for max_free chunks. Called about once a
  * second: bodies that come all the time find their chunks where the last ones left them. */
 void dp_chunk_pool_trim(struct dp_chunk_pool *p);
+/* Another cap; what is used beyond it comes back in its time. */
+void dp_chunk_pool_limit(struct dp_chunk_pool *p, size_t max_used);
 void dp_chunk_pool_fini(struct dp_chunk_pool *p); /* all chunks must be back */
 
 void dp_buf_init(struct dp_buf *b, struct dp_chunk_pool *pool);

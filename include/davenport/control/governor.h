@@ -44,6 +44,7 @@ const char *dp_failback_name(enum dp_failback f);
     X(GATED, "gated")                                                                              \
     X(WINDOW, "window")                                                                            \
     X(OPERATOR, "operator")                                                                        \
+    X(RELOAD, "reload")                                                                            \
     X(RETURNED, "returned") /* a region did, and there was none that served */
 
 enum dp_move_reason {
@@ -63,6 +64,7 @@ struct dp_region_config {
     const char *username, *password; /* for probes; NULL: none. The password is a secret. */
 };
 
+/* url NULL: vacant. */
 struct dp_endpoint_config {
     uint16_t region;
     const char *url;  /* scheme://host[:port][/prefix] without credentials: for probes and people */
@@ -295,6 +297,9 @@ struct dp_governor_options {
     uv_loop_t *loop;
     const struct dp_clock *clock; /* NULL: the system's */
     const struct dp_control_config *config;
+    void (*release)(
+        void *ctx); /* `config` is not used any more; may be NULL. Not called when new fails */
+    void *release_ctx;
     /* Called whenever there is a new view; the callee takes the references it needs. Also once from
      * start. */
     void (*publish)(void *ctx, struct dp_view *view);
@@ -361,12 +366,26 @@ bool dp_governor_saved(const struct dp_governor *g, uint64_t ticket);
 /* The journal's file was moved away: open its path anew. */
 void dp_governor_reopen(struct dp_governor *g);
 
-/* A reload brought new TLS files for probes: tls[i] is region i's (NULL: defaults), and outlives the governor or the
- * next such call. changed[i]: idle connections that trusted the old ones are not used again; publishes a view. */
-void dp_governor_retrust(struct dp_governor *g, const struct dp_fetch_tls *const *tls,
-                         const bool *changed);
-/* Put into journal and log that a reload was carried out, or refused because of `detail`. */
-void dp_governor_note_reload(struct dp_governor *g, bool done, const char *detail);
+/* What a reload brings. */
+struct dp_governor_reload {
+    /* As in the options. Endpoints that stay keep their numbers, so some in between may be vacant: no url. What was
+     * known of a region's name, and of an endpoint's url in it, goes on. */
+    const struct dp_control_config *config;
+    const bool *
+        renew; /* by new number of a region: idle connections to it are not used again, for its TLS changed */
+    void (*release)(
+        void *
+            ctx); /* `config`, with all that it points to, is not used any more; any time after the next
+                                   reload, or when the governor is gone */
+    void *ctx;
+    const char *actor, *detail; /* for the record: who, and key by key what changed */
+};
+/* Go on by another configuration: health, latency, orders and the epoch are carried over. Publishes a view of the next
+ * generation. DP_ENOMEM: nothing changed, and release is not called. */
+DP_MUST_USE enum dp_err dp_governor_reload(struct dp_governor *g,
+                                           const struct dp_governor_reload *reload);
+/* Put into journal and log that a reload was refused. */
+void dp_governor_refuse_reload(struct dp_governor *g, const char *actor, const char *detail);
 
 /* The last journal lines, oldest first, each without its newline: at most `max` spans, valid until
  * the loop turns. */

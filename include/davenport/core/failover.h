@@ -108,6 +108,7 @@ struct dp_failover_state {
     X(DRAIN, "drain")       /* an operator drained the active region, another takes over */        \
     X(LOST, "lost")         /* the active region was lost and there is no other */                 \
     X(REGAINED, "regained") /* the first region after there was none, or only one that was lost */ \
+    X(REMOVED, "removed")   /* a reload took the active region out, another takes over */          \
     X(OPEN, "fail_open")    /* every region is lost, and this one is used all the same */
 
 enum dp_move {
@@ -140,6 +141,10 @@ void dp_failover_init(struct dp_failover_state *s);
 void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_config *c,
                       const struct dp_failover_region *regions, uint64_t now_ns,
                       struct dp_failover_decision *out);
+
+/* A reload renumbered the regions: map[i] is the new number of what was i < n, or DP_NO_REGION: it left. What is new
+ * begins as after init. The active region may have left; a step, which must follow, finds another. */
+void dp_failover_remap(struct dp_failover_state *s, const uint16_t *map, uint16_t n);
 
 /* The best region but the active one: who would take over. DP_NO_REGION: nobody could. */
 uint16_t dp_failover_heir(const struct dp_failover_state *s, const struct dp_failover_config *c,

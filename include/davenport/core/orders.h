@@ -100,6 +100,9 @@ void dp_orders_obey(struct dp_orders_state *s, struct dp_failover_state *f,
                     const struct dp_orders_facts *facts, const struct dp_order *order,
                     struct dp_orders_verdict *out);
 
+/* As dp_failover_remap. */
+void dp_orders_remap(struct dp_orders_state *s, const uint16_t *map, uint16_t n);
+
 /* End one thing whose time is over. True: *ended says what by the order that had made it stand (its kind and region);
  * ask again. To be followed by dp_failover_step. */
 DP_MUST_USE bool dp_orders_expire(struct dp_orders_state *s, struct dp_failover_state *f,

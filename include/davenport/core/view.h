@@ -15,6 +15,9 @@
 #define DP_MAX_REGIONS   16
 #define DP_MAX_ENDPOINTS 32
 #define DP_NO_REGION     UINT16_MAX
+/* The region of an endpoint that a reload took out: its place stays empty for a while, for requests may still be on
+ * their way there. */
+#define DP_VIEW_GONE DP_MAX_REGIONS
 
 /* Whether requests may be sent there, as decided; why is the governor's to tell. */
 enum dp_route_state {
@@ -49,7 +52,7 @@ struct dp_view_region {
 struct dp_view {
     _Atomic uint32_t refs;
     uint64_t
-        epoch; /* of the decision: monotonic over restarts; in every journal line. late_ms alone moves without it. */
+        epoch; /* of the decision: monotonic over restarts; in every journal line. late_ms and shares move without it. */
     uint16_t active; /* region that takes the traffic, or DP_NO_REGION */
     uint16_t home; /* where writes stay that never fail over: the most preferred region, or the one
                         that an operator switched to */
@@ -57,11 +60,14 @@ struct dp_view {
     uint32_t trial_mask;    /* bit per endpoint that is on trial */
     uint32_t trials;        /* requests that a worker may send there for each trial's number */
     uint32_t retry_after_s; /* told to a client when no region is left */
-    struct dp_view_region regions[DP_MAX_REGIONS];
+    uint32_t generation;    /* of the configuration: raised by a reload */
+    uint32_t numbering;     /* the generation since which a region's number means what it means */
+    char *text;             /* the strings below, where the view has its own; freed with it */
+    struct dp_view_region regions[DP_MAX_REGIONS + 1]; /* the last one is DP_VIEW_GONE's */
     struct dp_view_endpoint endpoints[DP_MAX_ENDPOINTS];
 };
 
-/* The strings a view points at (names, hosts) belong to the configuration and outlive every view.
+/* The strings a view points at (names, hosts) are in its own text, or outlive it.
  * new: one reference, all shares 100, no region active, zeroed otherwise; NULL when out of memory.
  * ref/unref: any thread. */
 struct dp_view *dp_view_new(void);

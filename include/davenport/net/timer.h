@@ -30,6 +30,9 @@ struct dp_timer_wheel {
 
 void dp_timer_wheel_init(struct dp_timer_wheel *w, uint64_t now_ns);
 void dp_timer_class_init(struct dp_timer_wheel *w, struct dp_timer_class *c, uint32_t duration_ms);
+/* From now on they last so long, those that run too, from when they were armed: their order stays. 0: none runs any more;
+ * what was armed while it was 0 stays without. */
+void dp_timer_class_change(struct dp_timer_class *c, uint32_t duration_ms);
 
 void dp_timer_init(struct dp_timer *t, void (*fire)(struct dp_timer *));
 /* Arm, or arm anew. */

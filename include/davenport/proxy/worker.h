@@ -32,7 +32,7 @@ enum dp_forwarded_policy {
     DP_FORWARDED_REMOVE
 };
 
-/* Immutable while workers live. Times in ms, 0 = no limit where that makes sense. */
+/* Immutable while a worker has it. Times in ms, 0 = no limit where that makes sense. */
 struct dp_proxy_config {
     /* clients */
     uint32_t head_timeout_ms;  /* from the first byte of a head to its last: 408 */
@@ -114,6 +114,10 @@ void dp_worker_tls_free(struct dp_worker_tls *tls);
 
 struct dp_worker_options {
     const struct dp_proxy_config *config;
+    void (*release)(
+        void *
+            ctx); /* `config` is not used any more: on the worker's thread, or in destroy; may be NULL */
+    void *release_ctx;
     int listen_fd; /* bound: its own of a shared TCP port (SO_REUSEPORT), or a duplicate of a Unix socket
                                   that all workers accept from; the worker owns it */
     struct dp_view *view;      /* first view; the worker takes its own reference */
@@ -134,9 +138,18 @@ DP_MUST_USE enum dp_err dp_worker_new(const struct dp_worker_options *opt, struc
 DP_MUST_USE enum dp_err dp_worker_start(struct dp_worker *w);
 /* Any thread. Latest wins. Takes a reference of its own. */
 void dp_worker_publish(struct dp_worker *w, struct dp_view *view);
-/* Any thread. As publish; takes `tls` over. New connections, both ways, use it. What is plain stays plain, what is
- * TLS stays TLS. */
-void dp_worker_publish_tls(struct dp_worker *w, struct dp_worker_tls *tls);
+/* What a reload brings to one worker. new: takes `tls` over, also when it fails (NULL: out of memory); release as in the
+ * options. Requests and connections keep the configuration and the contexts that they began with; what is plain stays
+ * plain towards clients, what is TLS stays TLS. */
+struct dp_worker_reload;
+DP_MUST_USE struct dp_worker_reload *dp_worker_reload_new(const struct dp_proxy_config *config,
+                                                          void (*release)(void *ctx), void *ctx,
+                                                          struct dp_worker_tls *tls);
+void dp_worker_reload_free(struct dp_worker_reload *r); /* unpublished; releases. NULL is fine */
+/* Main thread. Takes `r` over, and a reference of its own to `view`, the first of its generation. Views of another
+ * generation than the worker has are not used. Latest wins. */
+void dp_worker_publish_reload(struct dp_worker *w, struct dp_worker_reload *r,
+                              struct dp_view *view);
 /* Any thread. Stop accepting, finish what is under way (feeds are ended), then end the thread;
  * whatever is left after drain_timeout_ms is closed. A second call closes at once. */
 void dp_worker_drain(struct dp_worker *w);
