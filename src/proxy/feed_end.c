@@ -17,8 +17,11 @@ static void end_after(struct dp_exchange *x, uint64_t delay_ms)
 
 void dp_feed_end_dead(struct dp_exchange *x)
 {
-    if (x->feed_dead)
-        return; /* it has its moment */
+    if (x->feed_dead) { /* it has its moment; but a connection that broke since took it off the list */
+        dp_list_remove(&x->awaited);
+        dp_list_push_back(&x->engine->feeds_ending, &x->awaited);
+        return;
+    }
     x->feed_dead = true;
     if (x->engine->config->feed_spread_ms > 0)
         end_after(x, 0);
@@ -36,6 +39,13 @@ void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view)
         dp_list_remove(&x->awaited);
     else if (c->feed_ends_on_move && dp_list_empty(&x->awaited))
         end_after(x, c->feed_grace_ms);
+}
+
+void dp_feed_begun(struct dp_exchange *x)
+{
+    const struct dp_view *now = x->engine->view->view;
+    if (now->active != x->view->view->active)
+        dp_feed_moved(x, now);
 }
 
 void dp_feed_end_due(struct dp_engine *e)

@@ -15,6 +15,8 @@ void dp_feed_end_dead(struct dp_exchange *x);
 /* Of an open feed: traffic moved. If it went elsewhere than the feed, that one ends after a grace, or stays: as
  * configured; if it came back, it stays. */
 void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view);
+/* Of a feed whose answer has just begun: traffic may have moved while it was waited for. */
+void dp_feed_begun(struct dp_exchange *x);
 /* End those whose moment has come. */
 void dp_feed_end_due(struct dp_engine *e);
 

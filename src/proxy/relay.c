@@ -6,6 +6,7 @@
 
 #include "proxy/allowance.h"
 #include "proxy/exchange.h"
+#include "proxy/feed_end.h"
 #include "proxy/forward.h"
 #include "proxy/route.h"
 #include "proxy/upstream.h"
@@ -425,8 +426,10 @@ static void commit(struct dp_exchange *x, const char *p, size_t n)
     if (x->deadline.fire)
         dp_timer_disarm(&x->deadline);
     dp_exchange_set_phase(x, DP_PHASE_STREAM);
-    if (x->couch.feed != DP_FEED_NONE)
+    if (x->couch.feed != DP_FEED_NONE) {
         dp_counter_add(&x->engine->traffic->feeds_active, 1);
+        dp_feed_begun(x);
+    }
     relay_body(x, head, p, n);
 }
 

@@ -363,6 +363,27 @@ static void feeds_whose_connections_broke_end_one_by_one(void **state)
     rig_fini(&f.r);
 }
 
+static void feeds_that_broke_after_their_region_was_given_up_end(void **state)
+{
+    (void)state;
+    static struct feeds f;
+    open_feeds(&f, feed, true);
+    rig_publish(&f.r, 0, DP_ROUTE_DOWN, 1);
+    for (size_t i = 0; i < FEEDS; i++)
+        rig_end(f.up[i], DP_ERESET);
+    assert_spread(&f, false); /* each at the moment it had */
+    rig_fini(&f.r);
+
+    /* the same of those that were to end because traffic had moved */
+    open_feeds(&f, feed, true);
+    rig_publish(&f.r, 0, DP_ROUTE_OK, 1);
+    rig_pass(&f.r, 100);
+    for (size_t i = 0; i < FEEDS; i++)
+        rig_end(f.up[i], DP_ERESET);
+    assert_spread(&f, false);
+    rig_fini(&f.r);
+}
+
 static void feeds_follow_the_traffic_or_stay(void **state)
 {
     size_t whole;
@@ -374,6 +395,20 @@ static void feeds_follow_the_traffic_or_stay(void **state)
     assert_int_equal(ended(&f, &whole), 0);
     rig_send(f.up[0], LINE); /* goes on meanwhile */
     assert_spread(&f, true);
+    rig_fini(&f.r);
+
+    rig_init(&f.r, 2); /* it went while the answer was waited for */
+    f.r.config.feed_ends_on_move = true;
+    f.r.config.feed_grace_ms = 5000;
+    rig_start(&f.r);
+    f.client[0] = rig_request(&f.r, feed, &f.up[0]);
+    rig_publish(&f.r, 0, DP_ROUTE_OK, 1);
+    rig_send(f.up[0], FEED_HEAD LINE);
+    rig_pass(&f.r, 4900);
+    assert_false(f.client[0]->finished || f.client[0]->closed);
+    rig_pass(&f.r, 200);
+    assert_true(f.client[0]->finished || f.client[0]->closed);
+    assert_string_equal(f.client[0]->got + f.client[0]->got_bytes - 5, "0\r\n\r\n");
     rig_fini(&f.r);
 
     open_feeds(&f, feed, true); /* it came back */
@@ -413,6 +448,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_began_may_take_its_time),
         cmocka_unit_test(feeds_of_a_dead_region_end_one_by_one),
         cmocka_unit_test(feeds_whose_connections_broke_end_one_by_one),
+        cmocka_unit_test(feeds_that_broke_after_their_region_was_given_up_end),
         cmocka_unit_test(feeds_follow_the_traffic_or_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
