@@ -303,6 +303,13 @@ static void say_evidence(const struct dp_report *r, const struct dp_region_statu
     }
 }
 
+/* A vacant one is of no region. */
+static bool is_of(const struct dp_status *s, const struct dp_endpoint_status *e,
+                  const struct dp_region_status *g)
+{
+    return e->region < s->n_regions && &s->regions[e->region] == g;
+}
+
 /* What each layer of probes said last, where there is more than one. */
 static void say_layers(const struct dp_report *r, const struct dp_region_status *g, json_t *says)
 {
@@ -312,7 +319,7 @@ static void say_layers(const struct dp_report *r, const struct dp_region_status 
         const struct dp_endpoint_status *e = &s->endpoints[i];
         for (unsigned l = DP_STATUS_LAYER_DATABASE; l < DP_STATUS_LAYERS; l++) {
             const struct dp_layer_status *layer = &e->layers[l];
-            if (&s->regions[e->region] == g && layer->result) {
+            if (is_of(s, e, g) && layer->result) {
                 say(says, "probe of %s%s%s: %s, %s ago (%s)",
                     dp_status_layer_name((enum dp_status_layer)l), g->n_endpoints > 1 ? " at " : "",
                     g->n_endpoints > 1 ? e->url : "", layer->result,
@@ -334,7 +341,7 @@ static void say_endpoints(const struct dp_report *r, const struct dp_region_stat
         (unsigned)g->n_endpoints, g->serving == 1 ? "s" : "", (unsigned)g->need);
     for (uint16_t i = 0; i < s->n_endpoints; i++) {
         const struct dp_endpoint_status *e = &s->endpoints[i];
-        if (&s->regions[e->region] == g) {
+        if (is_of(s, e, g)) {
             say(says, "%s: %s%s%s for %s, %s requests: %s", e->url,
                 dp_region_health_name(e->health), e->draining ? ", draining" : "",
                 e->slow ? ", slow" : "", since(r, e->since_wall_ms, age),

@@ -545,6 +545,27 @@ static void test_ramp_and_fail_open(void **state)
     dp_text_fini(&text);
 }
 
+/* A reload leaves a number vacant for a while: nothing is told of it. */
+static void test_a_vacant_endpoint(void **state)
+{
+    struct dp_report r = explained();
+    struct dp_text with = {0};
+    struct dp_text without = {0};
+    (void)state;
+    dp_report_explain(&r, &without);
+    dp_report_json(&r, &without);
+    r.status.endpoints[r.status.n_endpoints].region = DP_NO_REGION;
+    r.status.n_endpoints++;
+    dp_report_explain(&r, &with);
+    dp_report_json(&r, &with);
+    assert_string_equal(dp_text_str(&with), dp_text_str(&without));
+    dp_text_clear(&with);
+    dp_report_metrics(&r, &with);
+    assert_null(strstr(dp_text_str(&with), "(null)"));
+    dp_text_fini(&with);
+    dp_text_fini(&without);
+}
+
 static void test_explain_orders(void **state)
 {
     struct dp_report r = explained();
@@ -811,6 +832,7 @@ int main(void)
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_explain_gate),
         cmocka_unit_test(test_ramp_and_fail_open),
+        cmocka_unit_test(test_a_vacant_endpoint),
         cmocka_unit_test(test_explain_orders),
         cmocka_unit_test(test_standing_orders_in_the_table),
         cmocka_unit_test(test_order_text),
