@@ -331,6 +331,8 @@ static void begin(struct sim_car *c)
         .n_regions = SIM_REGIONS,
         .automatic = true,
         .hold_ns = DEFAULT_failback_hold_ms * SIM_MS,
+        .hold_max_ns = DEFAULT_failback_hold_max_ms * SIM_MS,
+        .forget_ns = DEFAULT_failback_forget_ms * SIM_MS,
         .dwell_ns = DEFAULT_dwell_ms * SIM_MS,
     };
     dp_failover_init(&d->failover);

@@ -8,11 +8,11 @@
 
 /* ---- traces ---- */
 
-/* One fault an hour in the preferred region, at any moment of it; the rest of the hour is for coming back. */
+/* One fault every two hours in the preferred region, at any moment; the rest is for coming back, for holds grow to an hour. */
 static void hourly(struct sim_trace *t, struct sim_random *r, enum sim_fault_kind kind,
                    double amount, uint64_t length, double share)
 {
-    for (uint64_t hour = 0; hour < t->length; hour += HOUR) {
+    for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
         uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
         sim_trace_add(t, (struct sim_fault){kind, 0, start, start + length, share, amount});
     }
@@ -69,10 +69,10 @@ static void partition(struct sim_trace *t, struct sim_random *r)
     hourly(t, r, SIM_DARK, 0, 2 * MINUTE, 0.3);
 }
 
-/* Three seconds dark, three seconds well, for a minute an hour. */
+/* Three seconds dark, three seconds well, for a minute every two hours. */
 static void flapping(struct sim_trace *t, struct sim_random *r)
 {
-    for (uint64_t hour = 0; hour < t->length; hour += HOUR) {
+    for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
         uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
         for (unsigned i = 0; i < 10; i++, start += 6 * SIM_S)
             sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, start, start + 3 * SIM_S, 1, 0});
@@ -81,7 +81,7 @@ static void flapping(struct sim_trace *t, struct sim_random *r)
 
 static void cut_off(struct sim_trace *t, struct sim_random *r)
 {
-    for (uint64_t hour = 0; hour < t->length; hour += HOUR) {
+    for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
         uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
         sim_trace_add(t, (struct sim_fault){SIM_DARK, SIM_ALL, start, start + 20 * SIM_S, 1, 0});
     }
