@@ -406,8 +406,10 @@ static void test_samples_are_good(void **state)
 {
     static const char *const samples[] = {
         "active-passive", "active-active", "write-primary", "manual-failback",
-        "gated-failback", "cloudant",      "demo"};
+        "gated-failback", "clusters",      "cloudant",      "demo"};
     (void)state;
+    assert_int_equal(setenv("DAVENPORT_EAST_PASSWORD", "e", 1), 0);
+    assert_int_equal(setenv("DAVENPORT_WEST_PASSWORD", "w", 1), 0);
     for (size_t i = 0; i < DP_ARRAY_LEN(samples); i++) {
         char path[512];
         struct dp_problems problems;
