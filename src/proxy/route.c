@@ -190,18 +190,31 @@ bool dp_route_may_leave_trial(const struct dp_exchange *x)
            DP_ROUTE_SEND;
 }
 
+/* Seconds, or a date: then by our own clock. 0: it did not say, or what is past. */
+static uint64_t retry_after_s(const struct dp_exchange *x)
+{
+    const struct dp_header *h = dp_head_find(&x->response, DP_HEADER_RETRY_AFTER);
+    uint64_t s;
+    int64_t at_s;
+    if (!h)
+        return 0;
+    if (dp_span_u64(h->value, &s))
+        return s;
+    if (!dp_http_date_read(h->value, &at_s))
+        return 0;
+    const int64_t now_s = dp_clock_wall_ms(x->engine->clock) / 1000;
+    return at_s > now_s ? (uint64_t)(at_s - now_s) : 0;
+}
+
 bool dp_route_declined(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;
     const struct dp_view *v = x->view->view;
-    const struct dp_header *h = dp_head_find(&x->response, DP_HEADER_RETRY_AFTER);
-    uint64_t s = 0;
     if (dp_rule_plain(x->rule))
         return false;
-    if (h && !dp_span_u64(h->value, &s))
-        s = 0; /* a date: as if it had not said */
     const struct dp_ask a = ask_of(x);
-    dp_router_throttled(&e->router, v->endpoints[x->endpoint].region, a.load, s, e->wheel.now_ns);
+    dp_router_throttled(&e->router, v->endpoints[x->endpoint].region, a.load, retry_after_s(x),
+                        e->wheel.now_ns);
     struct dp_attempts then = x->attempts;
     if (!dp_policy_elsewhere(v, &e->router, &a, &then, x->endpoint, e->wheel.now_ns))
         return false;

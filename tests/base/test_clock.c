@@ -78,6 +78,41 @@ static void test_http_date(void **state)
     }
 }
 
+/* What is written is read, on every day of some centuries; what is no date is none. */
+static void test_http_date_read(void **state)
+{
+    (void)state;
+    int64_t s = 7;
+    for (int64_t day = -40000; day < 100000; day++) {
+        char text[DP_TIME_TEXT];
+        const int64_t at_s = day * 86400 + (day * 7919 % 86400 + 86400) % 86400;
+        dp_http_date(at_s * 1000, text);
+        assert_true(dp_http_date_read(dp_span_str(text), &s));
+        assert_true(s == at_s);
+    }
+    static const char *const none[] = {
+        "",
+        "120",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+        "Sun, 06 Nov 1994 08:49:37 UTC",
+        "Sun, 06 nov 1994 08:49:37 GMT",
+        "Sun, 00 Nov 1994 08:49:37 GMT",
+        "Sun, 32 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 24:49:37 GMT",
+        "Sun, 06 Nov 1994 08:60:37 GMT",
+        "Sun, 06 Nov 1994 08:49:61 GMT",
+        "Sun, 06 Nov 0000 08:49:37 GMT",
+        "Sun, -6 Nov 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 08:49:37 GMT ",
+    };
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        s = 7;
+        assert_false(dp_http_date_read(dp_span_str(none[i]), &s));
+        assert_true(s == 7);
+    }
+}
+
 static void test_system_clock(void **state)
 {
     (void)state;
@@ -116,9 +151,9 @@ static void test_injected_clock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text),           cmocka_unit_test(test_text_extremes),
-        cmocka_unit_test(test_http_date),      cmocka_unit_test(test_system_clock),
-        cmocka_unit_test(test_injected_clock),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_text_extremes),
+        cmocka_unit_test(test_http_date),    cmocka_unit_test(test_http_date_read),
+        cmocka_unit_test(test_system_clock), cmocka_unit_test(test_injected_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

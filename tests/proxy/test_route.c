@@ -392,7 +392,8 @@ static void what_one_region_throttles_another_has(void **state)
             rig_start(&r);
             assert_int_equal(decline(&r, requests[i], 0, step), 1);
             assert_int_equal(dp_counter_get(&r.traffic.declined_elsewhere), 1);
-            assert_int_equal(r.kicks, 0); /* no evidence against it */
+            assert_int_equal(dp_counter_get(&r.traffic.rescued), 0); /* nothing failed */
+            assert_int_equal(r.kicks, 0);                            /* no evidence against it */
             for (unsigned k = 0; k < 6; k++)
                 assert_int_equal(ask_anew(&r, requests[i]), 1);
             unsigned went[3] = {0};
@@ -406,6 +407,39 @@ static void what_one_region_throttles_another_has(void **state)
             assert_true(went[0] > 0);
             rig_fini(&r);
         }
+    }
+}
+
+/* Until when a region is left alone: by what it says in seconds or as a date, by ourselves where it says neither. */
+static void how_long_it_is_left_alone(void **state)
+{
+    static const struct {
+        const char *says;
+        uint64_t s;
+    } rows[] = {
+        {"Retry-After: 3\r\n", 3},
+        {"Retry-After: Thu, 01 Jan 1970 00:00:08 GMT\r\n", 7}, /* now is 00:00:01 */
+        {"Retry-After: Thu, 01 Jan 1970 01:00:00 GMT\r\n", DP_THROTTLE_MAX_S},
+        {"Retry-After: Thu, 01 Jan 1970 00:00:00 GMT\r\n", DP_THROTTLE_DEFAULT_S},
+        {"Retry-After: soon\r\n", DP_THROTTLE_DEFAULT_S},
+        {"", DP_THROTTLE_DEFAULT_S},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct rig r;
+        struct rig_peer *up;
+        char answer[200];
+        setup(&r, DP_MODE_ACTIVE_ACTIVE);
+        rig_start(&r);
+        (void)rig_request(&r, GET("/db/doc"), &up);
+        const int region = last(&r);
+        const uint64_t now_ns = r.engine.wheel.now_ns;
+        (void)snprintf(answer, sizeof(answer),
+                       "HTTP/1.1 429 Too Many\r\n%sContent-Length: 2\r\n\r\nno", rows[i].says);
+        rig_send(up, answer);
+        assert_int_equal(r.engine.router.throttled_until_ns[region][DP_LOAD_LOOKUP],
+                         now_ns + rows[i].s * DP_NS_PER_S);
+        rig_fini(&r);
     }
 }
 
@@ -547,6 +581,7 @@ int main(void)
         cmocka_unit_test(an_address_names_the_client),
         cmocka_unit_test(who_wrote_reads_where_writes_go),
         cmocka_unit_test(what_one_region_throttles_another_has),
+        cmocka_unit_test(how_long_it_is_left_alone),
         cmocka_unit_test(what_has_one_region_is_told_so),
         cmocka_unit_test(where_all_throttle_the_client_is_told),
         cmocka_unit_test(a_cap_sends_requests_elsewhere_or_makes_them_wait),

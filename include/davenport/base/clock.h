@@ -3,6 +3,10 @@
 #ifndef DAVENPORT_BASE_CLOCK_H
 #define DAVENPORT_BASE_CLOCK_H
 
+#include "davenport/base/attr.h"
+#include "davenport/base/span.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 
 #define DP_NS_PER_MS UINT64_C(1000000)
@@ -32,5 +36,7 @@ static inline int64_t dp_clock_wall_ms(const struct dp_clock *c)
 void dp_time_text(int64_t wall_ms, char buf[DP_TIME_TEXT]);
 /* "Sun, 22 Nov 2026 21:03:04 GMT", as the Date header has it (RFC 9110 5.6.7). */
 void dp_http_date(int64_t wall_ms, char buf[DP_TIME_TEXT]);
+/* The same read, in seconds since 1970. False, *out_s untouched: it is none; the two obsolete forms are none. */
+DP_MUST_USE bool dp_http_date_read(struct dp_span text, int64_t *out_s);
 
 #endif
