@@ -233,7 +233,6 @@ void dp_exchange_begin(struct dp_exchange *x)
         dp_counter_add(&e->traffic->method_overrides, 1);
     x->couch = dp_couch_classify(h->method_text,
                                  override ? override->value : (struct dp_span){NULL, 0}, h->target);
-    dp_route_begin(x);
     enum dp_err err = check_request(x);
     if (err)
         dp_exchange_refuse(x, err);
@@ -333,6 +332,7 @@ void dp_exchange_route(struct dp_exchange *x)
     }
     dp_engine_unpin(e, x->view);
     x->view = dp_engine_pin(e);
+    dp_route_begin(x);
     struct dp_route r = dp_route_next(x);
     if (r.kind == DP_ROUTE_SEND && dp_allowance_spend(x)) {
         begin_attempt(x);
@@ -374,14 +374,27 @@ void dp_exchange_give_up(struct dp_exchange *x, enum dp_err why)
     dp_exchange_refuse(x, final_error(x, why));
 }
 
-/* Its endpoint failed it, after it was sent there or before. */
-static void note_failure(struct dp_exchange *x, bool sent)
+/* Its endpoint failed it, after it was sent there or before, or declined it. */
+static void note_failure(struct dp_exchange *x, enum dp_outcome outcome, bool sent)
 {
     const uint16_t region = x->view->view->endpoints[x->endpoint].region;
     x->attempts.failed_mask |= UINT32_C(1) << x->endpoint;
     if (sent && replay_of(&x->couch) == DP_REPLAY_IDEMPOTENT)
         x->attempts.acted_mask |= UINT32_C(1) << region;
-    x->failed_regions |= UINT32_C(1) << region;
+    if (outcome != DP_OUTCOME_THROTTLED)
+        x->failed_regions |= UINT32_C(1) << region;
+}
+
+/* Where it would go if its endpoint failed it now: DP_OK, or why nowhere. */
+static enum dp_err ask_elsewhere(struct dp_exchange *x)
+{
+    const struct dp_attempts attempts = x->attempts;
+    const uint32_t regions = x->failed_regions;
+    note_failure(x, DP_OUTCOME_ABANDONED, true);
+    const enum dp_err why = dp_route_why_not(x);
+    x->attempts = attempts;
+    x->failed_regions = regions;
+    return why;
 }
 
 void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, enum dp_err err)
@@ -396,7 +409,7 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
            DP_KV_STR("error", dp_err_info(err)->code), DP_KV_STR("phase", phases[x->phase].name),
            DP_KV_INT("attempt", x->attempts.count));
     if (x->hedge) {
-        note_failure(x, sent);
+        note_failure(x, outcome, sent);
         release_attempt(x, false);
         dp_hedge_promote(x);
         return;
@@ -415,7 +428,7 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
         x->stale_retry = true;
         x->same_again = true;
     } else {
-        note_failure(x, sent);
+        note_failure(x, outcome, sent);
     }
     if (!may_retry(x)) {
         dp_exchange_give_up(x, err);
@@ -592,19 +605,23 @@ void dp_exchange_late(struct dp_exchange *x)
 
 void dp_exchange_overdue(struct dp_exchange *x)
 {
-    const struct dp_attempts before = x->attempts;
     dp_list_remove(&x->awaited);
-    if (!may_retry(x))
-        return;
-    note_failure(x, true);
-    const bool elsewhere = dp_route_why_not(x) == DP_OK;
-    x->attempts = before;
-    if (!elsewhere)
+    if (!may_retry(x) || ask_elsewhere(x) != DP_OK)
         return; /* better late than never */
     dp_counter_add(&x->engine->traffic->try_timeouts, 1);
     /* Its lateness was counted when it began. */
     dp_exchange_attempt_failed(x, x->late ? DP_OUTCOME_ABANDONED : DP_OUTCOME_ANSWER_TIMEOUT,
                                DP_ETIMEOUT);
+}
+
+/* A write that its region may have carried out, and that no other one takes now: the answer may still come, and nobody
+ * else would have a better one. The next view may know of another region. */
+static bool only_its_region_can_tell(struct dp_exchange *x)
+{
+    if (!x->up || !x->wrote_any || replay_of(&x->couch) != DP_REPLAY_IDEMPOTENT)
+        return false;
+    const enum dp_err why = ask_elsewhere(x);
+    return why != DP_OK && why != DP_EBUDGET;
 }
 
 void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
@@ -619,6 +636,8 @@ void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
             dp_feed_end_dead(x);
         return;
     }
+    if (only_its_region_can_tell(x))
+        return;
     /* What may be sent again is; what may not waits on, as its answer may still come. */
     if (may_retry(x) && (!gone || x->phase == DP_PHASE_ACQUIRE))
         dp_exchange_attempt_failed(x, DP_OUTCOME_ABANDONED, DP_ETIMEOUT);

@@ -84,6 +84,7 @@ void dp_hedge_promote(struct dp_exchange *x)
     x->endpoint = h.endpoint;
     x->placed = true;
     x->attempts.count++;
+    x->tried_endpoints |= UINT32_C(1) << h.endpoint;
     x->sent_ns = h.sent_ns;
     x->sent_turn = h.sent_turn;
     x->sent_mark = h.sent_mark;

@@ -364,6 +364,54 @@ static void a_dead_region_lets_go_of_what_can_be_sent_again(void **state)
     rig_fini(&r);
 }
 
+/* Only the region that a write was sent to can say what became of it, while no other one takes it. */
+static void a_write_waits_on_for_the_only_region_there_is(void **state)
+{
+    (void)state;
+    for (unsigned regions = 1; regions <= 2; regions++) {
+        for (unsigned held = 0; held < 2; held++) {
+            struct rig r;
+            struct rig_peer *up, *up_get;
+            rig_init(&r, regions);
+            r.config.hold_ms = held ? 5000 : 0;
+            r.config.hold_requests = 10;
+            r.config.hold_bytes = 100000;
+            r.config.hold_release_per_s = 1000;
+            rig_start(&r);
+            if (regions == 2)
+                rig_publish(&r, 1, DP_ROUTE_DOWN, 0);
+            struct rig_peer *c = rig_request(&r, put, &up);
+            struct rig_peer *cg = rig_request(&r, get, &up_get);
+            rig_publish(&r, 0, DP_ROUTE_DOWN, DP_NO_REGION);
+            assert_true(up_get->closed); /* a read may begin anew */
+            assert_int_equal(cg->got_bytes > 0, !held);
+            assert_false(up->closed);
+            assert_int_equal(c->got_bytes, 0);
+            rig_wait(&r, 10000); /* longer than anything is held */
+            assert_int_equal(c->got_bytes, 0);
+            rig_send(up, ok);
+            assert_string_equal(c->got, ok);
+            assert_int_equal(dp_counter_get(&r.traffic.outcome_unknown), 0);
+            rig_fini(&r);
+        }
+    }
+
+    struct rig r; /* another one comes before the answer */
+    struct rig_peer *up;
+    rig_init(&r, 2);
+    rig_start(&r);
+    rig_publish(&r, 1, DP_ROUTE_DOWN, 0);
+    struct rig_peer *c = rig_request(&r, put, &up);
+    rig_publish(&r, 0, DP_ROUTE_DOWN, DP_NO_REGION);
+    assert_false(up->closed);
+    rig_publish(&r, 1, DP_ROUTE_OK, 1);
+    assert_true(up->closed);
+    rig_connect(rig_dialed(&r, 2), DP_OK);
+    rig_send(rig_dialed(&r, 2), ok);
+    assert_string_equal(c->got, ok);
+    rig_fini(&r);
+}
+
 static void idle_connections_of_an_older_epoch_are_dropped(void **state)
 {
     (void)state;
@@ -561,6 +609,7 @@ int main(void)
         cmocka_unit_test(a_body_past_the_replay_cap_is_sent_once),
         cmocka_unit_test(silence_is_a_failure),
         cmocka_unit_test(a_dead_region_lets_go_of_what_can_be_sent_again),
+        cmocka_unit_test(a_write_waits_on_for_the_only_region_there_is),
         cmocka_unit_test(idle_connections_of_an_older_epoch_are_dropped),
         cmocka_unit_test(new_requests_follow_the_active_region),
         cmocka_unit_test(feeds_of_a_dead_region_end),
