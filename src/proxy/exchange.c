@@ -319,6 +319,33 @@ static void begin_attempt(struct dp_exchange *x)
         dp_exchange_refuse(x, err);
 }
 
+/* The regions that may have carried it out, in the numbers of another configuration: an endpoint that stays keeps its own.
+ * Of one that left nobody can say what region it was of, so there is none left that may have it. */
+static uint32_t renumbered(uint32_t regions, const struct dp_view *old, const struct dp_view *now)
+{
+    uint32_t out = 0;
+    for (uint16_t ep = 0; ep < old->n_endpoints; ep++) {
+        if (!(regions >> old->endpoints[ep].region & 1))
+            continue;
+        if (ep >= now->n_endpoints || now->endpoints[ep].region == DP_VIEW_GONE)
+            return UINT32_MAX;
+        out |= UINT32_C(1) << now->endpoints[ep].region;
+    }
+    return out;
+}
+
+void dp_exchange_follow(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    struct dp_pinned_view *old = x->view;
+    x->view = dp_engine_pin(e);
+    if (!old || old->view->generation != x->view->view->generation)
+        dp_route_begin(x);
+    if (old && old->view->numbering != x->view->view->numbering)
+        x->attempts.acted_mask = renumbered(x->attempts.acted_mask, old->view, x->view->view);
+    dp_engine_unpin(e, old);
+}
+
 void dp_exchange_route(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;
@@ -330,9 +357,7 @@ void dp_exchange_route(struct dp_exchange *x)
         dp_exchange_refuse(x, DP_ESHED);
         return;
     }
-    dp_engine_unpin(e, x->view);
-    x->view = dp_engine_pin(e);
-    dp_route_begin(x);
+    dp_exchange_follow(x);
     struct dp_route r = dp_route_next(x);
     if (r.kind == DP_ROUTE_SEND && dp_allowance_spend(x)) {
         begin_attempt(x);

@@ -151,6 +151,8 @@ void dp_exchange_late(struct dp_exchange *x);
 void dp_exchange_overdue(struct dp_exchange *x);
 
 /* Between exchange.c (attempts) and hold.c (the wait for a region). */
+/* Go by the worker's view and configuration of now. No attempt may be under way. */
+void dp_exchange_follow(struct dp_exchange *x);
 void dp_exchange_resume(struct dp_exchange *x);
 /* There is no way: say so, or that the outcome of an earlier attempt is unknown. */
 void dp_exchange_give_up(struct dp_exchange *x, enum dp_err why);

@@ -50,6 +50,8 @@ static void look_at(struct dp_engine *e, uint16_t endpoint)
         if (x->hedge_tried || x->trial) /* a trial is to be seen to its end */
             continue;
         x->hedge_tried = true;
+        if (x->view->view->generation != v->generation)
+            continue; /* a reload came between: its view may not know where to */
         if (may_be_hedged(x) && dp_route_other(x, &other))
             begin(x, other);
     }

@@ -82,6 +82,8 @@ static void look_at(struct dp_engine *e, struct dp_exchange *x)
 {
     struct dp_hold_queue *q = &e->hold;
     const bool view_moved = x->held.epoch != e->view->view->epoch;
+    if (x->view->view->generation != e->view->view->generation)
+        dp_exchange_follow(x); /* held, it must not hold a configuration */
     const enum dp_err why = dp_route_why_not(x);
     switch (dp_hold_judge(&q->state, &q->config, &x->held.stay, why == DP_OK, view_moved,
                           e->wheel.now_ns)) {
