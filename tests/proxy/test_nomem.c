@@ -188,6 +188,80 @@ static void held_then_served(struct rig *r)
     r->engine.hold.config.limit_ns = 0;
 }
 
+/* The second attempt waits for room in its budget. */
+static void past_the_budget(struct rig *r)
+{
+    const struct dp_budget_config before = r->config.budgets[DP_BUDGET_FAILOVER];
+    r->engine.hold.config = (struct dp_hold_config){
+        .limit_ns = 5 * DP_NS_PER_S, .max_bytes = 10000, .max_requests = 5, .release_per_s = 1000};
+    r->config.budgets[DP_BUDGET_FAILOVER] = (struct dp_budget_config){0, 0};
+    say(rig_client(r), GET, SIZE_MAX / 2);
+    connect_all(r, DP_ECONNECT);
+    rig_pass(r, 100);
+    r->config.budgets[DP_BUDGET_FAILOVER] = before;
+    rig_pass(r, 100);
+    serve(r);
+    r->engine.hold.config.limit_ns = 0;
+}
+
+static void tried_elsewhere(struct rig *r)
+{
+    r->config.try_timeout_ms = 1000;
+    r->view->endpoints[0].late_ms = 500;
+    say(rig_client(r), GET, SIZE_MAX / 2);
+    connect_all(r, DP_OK);
+    rig_pass(r, 1500);
+    serve(r);
+    r->config.try_timeout_ms = 0;
+}
+
+static void past_its_deadline(struct rig *r)
+{
+    r->config.request_timeout_ms = 1000;
+    dp_timer_class_change(&r->engine.waits[DP_WAIT_REQUEST], 1000);
+    say(rig_client(r), GET, SIZE_MAX / 2);
+    connect_all(r, DP_OK);
+    rig_pass(r, 1500);
+    r->config.request_timeout_ms = 0;
+}
+
+static void feeds_that_end_in_their_time(struct rig *r)
+{
+    r->config.feed_spread_ms = 500;
+    r->config.feed_grace_ms = 500;
+    r->config.feed_ends_on_move = true;
+    for (unsigned dead = 0; dead < 2; dead++) {
+        say(rig_client(r), "GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n",
+            SIZE_MAX / 2);
+        connect_all(r, DP_OK);
+        answer_all(r, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n",
+                   SIZE_MAX / 2);
+        rig_publish(r, 0, dead ? DP_ROUTE_DOWN : DP_ROUTE_OK, 1);
+        rig_pass(r, 1500);
+        if (!dead)
+            rig_publish(r, 0, DP_ROUTE_OK, 0);
+        rig_pass(r, 100);
+    }
+    r->config.feed_spread_ms = 0;
+}
+
+static void hedged(struct rig *r)
+{
+    r->config.hedge_percent = 2;
+    r->config.pool_warm = 1;
+    r->view->endpoints[0].usual_ms = r->view->endpoints[1].usual_ms = 100;
+    r->engine.hedges.hundredths = 100;
+    rig_wait(r, 1000);
+    connect_all(r, DP_OK);
+    say(rig_client(r), GET, SIZE_MAX / 2);
+    connect_all(r, DP_OK);
+    rig_pass(r, 200);
+    answer_all(r, OK, SIZE_MAX / 2);
+    serve(r);
+    r->config.pool_warm = 0;
+    r->config.hedge_percent = 0;
+}
+
 /* ---- what must hold ---- */
 
 /* Whole answers, or a cut one on a connection that is closed. */
@@ -278,6 +352,11 @@ static void every_allocation_may_fail(void **state)
         {"large head", large_head, 6},
         {"kept warm", kept_warm, 9},
         {"held, then served", held_then_served, 9},
+        {"past the budget", past_the_budget, 8},
+        {"tried elsewhere", tried_elsewhere, 8},
+        {"past its deadline", past_its_deadline, 5},
+        {"feeds that end in their time", feeds_that_end_in_their_time, 8},
+        {"hedged", hedged, 9},
     };
     (void)state;
     for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
