@@ -179,7 +179,12 @@ void governor_explain_move(struct dp_governor *g, const struct dp_failover_decis
     switch (d->move) {
     case DP_MOVE_FAILOVER:
     case DP_MOVE_DRAIN:
-        lost_words(g, d->before, g->why, sizeof(g->why));
+        lost_words(g, d->before, lost, sizeof(lost));
+        governor_say(g->why, sizeof(g->why), "%s%s",
+                     g->failover.unsettled[d->after]
+                         ? "it was away and may lack data, but no other is left; "
+                         : "",
+                     lost);
         break;
     case DP_MOVE_FAILBACK:
         governor_say(g->why, sizeof(g->why),

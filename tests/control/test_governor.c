@@ -199,6 +199,24 @@ static void dark_active_is_left_and_regained_after_the_hold(void **state)
     assert_non_null(strstr(s->why, "without a break (hold 300 s)"));
 }
 
+/* Where a region takes over that was away itself, who is woken must know what may be missing. */
+static void a_move_to_a_region_that_may_lack_data_says_so(void **state)
+{
+    struct desk *d = *state;
+    desk_start(d);
+    desk_await(d, "region_up:a", 1);
+    desk_await(d, "region_up:b", 1);
+    script_server_kill(&d->servers[0]);
+    desk_await(d, "failover:b", 1);
+    assert_null(strstr(desk_status(d)->why, "may lack data"));
+    script_server_revive(&d->servers[0]);
+    desk_await(d, "held_down:a", 1);
+    script_server_kill(&d->servers[1]);
+    desk_await(d, "failover:a", 1);
+    assert_non_null(strstr(desk_status(d)->why,
+                           "it was away and may lack data, but no other is left; b is down: "));
+}
+
 static void the_journal_tells_cause_and_effect(void **state)
 {
     struct desk *d = *state;
@@ -637,6 +655,7 @@ int main(void)
         T(a_failing_resolver_keeps_the_addresses_and_says_so),
         T(another_order_is_no_news_and_another_set_is),
         T(dark_active_is_left_and_regained_after_the_hold),
+        T(a_move_to_a_region_that_may_lack_data_says_so),
         T(the_journal_tells_cause_and_effect),
         T(the_epoch_goes_on_over_restarts),
         T(traffic_condemns_before_probes_do),
