@@ -106,6 +106,15 @@ static void say_where(const struct dp_report *r, json_t *says)
     }
 }
 
+static void say_held(const struct dp_report *r, json_t *says)
+{
+    const uint64_t held = r->totals[DP_TOTAL_held];
+    if (held > 0) {
+        say(says, "%" PRIu64 " request%s for a region that can take %s (hold.ms)", held,
+            held == 1 ? " waits" : "s wait", held == 1 ? "it" : "them");
+    }
+}
+
 static void say_orders(const struct dp_report *r, json_t *says)
 {
     const struct dp_status *s = &r->status;
@@ -421,6 +430,7 @@ void dp_report_explain(const struct dp_report *r, struct dp_text *out)
     (void)json_object_set_new(root, "frozen", json_boolean(s->frozen.on));
     (void)json_object_set_new(root, "pinned", json_boolean(s->pin.on));
     say_where(r, says);
+    say_held(r, says);
     for (unsigned i = 0; i < DP_ROUTING_SENTENCES; i++) {
         char words[SENTENCE];
         say_if(says, dp_routing_words(s, i, words, sizeof words));

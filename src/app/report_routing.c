@@ -46,7 +46,7 @@ void dp_routing_put_region(json_t *region, const struct dp_status *s,
     bool known = s->config->nearest && g->distance_ms >= 0;
     put(region, "share", json_integer(g->share));
     put(region, "max_in_flight", g->max_in_flight ? json_integer(g->max_in_flight) : NULL);
-    put(region, "near", s->config->nearest ? json_boolean(is_near(s, g)) : NULL);
+    put(region, "near", s->config->nearest ? json_boolean(is_near(s, g) && takes_reads(g)) : NULL);
     put(region, "distance_ms", known ? json_real(g->distance_ms) : NULL);
 }
 

@@ -303,6 +303,19 @@ static void print_gate(const json_t *status, struct dp_text *out)
     }
 }
 
+/* Held or not: writes that stay lack nothing at home. */
+static bool takes_nothing(const json_t *regions, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(regions); i++) {
+        const json_t *region = json_array_get(regions, i);
+        if (strcmp(text_of(region, "name"), name) == 0) {
+            return strcmp(text_of(region, "health"), "down") == 0 || is_true(region, "draining") ||
+                   json_is_object(json_object_get(region, "drained"));
+        }
+    }
+    return false;
+}
+
 /* Where all goes to one region there is nothing to say. */
 static void print_mode(const json_t *status, struct dp_text *out)
 {
@@ -324,10 +337,22 @@ static void print_mode(const json_t *status, struct dp_text *out)
             said = true;
         }
     }
-    dp_text_addf(
-        out, "%s%s%s\n", said ? "" : " none",
-        json_is_false(json_object_get(status, "writes_failover")) ? "; writes only in " : "",
-        json_is_false(json_object_get(status, "writes_failover")) ? text_of(status, "home") : "");
+    dp_text_addf(out, "%s", said ? "" : " none that is settled; whichever is left");
+    if (json_is_false(json_object_get(status, "writes_failover"))) {
+        const char *home = text_of(status, "home");
+        dp_text_addf(out, "; writes only in %s%s", home,
+                     takes_nothing(regions, home) ? ", which takes none now (503)" : "");
+    }
+    dp_text_addf(out, "\n");
+}
+
+/* Of the most preferred region: longer than configured when it fell again and again. */
+static double hold_ms(const json_t *status)
+{
+    const json_t *first = json_array_get(json_object_get(status, "regions"), 0);
+    double own = json_number_value(json_object_get(first, "hold_ms"));
+    double configured = json_number_value(json_object_get(status, "hold_down_ms"));
+    return own > configured ? own : configured;
 }
 
 static void print_failback(const json_t *status, struct dp_text *out)
@@ -345,8 +370,7 @@ static void print_failback(const json_t *status, struct dp_text *out)
     } else if (strcmp(text_of(status, "failback"), "manual") == 0) {
         dp_text_addf(out, "Failback: by an operator only (davenport switch)\n");
     } else if (json_is_number(json_object_get(status, "hold_down_ms"))) {
-        dp_duration_text(json_number_value(json_object_get(status, "hold_down_ms")) / 1000, wait,
-                         sizeof wait);
+        dp_duration_text(hold_ms(status) / 1000, wait, sizeof wait);
         dp_text_addf(out, "Failback: after a preferred region was well for %s\n", wait);
     }
 }

@@ -320,10 +320,58 @@ static void test_failback_lines(void **state)
         strstr(dp_text_str(&text), "\nFailback: after a preferred region was well for 5 min\n"));
     json_decref(status);
     dp_text_clear(&text);
+    r.status.regions[0].hold_ms = 600000; /* it fell twice */
+    status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(
+        strstr(dp_text_str(&text), "\nFailback: after a preferred region was well for 10 min\n"));
+    json_decref(status);
+    dp_text_clear(&text);
     r.status.pin.on = true;
     status = status_of(&r);
     dp_status_text(status, false, &text);
     assert_non_null(strstr(dp_text_str(&text), "\nFailback: none, an operator chose this region"));
+    json_decref(status);
+    dp_text_fini(&text);
+}
+
+/* Only regions that take reads are called near; and whether writes have a place. */
+static void test_mode_line(void **state)
+{
+    struct dp_report r = sample();
+    struct dp_text text = {0};
+    struct dp_control_config config = plain;
+    (void)state;
+    config.mode = DP_MODE_WRITE_PRIMARY;
+    config.nearest = true;
+    r.status.config = &config;
+    r.status.regions[0].held_down = false;
+    for (unsigned i = 0; i < 2; i++) {
+        r.status.regions[i].near_workers = 1;
+        r.status.regions[i].distance_ms = 3;
+    }
+    json_t *status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "\nMode: write-primary; nearest: eu-de (3.0 ms), us-south (3.0 ms); "
+                           "writes only in eu-de\n"));
+    json_decref(status);
+    dp_text_clear(&text);
+    r.status.regions[0].health = DP_REGION_DOWN;
+    r.status.regions[0].route = DP_ROUTE_DOWN;
+    status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(
+        strstr(dp_text_str(&text),
+               "\nMode: write-primary; nearest: us-south (3.0 ms); writes only in eu-de, "
+               "which takes none now (503)\n"));
+    json_decref(status);
+    dp_text_clear(&text);
+    r.status.regions[1].held_down = true;
+    status = status_of(&r);
+    dp_status_text(status, false, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "nearest: none that is settled; whichever is left; writes only in "));
     json_decref(status);
     dp_text_fini(&text);
 }
@@ -456,6 +504,22 @@ static void test_explain(void **state)
         "    down after 3 failed probes in a row (now 0) or 5 requests in a row without an answer "
         "(now 2)\n"
         "    6 of the last 40 requests (15 %) got no answer; down at 50 %\n");
+}
+
+static void test_explain_held_requests(void **state)
+{
+    struct dp_report r = explained();
+    struct dp_text text = {0};
+    (void)state;
+    r.totals[DP_TOTAL_held] = 12;
+    dp_report_explain(&r, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "\"12 requests wait for a region that can take them (hold.ms)\""));
+    dp_text_clear(&text);
+    r.totals[DP_TOTAL_held] = 1;
+    dp_report_explain(&r, &text);
+    assert_non_null(strstr(dp_text_str(&text), "\"1 request waits for a region that can take it"));
+    dp_text_fini(&text);
 }
 
 /* Why it waits, condition by condition; what doubled its hold. */
@@ -827,9 +891,11 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_table_without_a_region),
         cmocka_unit_test(test_failback_lines),
+        cmocka_unit_test(test_mode_line),
         cmocka_unit_test(test_hostile_status),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_explain_held_requests),
         cmocka_unit_test(test_explain_gate),
         cmocka_unit_test(test_ramp_and_fail_open),
         cmocka_unit_test(test_a_vacant_endpoint),
