@@ -99,7 +99,7 @@ static const struct dp_cli_command commands[] = {
         .summary = "show where traffic goes, and why",
         .text =
             "A line for each region; > marks the one that takes the traffic. REQUESTS are attempts made\n"
-            "there, FAILED those that speak against it.\n" ADMIN_TEXT "\n"
+            "there, FAILED those that speak against it, late ones too.\n" ADMIN_TEXT "\n"
             "  davenport status\n"
             "  davenport status --watch\n"
             "  davenport status --json | jq -r .active\n",

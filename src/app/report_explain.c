@@ -254,7 +254,14 @@ static void say_way_back(const struct dp_report *r, const struct dp_region_statu
 {
     const struct dp_control_config *c = r->status.config;
     char wait[SPAN];
-    if ((g->health == DP_REGION_DOWN || g->health == DP_REGION_SUSPECT) && !g->trial) {
+    bool passes = g->probe_successes_in_row >= c->rise;
+    if (g->health == DP_REGION_DOWN && passes && g->tried_in_ms) {
+        say(says,
+            "its probes pass, but did not see why it fell: it is %s in %.1f s at the earliest",
+            c->trial_requests ? "tried with a few reads" : "trusted",
+            (double)g->tried_in_ms / 1000);
+    } else if ((g->health == DP_REGION_DOWN || g->health == DP_REGION_SUSPECT) && !g->trial &&
+               !passes) {
         say(says, "%u of %u good probes in a row until it is trusted",
             (unsigned)g->probe_successes_in_row, (unsigned)c->rise);
     }

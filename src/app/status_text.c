@@ -111,6 +111,19 @@ static void count_cell(char out[CELL], const json_t *region, const char *key)
     }
 }
 
+/* A late request speaks against its region, however it ends: it may count as a failure then, too. */
+static void failed_cell(char out[CELL], const json_t *region)
+{
+    json_int_t attempts = json_integer_value(json_object_get(region, "attempts"));
+    json_int_t failures = json_integer_value(json_object_get(region, "failures"));
+    json_int_t late = json_integer_value(json_object_get(region, "late"));
+    if (late <= 0 || attempts <= 0) {
+        count_cell(out, region, "failures");
+    } else {
+        cell(out, "%" JSON_INTEGER_FORMAT, late < attempts - failures ? failures + late : attempts);
+    }
+}
+
 static void fill(const json_t *region, struct line *line)
 {
     const char *state = text_of(region, "health");
@@ -135,7 +148,7 @@ static void fill(const json_t *region, struct line *line)
         cell(line->cells[COLUMN_LATENCY], "-");
     }
     count_cell(line->cells[COLUMN_REQUESTS], region, "attempts");
-    count_cell(line->cells[COLUMN_FAILED], region, "failures");
+    failed_cell(line->cells[COLUMN_FAILED], region);
 }
 
 /* Columns from the latency on are numbers: to the right. */
@@ -371,7 +384,10 @@ static void print_failback(const json_t *status, struct dp_text *out)
         dp_text_addf(out, "Failback: by an operator only (davenport switch)\n");
     } else if (json_is_number(json_object_get(status, "hold_down_ms"))) {
         dp_duration_text(hold_ms(status) / 1000, wait, sizeof wait);
-        dp_text_addf(out, "Failback: after a preferred region was well for %s\n", wait);
+        dp_text_addf(out, "Failback: after a preferred region was well for %s%s\n", wait,
+                     strcmp(text_of(status, "failback"), "gated") == 0    ? ", when its gate opens"
+                     : strcmp(text_of(status, "failback"), "window") == 0 ? ", in a window"
+                                                                          : "");
     }
 }
 

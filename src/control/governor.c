@@ -279,7 +279,7 @@ static void say_first(struct dp_governor *g)
         (void)snprintf(g->why, sizeof(g->why), "every region was drained by an operator");
     else
         (void)snprintf(g->why, sizeof(g->why),
-                       "the first in the configured order%s; nothing is known yet",
+                       "at the start, as the first in the configured order%s",
                        g->decision.move == DP_MOVE_DRAIN ? " that is not drained" : "");
 }
 

@@ -77,6 +77,12 @@ static void lookup_status(const struct dp_governor *g, uint16_t i, struct dp_loo
     memcpy(out->why, l->why, sizeof(out->why));
 }
 
+static uint64_t tried_in_ms(const struct dp_governor *g, const struct dp_health_state *h)
+{
+    uint64_t at = dp_health_tried_at_ns(h, &g->health_config), now = governor_now(g);
+    return at > now ? (at - now + DP_NS_PER_MS - 1) / DP_NS_PER_MS : 0;
+}
+
 static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_route_state route,
                             struct dp_endpoint_status *out)
 {
@@ -94,6 +100,7 @@ static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_rou
         .since_wall_ms = e->since_wall_ms,
         .trial = e->health.trial,
         .trial_good = e->health.trial_good,
+        .tried_in_ms = tried_in_ms(g, &e->health),
         .unprovisioned = e->health.unprovisioned,
         .late_ms = e->late_ms,
         .late = e->totals.late,
@@ -168,6 +175,7 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
         .late_ms = e->late_ms,
         .probe_failures_in_row = e->probe_failures_in_row,
         .probe_successes_in_row = e->probe_successes_in_row,
+        .tried_in_ms = e->tried_in_ms,
         .last_probe_wall_ms = e->last_probe_wall_ms,
         .last_probe_status = e->last_probe_status,
         .last_probe_result = e->last_probe_result,

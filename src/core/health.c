@@ -208,11 +208,17 @@ static bool trial_passes(const struct dp_health_state *s, const struct dp_health
            evidence(why, DP_HEALTH_SIGNAL_TRIAL_PASSED, s->trial_good, c->trial_requests);
 }
 
+uint64_t dp_health_tried_at_ns(const struct dp_health_state *s, const struct dp_health_config *c)
+{
+    uint64_t hold = s->trial_hold_ns > c->traffic_hold_ns ? s->trial_hold_ns : c->traffic_hold_ns;
+    bool by_requests = s->health == DP_HEALTH_DOWN && (s->fell_unseen || s->doubted_by_traffic);
+    return by_requests ? s->last_bad_ns + (s->fell_unseen ? hold : c->traffic_hold_ns) : 0;
+}
+
 static bool trial_begins(const struct dp_health_state *s, const struct dp_health_config *c,
                          uint64_t now_ns, struct dp_health_change *why)
 {
-    uint64_t hold = s->trial_hold_ns > c->traffic_hold_ns ? s->trial_hold_ns : c->traffic_hold_ns;
-    return s->fell_unseen && now_ns >= s->last_bad_ns + hold && !probes_see_it(s) &&
+    return s->fell_unseen && now_ns >= dp_health_tried_at_ns(s, c) && !probes_see_it(s) &&
            evidence(why, DP_HEALTH_SIGNAL_TRIAL_BEGUN, s->probes_passed, c->rise);
 }
 

@@ -327,12 +327,49 @@ static void test_failback_lines(void **state)
         strstr(dp_text_str(&text), "\nFailback: after a preferred region was well for 10 min\n"));
     json_decref(status);
     dp_text_clear(&text);
+    static const struct {
+        enum dp_failback mode;
+        const char *line;
+    } modes[] = {
+        {DP_FAILBACK_GATED,
+         "\nFailback: after a preferred region was well for 10 min, when its gate opens\n"},
+        {DP_FAILBACK_WINDOW,
+         "\nFailback: after a preferred region was well for 10 min, in a window\n"},
+    };
+    for (size_t i = 0; i < DP_ARRAY_LEN(modes); i++) {
+        r.status.failback = modes[i].mode;
+        status = status_of(&r);
+        dp_status_text(status, false, &text);
+        assert_non_null(strstr(dp_text_str(&text), modes[i].line));
+        json_decref(status);
+        dp_text_clear(&text);
+    }
     r.status.pin.on = true;
     status = status_of(&r);
     dp_status_text(status, false, &text);
     assert_non_null(strstr(dp_text_str(&text), "\nFailback: none, an operator chose this region"));
     json_decref(status);
     dp_text_fini(&text);
+}
+
+/* What was late speaks against a region, whatever became of it. */
+static void test_late_requests_are_failures(void **state)
+{
+    static const struct {
+        uint64_t late;
+        const char *cells;
+    } rows[] = {{0, "1208       3 "}, {6, "1208       9 "}, {5000, "1208    1208 "}};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct dp_report r = sample();
+        struct dp_text text = {0};
+        r.status.regions[1].late = rows[i].late;
+        json_t *status = status_of(&r);
+        dp_status_text(status, false, &text);
+        assert_non_null(strstr(dp_text_str(&text), rows[i].cells));
+        json_decref(status);
+        dp_text_fini(&text);
+    }
 }
 
 /* Only regions that take reads are called near; and whether writes have a place. */
@@ -504,6 +541,25 @@ static void test_explain(void **state)
         "    down after 3 failed probes in a row (now 0) or 5 requests in a row without an answer "
         "(now 2)\n"
         "    6 of the last 40 requests (15 %) got no answer; down at 50 %\n");
+}
+
+/* Of a region whose probes never failed: what it waits for, and how long. */
+static void test_explain_a_fall_that_no_probe_saw(void **state)
+{
+    struct dp_report r = explained();
+    struct dp_text text = {0};
+    struct dp_control_config config = thresholds;
+    (void)state;
+    config.trial_requests = 5;
+    r.status.config = &config;
+    r.status.regions[0].health = DP_REGION_DOWN;
+    r.status.regions[0].tried_in_ms = 2300;
+    dp_report_explain(&r, &text);
+    assert_non_null(strstr(dp_text_str(&text),
+                           "its probes pass, but did not see why it fell: it is tried "
+                           "with a few reads in 2.3 s at the earliest"));
+    assert_null(strstr(dp_text_str(&text), "good probes in a row"));
+    dp_text_fini(&text);
 }
 
 static void test_explain_held_requests(void **state)
@@ -891,10 +947,12 @@ int main(void)
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_table_without_a_region),
         cmocka_unit_test(test_failback_lines),
+        cmocka_unit_test(test_late_requests_are_failures),
         cmocka_unit_test(test_mode_line),
         cmocka_unit_test(test_hostile_status),
         cmocka_unit_test(test_durations),
         cmocka_unit_test(test_explain),
+        cmocka_unit_test(test_explain_a_fall_that_no_probe_saw),
         cmocka_unit_test(test_explain_held_requests),
         cmocka_unit_test(test_explain_gate),
         cmocka_unit_test(test_ramp_and_fail_open),

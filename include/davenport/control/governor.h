@@ -79,10 +79,10 @@ struct dp_control_config {
     enum dp_mode mode; /* of databases without a rule of their own; for people */
     bool writes_failover;
     bool nearest;     /* some requests ask which region is the nearest */
+    bool hedging;     /* workers are told what is usual */
     uint16_t n_rules; /* patterns of databases with a rule of their own */
-    uint16_t n_regions;
-    struct dp_region_config regions[DP_MAX_REGIONS]; /* the order is the preference */
-    uint16_t n_endpoints;
+    uint16_t n_regions, n_endpoints;
+    struct dp_region_config regions[DP_MAX_REGIONS];       /* the order is the preference */
     struct dp_endpoint_config endpoints[DP_MAX_ENDPOINTS]; /* region by region, as the view's */
     uint32_t up_percent; /* of a region's endpoints that must serve; 0: one is enough */
     /* probes */
@@ -104,8 +104,7 @@ struct dp_control_config {
     uint32_t traffic_failures; /* bad outcomes in a row (no good one between) that count as
                                   suspicion's end: down */
     uint32_t
-        late_ms;  /* no first byte for so long, or 4 times what is usual: unanswered; 0: never */
-    bool hedging; /* workers are told what is usual */
+        late_ms; /* no first byte for so long, or 4 times what is usual: unanswered; 0: never */
     uint32_t slow_ms; /* a median below it is not slow; 0: nothing is */
     uint32_t failure_window_ms, failure_requests, failure_percent; /* of the last window's requests;
                                                                       0 requests: no such rule */
@@ -190,6 +189,8 @@ struct dp_endpoint_status {
     bool unprovisioned; /* its database is not there */
     enum dp_route_state route;
     uint32_t trial_good; /* answered so far */
+    uint64_t
+        tried_in_ms; /* down by requests alone: until it may be tried, or trusted; 0: now, or another case */
     uint32_t late_ms;
     int64_t since_wall_ms;
     char why[DP_WHY_TEXT];
@@ -235,6 +236,7 @@ struct dp_region_status {
     int64_t since_wall_ms;            /* of this state */
     char why[DP_WHY_TEXT];            /* what brought it into this state, for people */
     struct dp_gate gate;              /* what its failback takes */
+    uint64_t tried_in_ms;             /* as of an endpoint */
     uint32_t probe_failures_in_row, probe_successes_in_row;
     int64_t last_probe_wall_ms;    /* 0: none yet */
     const char *last_probe_result; /* its word ("ok", "dark", "tls_fault" …); NULL: none yet */

@@ -241,6 +241,9 @@ struct dp_health_actions {
     bool alarm_credentials; /* the first refusal of our keys in a row of them */
 };
 
+/* Down, and by requests: not before this do passing probes lead anywhere. 0: another case. */
+uint64_t dp_health_tried_at_ns(const struct dp_health_state *s, const struct dp_health_config *c);
+
 /* Somebody wants to know now: the next probe is due at once. */
 void dp_health_ask_now(struct dp_health_state *s, uint64_t now_ns);
 
