@@ -277,6 +277,8 @@ static void say_first(struct dp_governor *g)
         (void)snprintf(g->why, sizeof(g->why), "%.127s chose it before the restart", g->pin.actor);
     else if (g->decision.after == DP_NO_REGION)
         (void)snprintf(g->why, sizeof(g->why), "every region was drained by an operator");
+    else if (g->decision.move == DP_MOVE_NONE && g->failover.active != 0)
+        (void)snprintf(g->why, sizeof(g->why), "it was there before the restart");
     else
         (void)snprintf(g->why, sizeof(g->why),
                        "at the start, as the first in the configured order%s",

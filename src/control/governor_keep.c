@@ -3,7 +3,10 @@
  * is killed between a decision and its journal line leaves no epoch to be told twice.
  *
  *   {"version":1,"epoch_below":17,"frozen":{…},"drained":{"eu":{"actor":…,"reason":…,"since_ms":…,"until_ms":…}},
- *    "pinned":{"region":"us","forced":false,…},"home":"us"} */
+ *    "pinned":{"region":"us","forced":false,…},"home":"us","active":"us","unsettled":{"eu":1}}
+ *
+ * Active and unsettled (with the number of falls) are there after a failover: what a region lacks it lacks after our restart
+ * too, so a restart is no way around the hold, the gate or an operator's word. */
 #include "control/governor_state.h"
 
 #include <stdio.h>
@@ -38,6 +41,15 @@ static json_t *state_json(const struct dp_governor *g)
         (void)json_object_set_new(root, "frozen", note_json(&g->frozen));
     if (f->home != 0) /* an operator chose another than the most preferred */
         (void)json_object_set_new(root, "home", json_string(g->config->regions[f->home].name));
+    if (f->active != 0 && f->active != DP_NO_REGION)
+        (void)json_object_set_new(root, "active", json_string(g->config->regions[f->active].name));
+    json_t *unsettled = json_object();
+    for (uint16_t i = 0; i < g->config->n_regions; i++) {
+        if (f->unsettled[i] && i != f->active)
+            (void)json_object_set_new(unsettled, g->config->regions[i].name,
+                                      json_integer(f->falls[i]));
+    }
+    (void)json_object_set_new(root, "unsettled", unsettled);
     if (f->pinned) {
         json_t *pin = note_json(&g->pin);
         (void)json_object_set_new(pin, "region", json_string(g->config->regions[f->active].name));
@@ -133,6 +145,23 @@ static void take_pin(struct dp_governor *g, const json_t *pin)
     g->orders.pinned_until_ns = take_note(g, pin, &g->pin);
 }
 
+static void take_place(struct dp_governor *g, json_t *root)
+{
+    const char *name;
+    json_t *falls;
+    uint16_t i;
+    if (region_named(g, json_string_value(json_object_get(root, "active")), &i) &&
+        !g->failover.drained[i])
+        g->failover.active = i;
+    json_object_foreach (json_object_get(root, "unsettled"), name, falls) {
+        if (!region_named(g, name, &i) || i == g->failover.active)
+            continue;
+        json_int_t n = json_integer_value(falls);
+        g->failover.unsettled[i] = true;
+        g->failover.falls[i] = (uint8_t)(n < 0 ? 0 : n > UINT8_MAX ? UINT8_MAX : n);
+    }
+}
+
 void governor_restore(struct dp_governor *g)
 {
     struct dp_span text = dp_journal_state(g->journal);
@@ -157,6 +186,7 @@ void governor_restore(struct dp_governor *g)
         g->orders.frozen_until_ns = take_note(g, frozen, &g->frozen);
     }
     (void)region_named(g, json_string_value(json_object_get(root, "home")), &g->failover.home);
+    take_place(g, root);
     if (json_is_object(pinned))
         take_pin(g, pinned);
     json_decref(root);

@@ -283,7 +283,7 @@ static void the_epoch_goes_on_over_restarts(void **state)
     d->view = NULL;
     desk_start(d);
     assert_int_equal(d->view->epoch, last + 1);
-    assert_int_equal(d->view->active, 0); /* where traffic was is not remembered, only the epoch */
+    assert_int_equal(d->view->active, 1); /* and so does the traffic, where it was */
 }
 
 static void traffic_condemns_before_probes_do(void **state)

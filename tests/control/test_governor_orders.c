@@ -191,6 +191,33 @@ static void refusals_are_told(void **state)
     assert_string_equal(d->result.why, "there is no region of this name");
 }
 
+/* What a region lacks it lacks after our restart too. */
+static void a_restart_is_no_failback(void **state)
+{
+    struct desk *d = *state;
+    d->config.journal_path = d->path;
+    d->config.failback = DP_FAILBACK_MANUAL;
+    begin(d);
+    script_server_kill(&d->servers[0]);
+    desk_await(d, "failover:b", 1);
+    script_server_revive(&d->servers[0]);
+    desk_await(d, "region_up:a", 2);
+    restart(d);
+    assert_int_equal(d->view->active, 1);
+    assert_string_equal(desk_status(d)->why, "it was there before the restart");
+    assert_false(desk_status(d)->pin.on);
+    desk_await(d, "region_up:a", 3);
+    desk_await(d, "region_up:b", 2);
+    assert_true(desk_status(d)->regions[0].held_down);
+    let_pass(d, 5);
+    assert_int_equal(d->view->active, 1);
+    desk_stop(d); /* and once more, with nothing new to keep */
+    dp_view_unref(d->view);
+    d->view = NULL;
+    desk_start(d);
+    assert_int_equal(d->view->active, 1);
+}
+
 static void a_pin_survives_a_restart(void **state)
 {
     struct desk *d = *state;
@@ -283,6 +310,7 @@ int main(void)
         T(frozen_traffic_stays_with_a_dead_region),
         T(a_rehearsal_changes_nothing),
         T(refusals_are_told),
+        T(a_restart_is_no_failback),
         T(a_pin_survives_a_restart),
         T(no_epoch_is_told_twice),
         T(a_damaged_state_file_is_said_aloud),
