@@ -73,6 +73,12 @@ struct dp_reader *dp_reader_new(enum dp_reader_side side, const struct dp_reader
     return r;
 }
 
+void dp_reader_limit(struct dp_reader *r, const struct dp_reader_limits *limits)
+{
+    assert(dp_reader_rests(r));
+    r->limits = *limits;
+}
+
 void dp_reader_destroy(struct dp_reader *r)
 {
     free(r);

@@ -146,7 +146,11 @@ struct dp_reader *dp_engine_take_reader(struct dp_engine *e)
 {
     const struct dp_proxy_config *c = e->config;
     const struct dp_reader_limits limits = {c->max_head_bytes, c->max_target_bytes, c->max_headers};
-    return e->n_readers > 0 ? e->readers[--e->n_readers] : dp_reader_new(DP_READ_REQUESTS, &limits);
+    if (e->n_readers == 0)
+        return dp_reader_new(DP_READ_REQUESTS, &limits);
+    struct dp_reader *r = e->readers[--e->n_readers];
+    dp_reader_limit(r, &limits); /* a reload may have changed them */
+    return r;
 }
 
 void dp_engine_give_reader(struct dp_engine *e, struct dp_reader *r)

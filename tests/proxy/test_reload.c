@@ -104,6 +104,28 @@ static void times_change_for_what_waits(void **state)
     rig_fini(&r);
 }
 
+/* For connections that are open, too. */
+static void limits_change_for_the_next_request(void **state)
+{
+    static const char many[] = "GET /db/doc HTTP/1.1\r\nHost: a\r\nA: 1\r\nB: 2\r\nC: 3\r\n\r\n";
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    unsigned one = 1;
+    rig_init(&r, 1);
+    struct dp_proxy_config strict = r.config;
+    strict.max_headers = 3;
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, many, &up);
+    rig_send(up, ok);
+    assert_non_null(strstr(c->got, "200 OK"));
+    rig_clear(c);
+    reload(&r, &strict, &one, next_view(&r, UINT16_MAX, false));
+    rig_send(c, many);
+    assert_non_null(strstr(c->got, " 431 "));
+    rig_fini(&r);
+}
+
 static void what_was_sent_to_a_region_that_left_is_answered(void **state)
 {
     (void)state;
@@ -274,6 +296,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_old_one_goes_with_its_last_request),
         cmocka_unit_test(times_change_for_what_waits),
+        cmocka_unit_test(limits_change_for_the_next_request),
         cmocka_unit_test(what_was_sent_to_a_region_that_left_is_answered),
         cmocka_unit_test(what_waits_for_a_region_that_left_moves),
         cmocka_unit_test(feeds_of_a_region_that_left_end),

@@ -32,6 +32,8 @@ enum dp_read { DP_READ_MORE, DP_READ_DONE, DP_READ_FAILED };
 DP_MUST_USE struct dp_reader *dp_reader_new(enum dp_reader_side side,
                                             const struct dp_reader_limits *limits);
 void dp_reader_destroy(struct dp_reader *r); /* NULL is fine */
+/* Other limits, from the next message on. Only between messages (dp_reader_rests). */
+void dp_reader_limit(struct dp_reader *r, const struct dp_reader_limits *limits);
 
 /* Get ready for the next message. `head` is filled when DONE is returned for it; both live as long as `arena`.
  * request: of a response reader: the method of the request that it answers (HEAD has no body); else OTHER. */
