@@ -628,6 +628,7 @@ static void print_event(const json_t *event, struct dp_text *out)
     const char *order = json_string_value(json_object_get(event, "order"));
     const char *until = json_string_value(json_object_get(event, "until"));
     const char *reason = json_string_value(json_object_get(event, "reason"));
+    const char *detail = json_string_value(json_object_get(event, "detail"));
     const char *name = text_of(event, "event");
     bool of_all = strcmp(name, "freeze") == 0 || strcmp(name, "unfreeze") == 0;
     dp_text_addf(out, DIM "%s" RESET "  %-12s", text_of(event, "ts"), name);
@@ -646,7 +647,8 @@ static void print_event(const json_t *event, struct dp_text *out)
     if (until && *until) {
         dp_text_addf(out, " until %s", until);
     }
-    dp_text_addf(out, reason && *reason ? ": %s\n" : "%s\n", reason ? reason : "");
+    dp_text_addf(out, reason && *reason ? ": %s" : "%s", reason ? reason : "");
+    dp_text_addf(out, detail && *detail ? " (%s)\n" : "%s\n", detail ? detail : "");
 }
 
 void dp_event_text(const json_t *event, bool colour, struct dp_text *out)

@@ -332,6 +332,14 @@ static void test_event_lines(void **state)
     dp_event_text(event, false, &text);
     assert_string_equal(dp_text_str(&text), "T  freeze       by ann until U\n");
     json_decref(event);
+    dp_text_clear(&text);
+    event = json_loads("{\"ts\":\"T\",\"event\":\"reloaded\",\"actor\":\"ann\","
+                       "\"reason\":\"it was read again\",\"detail\":\"probe.fall: 3 -> 5\"}",
+                       0, NULL);
+    dp_event_text(event, false, &text);
+    assert_string_equal(dp_text_str(&text),
+                        "T  reloaded     by ann: it was read again (probe.fall: 3 -> 5)\n");
+    json_decref(event);
     dp_text_fini(&text);
 }
 
