@@ -15,15 +15,15 @@
 /* A load balancer that is not set up as we are makes every connection fail: say it, but not for each. */
 #define WARN_EVERY_NS (10 * DP_NS_PER_S)
 
-/* One line in the access log for a connection that never came to ask. */
-static void log_refused(struct dp_conn *c, enum dp_err why)
+/* One line in the access log for a connection that never came to ask. told: it was given an answer. */
+static void log_refused(struct dp_conn *c, enum dp_err why, bool told)
 {
     struct dp_engine *e = c->engine;
     const struct dp_access_record r = {
         .wall_ms = dp_clock_wall_ms(e->clock),
         .client = c->peer,
-        .status = dp_forward_own_status(why),
-        .bytes_out = dp_forward_own_bytes(why),
+        .status = told ? dp_forward_own_status(why) : 0,
+        .bytes_out = told ? dp_forward_own_bytes(why) : 0,
         .first_byte_ns = DP_NO_TIME,
         .end = DP_END_REFUSED,
         .reason = why,
@@ -46,8 +46,11 @@ static void turn_away(struct dp_conn *c, enum dp_err why)
     dp_counter_add(&t->refused, 1);
     dp_counter_add(&t->refused_by[why], 1);
     dp_counter_add(&t->connections_refused, 1);
-    log_refused(c, why);
-    if (answer.p && dp_stream_write(c->stream, &answer, 1) == DP_OK)
+    const bool told = answer.p && dp_stream_write(c->stream, &answer, 1) == DP_OK;
+    log_refused(c, why, told);
+    c->turned_away = true;
+    c->engine->n_turned_away++;
+    if (told)
         dp_conn_linger(c);
     else
         dp_conn_close(c, true);
@@ -58,7 +61,8 @@ static void turn_away(struct dp_conn *c, enum dp_err why)
 static enum dp_err admit(struct dp_conn *c)
 {
     const struct dp_engine *e = c->engine;
-    if (e->config->max_connections > 0 && e->n_conns > e->config->max_connections)
+    if (e->config->max_connections > 0 &&
+        e->n_conns - e->n_turned_away > e->config->max_connections)
         return DP_ECONNECTIONS;
     if (e->addresses && !dp_address_limit_take(e->addresses, c->peer, &c->place))
         return DP_EADDRCONNECTIONS;

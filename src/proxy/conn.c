@@ -21,6 +21,7 @@ static void on_close(void *owner)
 {
     struct dp_conn *c = owner;
     c->engine->n_conns--;
+    c->engine->n_turned_away -= c->turned_away;
     free(c->preface);
     free(c);
 }

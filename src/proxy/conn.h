@@ -52,6 +52,7 @@ struct dp_conn {
     bool held;                   /* the exchange wants no more of the body now */
     bool paused;                 /* reading is stopped: held, or too much is ahead */
     bool peer_done;              /* the client finished its side */
+    bool turned_away;            /* past a limit: only its answer is still going out */
     bool wrote;                  /* documents, by a rule that is sticky by connection */
     uint16_t kept;           /* the region of its requests by such a rule; DP_NO_REGION: none yet */
     uint64_t key;            /* its own, for the policy */

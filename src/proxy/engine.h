@@ -98,6 +98,7 @@ struct dp_engine {
     struct dp_hold_queue hold;     /* exchanges that wait for a region */
     struct dp_list handoffs;       /* leases to be completed by dp_engine_turn (dp_lease.node) */
     uint32_t n_conns, n_upstreams; /* both 0: nothing is left that could call back */
+    uint32_t n_turned_away;        /* of n_conns: past a limit, they take nobody's place */
     struct dp_random random;
     int64_t date_s; /* the second that `date` tells, since 1970 */
     char date[DP_TIME_TEXT];

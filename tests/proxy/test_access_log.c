@@ -318,6 +318,32 @@ static void a_rescued_request_is_one_line(void **state)
     json_decref(lines);
 }
 
+/* A connection that was turned away has a line, whose status is what it was told, if it was. */
+static void a_connection_past_the_limit_is_one_line(void **state)
+{
+    (void)state;
+    struct desk d;
+    begin(&d, 1);
+    d.rig.config.max_connections = 1;
+    d.rig.config.proxy_header =
+        true; /* so that the double can be prepared before it is turned away */
+    rig_start(&d.rig);
+    rig_send(rig_client(&d.rig), "PROXY UNKNOWN\r\n");
+    rig_send(rig_client(&d.rig), "PROXY TCP4 192.0.2.9 192.0.2.1 1 2\r\n");
+    struct rig_peer *c = rig_client(&d.rig);
+    c->write_error = DP_ECLOSED; /* as TLS does before its handshake */
+    rig_send(c, "PROXY UNKNOWN\r\n");
+    assert_true(c->closed);
+    json_t *lines = end(&d);
+    assert_int_equal(json_array_size(lines), 2);
+    expect_line(lines, 0, "refused", "ECONNECTIONS", 503);
+    assert_string_equal(text_of(lines, 0, "client"), "192.0.2.9");
+    assert_true(number_of(lines, 0, "bytes_out") > 0);
+    expect_line(lines, 1, "refused", "ECONNECTIONS", 0);
+    assert_int_equal(number_of(lines, 1, "bytes_out"), 0);
+    json_decref(lines);
+}
+
 static void every_way_to_end_is_one_line(void **state)
 {
     (void)state;
@@ -455,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_second_is_formatted_anew_when_it_is_another),
         cmocka_unit_test(an_answer_is_logged_with_what_is_known),
         cmocka_unit_test(a_rescued_request_is_one_line),
+        cmocka_unit_test(a_connection_past_the_limit_is_one_line),
         cmocka_unit_test(every_way_to_end_is_one_line),
         cmocka_unit_test(a_sample_is_even_and_never_leaves_out_what_went_wrong),
         cmocka_unit_test(a_full_sink_drops_and_counts),

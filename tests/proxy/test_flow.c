@@ -404,6 +404,27 @@ static void connections_past_the_limit_are_told(void **state)
     rig_fini(&r);
 }
 
+/* Whoever does not take what it is told, nor leave, holds nobody else's place. */
+static void connections_that_are_being_told_take_no_place(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 1);
+    r.config.max_connections = 2;
+    rig_start(&r);
+    struct rig_peer *c = rig_client(&r);
+    (void)rig_client(&r);
+    for (int i = 0; i < 10; i++)
+        assert_status(rig_client(&r), "HTTP/1.1 503 ");
+    rig_end(c, DP_OK);
+    assert_string_equal(rig_client(&r)->got, "");
+    assert_status(rig_client(&r), "HTTP/1.1 503 ");
+    rig_wait(&r, 3000); /* the ten are gone */
+    assert_int_equal(r.engine.n_turned_away, 0);
+    assert_status(rig_client(&r), "HTTP/1.1 503 ");
+    rig_fini(&r);
+}
+
 static void a_full_pool_makes_a_line(void **state)
 {
     (void)state;
@@ -600,6 +621,7 @@ int main(void)
         cmocka_unit_test(a_slow_steady_body_is_fine),
         cmocka_unit_test(bodies_past_the_limit_are_refused),
         cmocka_unit_test(connections_past_the_limit_are_told),
+        cmocka_unit_test(connections_that_are_being_told_take_no_place),
         cmocka_unit_test(a_full_pool_makes_a_line),
         cmocka_unit_test(a_line_that_does_not_move_is_ended),
         cmocka_unit_test(a_closed_connection_makes_room_in_the_line),
