@@ -79,11 +79,16 @@ static void request_sent(struct dp_exchange *x)
     dp_engine_wait(x->engine, &x->up->timer, silence(x, DP_WAIT_ANSWER));
 }
 
-/* The client holds its body back until the region wants it: it is the region that we wait for. */
+/* The client holds its body back until the region wants it. */
+static bool holds_body_back(const struct dp_exchange *x)
+{
+    return x->request.expect_continue && x->body_bytes == 0 && !x->request_complete;
+}
+
+/* It is the region that we wait for. */
 static bool waits_for_100(const struct dp_exchange *x)
 {
-    return x->request.expect_continue && x->body_bytes == 0 && !x->request_complete &&
-           x->conn->patience.what == DP_AWAIT_NOTHING;
+    return holds_body_back(x) && x->conn->patience.what == DP_AWAIT_NOTHING;
 }
 
 /* After a write to the region: did it fail, is it slow? */
@@ -94,8 +99,9 @@ static void after_request_write(struct dp_exchange *x, enum dp_err err)
         dp_exchange_refuse(x, err);
         return;
     }
-    /* A write that failed at once sent nothing. */
-    x->wrote_any = x->wrote_any || dp_stream_written(x->up->stream) > x->sent_mark || !err;
+    /* A write that failed at once sent nothing; a head whose body is held back is a question only. */
+    if (!holds_body_back(x))
+        x->wrote_any = x->wrote_any || dp_stream_written(x->up->stream) > x->sent_mark || !err;
     if (err) {
         /* The region closed while we wrote. It may have answered first (a 401 to a big PUT), so the
          * reading side decides: its end comes at once. */
@@ -481,6 +487,7 @@ void dp_exchange_up_read(struct dp_exchange *x, const char *p, size_t n)
         return;
     }
     x->response_begun = true;
+    x->wrote_any = true; /* it heard us */
     if (x->hedge)
         dp_hedge_drop(x);
     dp_list_remove(&x->awaited);

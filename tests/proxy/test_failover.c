@@ -91,6 +91,66 @@ static void a_death_before_the_answer(void **state)
     }
 }
 
+static const char expecting[] =
+    "POST /db HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+
+/* A region that was only asked whether it wants the body has carried nothing out, whatever the method. */
+static void a_body_that_is_held_back_may_go_anywhere(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 2);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, expecting, &up);
+    rig_end(up, DP_ERESET);
+    up = rig_dialed(&r, 2);
+    rig_connect(up, DP_OK);
+    assert_non_null(strstr(up->got, "Expect: 100-continue\r\n"));
+    rig_send(up, "HTTP/1.1 100 Continue\r\n\r\n");
+    rig_send(c, "{}");
+    rig_send(up, ok);
+    assert_non_null(strstr(c->got, ok));
+    rig_fini(&r);
+}
+
+/* With the body, or a byte of an answer, it may have been. */
+static void a_body_that_is_held_back_no_more_stays(void **state)
+{
+    static const char *const answers[] = {NULL, "HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 2"};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(answers); i++) {
+        struct rig r;
+        struct rig_peer *up;
+        rig_init(&r, 2);
+        rig_start(&r);
+        struct rig_peer *c = rig_request(&r, expecting, &up);
+        if (answers[i])
+            rig_send(up, answers[i]);
+        else
+            rig_send(c, "{");
+        rig_end(up, DP_ERESET);
+        assert_non_null(strstr(c->got, "\"outcome_unknown\""));
+        assert_int_equal(r.n_regions, 1);
+        rig_fini(&r);
+    }
+}
+
+/* No region is left to ask: that is said, and not that something may have happened. */
+static void a_body_that_was_never_sent_has_no_unknown_outcome(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 1);
+    rig_start(&r);
+    struct rig_peer *c = rig_request(&r, expecting, &up);
+    rig_end(up, DP_ERESET);
+    assert_refused(c, "HTTP/1.1 503 ", "\"no_region_available\"");
+    assert_non_null(strstr(c->got, "Connection: close"));
+    rig_fini(&r);
+}
+
 /* The region is there but can't prove itself, or we to it: the next one, and evidence of its own kind. */
 static void a_failed_handshake_moves_any_request(void **state)
 {
@@ -598,6 +658,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_refused_connection_moves_any_request),
         cmocka_unit_test(a_death_before_the_answer),
+        cmocka_unit_test(a_body_that_is_held_back_may_go_anywhere),
+        cmocka_unit_test(a_body_that_is_held_back_no_more_stays),
+        cmocka_unit_test(a_body_that_was_never_sent_has_no_unknown_outcome),
         cmocka_unit_test(a_failed_handshake_moves_any_request),
         cmocka_unit_test(no_region_left_is_said),
         cmocka_unit_test(an_error_of_the_dial_itself_is_a_failed_attempt),
