@@ -385,6 +385,7 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .via = c->via,
         .via_answers = c->via_answers != 0,
         .max_via = (uint32_t)c->max_via,
+        .refuses_upgrades = c->upgrade == 0,
         .request_id = (enum dp_id_policy)c->request_id,
         .traceparent = (enum dp_id_policy)c->traceparent,
         .forwarded = (enum dp_forwarded_policy)c->forwarded,

@@ -3,6 +3,7 @@
 
 #include "davenport/base/attr.h"
 #include "davenport/base/log.h"
+#include "davenport/http/upgrade.h"
 
 #include "proxy/allowance.h"
 #include "proxy/feed_end.h"
@@ -199,6 +200,8 @@ static enum dp_err check_request(struct dp_exchange *x)
     if (c->max_body_bytes > 0 && h->framing == DP_FRAMING_LENGTH &&
         h->content_length > c->max_body_bytes)
         return DP_EBODYSIZE;
+    if (c->refuses_upgrades && dp_upgrade_insists(h))
+        return DP_EUPGRADE;
     if (c->max_via > 0 && dp_via_count(h, c->via) >= c->max_via)
         return DP_ELOOP;
     return dp_hops_left(h, &x->hops_left);

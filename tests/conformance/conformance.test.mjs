@@ -6,7 +6,7 @@
 //   origin_early  the region answers as soon as it has the head
 //   greets        what the region says first on every connection, before it is asked
 //   proxy         'short': the proxy with short time limits. 'strict': with a least rate, and two requests a connection. 'naming': the one that adds all that can be added to a
-//                 message. 'bare': the one that takes all of it out. Else the patient one, which adds no names
+//                 message. 'bare': the one that takes all of it out, and ignores upgrades. Else the patient one, which adds no names
 //   whole         not once more byte by byte (it is long, or about time)
 //   expect:
 //     refused     our own answer with this status, complete, with Connection: close; then the end. A request
@@ -57,7 +57,7 @@ const PATIENT = {
 const SHORT = { ...PATIENT, timeouts: { head_ms: 700, body_ms: 700, answer_ms: 700, stall_ms: 700, idle_ms: 900 } };
 
 const NAMING = { ...PATIENT, headers: { request_id: 'make', traceparent: 'make', forwarded: 'add', x_forwarded: 'replace', via_answers: 'yes' } };
-const BARE = { ...PATIENT, headers: { request_id: 'remove', traceparent: 'remove', forwarded: 'remove', x_forwarded: 'remove' } };
+const BARE = { ...PATIENT, headers: { request_id: 'remove', traceparent: 'remove', forwarded: 'remove', x_forwarded: 'remove', upgrade: 'ignore' } };
 
 const STRICT = { ...PATIENT, timeouts: { ...PATIENT.timeouts, rate_window_ms: 1_000 }, limits: { ...PATIENT.limits, min_bytes_per_s: 1_000, requests_per_connection: 2 } };
 

@@ -86,9 +86,10 @@ struct dp_proxy_config {
     /* shutting down */
     uint32_t drain_timeout_ms;
     /* fields */
-    const char *via;  /* pseudonym in Via: "davenport" */
-    bool via_answers; /* add it to answers too */
-    uint32_t max_via; /* requests whose Via has that pseudonym so often are refused; 0: none */
+    const char *via;       /* pseudonym in Via: "davenport" */
+    bool via_answers;      /* add it to answers too */
+    uint32_t max_via;      /* requests whose Via has that pseudonym so often are refused; 0: none */
+    bool refuses_upgrades; /* to other protocols: 501 */
     enum dp_id_policy request_id, traceparent;
     enum dp_forwarded_policy forwarded, x_forwarded;
 };

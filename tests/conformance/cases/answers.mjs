@@ -113,5 +113,5 @@ export const CASES = [
     bad('interim: with a length', ['HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\nok', OK], '9110 8.6'),
     bad('interim: with chunks', ['HTTP/1.1 103 Early Hints\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', OK], '9112 6.1'),
     bad('interim: and then nothing', [HINTS, { fin: true }], '9110 15.2'),
-    distrust('interim: 101 although the client asked', '9110 15.2.2', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n', {}, get('Connection: Upgrade\r\nUpgrade: websocket\r\n')),
+    distrust('interim: 101 although the client asked', '9110 15.2.2', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n', {}, get('Connection: Upgrade\r\nUpgrade: h2c\r\n')),
 ];

@@ -40,8 +40,14 @@ export const CASES = [
     ...['Keep-Alive: timeout=5', 'Proxy-Connection: keep-alive', 'TE: gzip;q=0.5', 'Trailer: X', 'Upgrade: h2c', 'Proxy-Authorization: Basic eA==', 'Proxy-Authenticate: Basic', 'Proxy-Authentication-Info: a=b'].map((field) =>
         keeping(`${field} ends at this hop`, `${field}\r\n`, '', '9110 7.6.1'),
     ),
-    keeping('an upgrade to WebSocket is not made', 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n', 'Sec-WebSocket-Version: 13\r\n', '9110 7.8'),
-    keeping('an upgrade to HTTP/2 is not made', 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n', '', '9110 7.8'),
+    refuse(501, 'an upgrade to WebSocket is refused', '9110 7.8', get('Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n')),
+    refuse(501, 'an upgrade with a body is refused', '9110 7.8', put('Connection: keep-alive, upgrade\r\nUpgrade: IRC/6.9\r\nContent-Length: 2\r\n', '{}')),
+    refuse(501, 'an upgrade to WebSocket beside an offer is refused', '9110 7.8', get('Connection: Upgrade\r\nUpgrade: h2c, websocket\r\n')),
+    { name: 'an upgrade to WebSocket where that is to be ignored', rfc: '9110 7.8', proxy: 'bare', client: get('Connection: Upgrade, close\r\nUpgrade: websocket\r\n'), expect: { answer: CLOSE, keeps: false, seen_has: [/^GET \/a HTTP\/1\.1\r\nHost: \S+\r\nVia: 1\.1 davenport\r\n\r\n$/] } },
+    keeping('an upgrade that Connection does not name is ignored', 'Upgrade: websocket\r\n', '', '9110 7.8'),
+    accept('an upgrade by HTTP/1.0 is ignored', '9110 7.8', old('Connection: upgrade\r\nUpgrade: websocket\r\n'), forwarded('GET /a', { via: '1.0' }), { answer: CLOSE, keeps: false }),
+    keeping('an offer of TLS is ignored', 'Connection: Upgrade\r\nUpgrade: TLS/1.2, HTTP/2.0\r\n', '', '9110 7.8'),
+    keeping('an offer of HTTP/2 is ignored', 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n', '', '9110 7.8'),
     accept('Proxy-Connection: close means nothing', '9112 C.2.2', get('Proxy-Connection: close\r\n'), forwarded('GET /a')),
 
     accept('HTTP/1.0 closes by default', '9112 9.3', old(), forwarded('GET /a', { via: '1.0' }), { answer: CLOSE, keeps: false }),
