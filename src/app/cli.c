@@ -78,7 +78,8 @@ static const struct dp_cli_command commands[] = {
         .summary = "check a configuration; tells all problems at once",
         .text =
             "Each problem is a line \"FILE: key.path: reason\". References ${env:NAME} and ${file:PATH}\n"
-            "are read, so run it as the proxy will run. Names are looked up only with --resolve.\n\n"
+            "are read and TLS files tried, so run it as the proxy will run. Names are looked up only\n"
+            "with --resolve.\n\n"
             "  davenport check -c davenport.json\n"
             "  davenport check -c davenport.json --print     with every default, without secrets\n",
         .options = {

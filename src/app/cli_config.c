@@ -1,5 +1,6 @@
 /* Commands about the configuration: check, schema. */
 #include "app/cli.h"
+#include "app/tls_load.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,13 +33,26 @@ struct dp_config *dp_cli_load_config(const char *path, enum dp_cli_resolve resol
     return config;
 }
 
+/* What only trying shows: files that can't be read, a key that is not the certificate's. */
+static bool files_are_good(const struct dp_config *config, const char *path)
+{
+    struct dp_problems problems;
+    dp_problems_init(&problems, shown(path));
+    const enum dp_err err = dp_tls_load_check(config, &problems);
+    dp_problems_close(&problems);
+    (void)fputs(dp_text_str(&problems.text), stderr);
+    dp_problems_fini(&problems);
+    return err == DP_OK;
+}
+
 int dp_cli_check(const struct dp_cli_call *call)
 {
     const char *path = dp_cli_value(call, "config");
     struct dp_text text = {0};
     struct dp_config *config =
         dp_cli_load_config(path, dp_cli_value(call, "resolve") ? DP_RESOLVE_MUST : DP_RESOLVE_NOT);
-    if (!config) {
+    if (!config || !files_are_good(config, path)) {
+        dp_config_destroy(config);
         return DP_EXIT_FAILED;
     }
     if (dp_cli_value(call, "print")) {

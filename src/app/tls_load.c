@@ -75,16 +75,14 @@ static enum dp_err load_endpoint(struct dp_tls_load *l, const struct dp_config *
 }
 
 static enum dp_err load_region(struct dp_tls_load *l, const struct dp_config *config, uint16_t i,
-                               char why[DP_TLS_LOAD_WHY])
+                               const char *whose, char why[DP_TLS_LOAD_WHY])
 {
     const struct dp_config_region *r = &config->regions[i];
     struct identity *id = &l->regions[i];
-    char whose[96];
     const char *const path[FILES] = {r->ca_file, r->cert_file, r->key_file};
     if (!r->https) {
         return DP_OK;
     }
-    (void)snprintf(whose, sizeof whose, "region %s", r->name);
     enum dp_err err = read_files(id, path, whose, why);
     if (err != DP_OK) {
         return err;
@@ -100,7 +98,8 @@ static enum dp_err load_region(struct dp_tls_load *l, const struct dp_config *co
 }
 
 static enum dp_err load_listen(struct dp_tls_load *l, const struct dp_config *config,
-                               const struct dp_tls_ticket_keys *keys, char why[DP_TLS_LOAD_WHY])
+                               const struct dp_tls_ticket_keys *keys, const char *whose,
+                               char why[DP_TLS_LOAD_WHY])
 {
     struct dp_tls_server_config c;
     char reason[DP_TLS_TEXT_BYTES];
@@ -109,12 +108,12 @@ static enum dp_err load_listen(struct dp_tls_load *l, const struct dp_config *co
     }
     const char *const path[FILES] = {c.client_ca_file, c.cert_file, c.key_file};
     c.ticket_keys = keys;
-    enum dp_err err = read_files(&l->listen, path, "listen", why);
+    enum dp_err err = read_files(&l->listen, path, whose, why);
     for (uint32_t w = 0; w < l->n_workers && err == DP_OK; w++) {
         struct dp_tls **tls = &l->workers[w]->listen;
         err = dp_tls_server_new(&c, tls, reason, sizeof reason);
         if (err != DP_OK) {
-            return refused("listen", reason, err, why);
+            return refused(whose, reason, err, why);
         }
         l->listen.not_after = dp_tls_not_after(*tls);
     }
@@ -127,25 +126,37 @@ static enum dp_err no_memory(char why[DP_TLS_LOAD_WHY])
     return DP_ENOMEM;
 }
 
+/* Nothing loaded yet. NULL: out of memory. */
+static struct dp_tls_load *empty_new(uint32_t n_workers)
+{
+    struct dp_tls_load *l = calloc(1, sizeof *l + n_workers * sizeof(struct dp_worker_tls *));
+    if (!l) {
+        return NULL;
+    }
+    l->n_workers = n_workers;
+    for (uint32_t w = 0; w < n_workers; w++) {
+        l->workers[w] = dp_worker_tls_new();
+        if (!l->workers[w]) {
+            dp_tls_load_free(l);
+            return NULL;
+        }
+    }
+    return l;
+}
+
 enum dp_err dp_tls_load_new(const struct dp_config *config,
                             const struct dp_tls_ticket_keys *ticket_keys, uint32_t n_workers,
                             struct dp_tls_load **out, char why[DP_TLS_LOAD_WHY])
 {
-    struct dp_tls_load *l = calloc(1, sizeof *l + n_workers * sizeof(struct dp_worker_tls *));
+    struct dp_tls_load *l = empty_new(n_workers);
     if (!l) {
         return no_memory(why);
     }
-    l->n_workers = n_workers;
-    enum dp_err err = DP_OK;
-    for (uint32_t w = 0; w < n_workers && err == DP_OK; w++) {
-        l->workers[w] = dp_worker_tls_new();
-        err = l->workers[w] ? DP_OK : no_memory(why);
-    }
-    if (err == DP_OK) {
-        err = load_listen(l, config, ticket_keys, why);
-    }
+    enum dp_err err = load_listen(l, config, ticket_keys, "listen", why);
     for (uint16_t i = 0; i < config->n_regions && err == DP_OK; i++) {
-        err = load_region(l, config, i, why);
+        char whose[96];
+        (void)snprintf(whose, sizeof whose, "region %s", config->regions[i].name);
+        err = load_region(l, config, i, whose, why);
     }
     if (err != DP_OK) {
         dp_tls_load_free(l);
@@ -153,6 +164,38 @@ enum dp_err dp_tls_load_new(const struct dp_config *config,
     }
     *out = l;
     return DP_OK;
+}
+
+/* `why` of a loader without its beginning, "WHOSE: ". */
+static void add_problem(struct dp_problems *problems, const char *whose, const char *why)
+{
+    dp_problem(problems, whose, "%s", why + strlen(whose) + 2);
+}
+
+enum dp_err dp_tls_load_check(const struct dp_config *config, struct dp_problems *problems)
+{
+    static const char listen[] = "listen.tls";
+    struct dp_tls_load *l = empty_new(1);
+    char why[DP_TLS_LOAD_WHY];
+    if (!l) {
+        dp_problem(problems, "", "out of memory");
+        return DP_ENOMEM;
+    }
+    enum dp_err result = load_listen(l, config, NULL, listen, why);
+    if (result != DP_OK) {
+        add_problem(problems, listen, why);
+    }
+    for (uint16_t i = 0; i < config->n_regions; i++) {
+        char whose[32];
+        (void)snprintf(whose, sizeof whose, "regions[%u].tls", (unsigned)i);
+        const enum dp_err r = load_region(l, config, i, whose, why);
+        if (r != DP_OK) {
+            add_problem(problems, whose, why);
+            result = r;
+        }
+    }
+    dp_tls_load_free(l);
+    return result;
 }
 
 static void identity_fini(struct identity *id)

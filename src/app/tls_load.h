@@ -4,6 +4,7 @@
 #define DAVENPORT_SRC_APP_TLS_LOAD_H
 
 #include "davenport/app/config.h"
+#include "davenport/app/problems.h"
 #include "davenport/base/attr.h"
 #include "davenport/base/err.h"
 #include "davenport/net/tls.h"
@@ -22,6 +23,9 @@ DP_MUST_USE enum dp_err dp_tls_load_new(const struct dp_config *config,
                                         const struct dp_tls_ticket_keys *ticket_keys,
                                         uint32_t n_workers, struct dp_tls_load **out,
                                         char why[DP_TLS_LOAD_WHY]);
+/* The same for davenport check: keeps nothing, and goes on to the next region where one's files are no good. */
+DP_MUST_USE enum dp_err dp_tls_load_check(const struct dp_config *config,
+                                          struct dp_problems *problems);
 /* The texts for probes must no longer be in use. NULL is fine. */
 void dp_tls_load_free(struct dp_tls_load *load);
 

@@ -1,5 +1,6 @@
 /* The command line: every command's help, wrong lines, exit codes, and what check prints. */
 #include "app/cli.h"
+#include "support/tls_certs.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -140,6 +141,46 @@ static void test_lines(void **state)
     free(c);
 }
 
+/* What only trying them shows of TLS files, of all that there are. */
+static void test_check_tries_tls_files(void **state)
+{
+    char document[2048], server[256], expected[256];
+    struct caught *c = new_caught();
+    (void)state;
+    assert_int_equal(tls_certs_make(), 0);
+    (void)snprintf(server, sizeof server, "%s", tls_certs_path("server.crt"));
+    for (int good = 0; good < 2; good++) {
+        (void)snprintf(document, sizeof document,
+                       "{\"listen\": {\"tls\": {\"cert_file\": \"%s\", \"key_file\": \"%s\"}},"
+                       " \"regions\": [{\"name\": \"a\", \"url\": \"https://localhost:1\","
+                       " \"tls\": {\"ca_file\": \"%s\"}},"
+                       " {\"name\": \"b\", \"url\": \"https://localhost:2\","
+                       " \"tls\": {\"ca_file\": \"%s\"}}]}",
+                       server, tls_certs_path(good ? "server.key" : "server2.key"),
+                       good ? tls_certs_path("ca.crt") : "/nonexistent/a",
+                       good ? tls_certs_path("ca.crt") : "/nonexistent/b");
+        const char *path = tls_certs_write("davenport.json", document);
+        const int code = run((const char *const[]){"check", "-c", path, NULL}, c);
+        if (good) {
+            assert_string_equal(c->err, "");
+            assert_int_equal(code, 0);
+            continue;
+        }
+        assert_int_equal(code, 1);
+        assert_string_equal(c->out, "");
+        (void)snprintf(expected, sizeof expected, "%s: listen.tls: key ", path);
+        print_message("%s", c->err);
+        assert_non_null(strstr(c->err, expected));
+        for (int i = 0; i < 2; i++) {
+            (void)snprintf(expected, sizeof expected, "%s: regions[%d].tls: /nonexistent/%c ", path,
+                           i, 'a' + i);
+            assert_non_null(strstr(c->err, expected));
+        }
+    }
+    tls_certs_remove();
+    free(c);
+}
+
 /* Every command explains itself in both ways, with its options. */
 static void test_every_command_has_help(void **state)
 {
@@ -193,6 +234,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_check_tries_tls_files),
         cmocka_unit_test(test_every_command_has_help),
         cmocka_unit_test(test_times),
     };
