@@ -132,10 +132,17 @@ static struct dp_lease *first_waiter(struct dp_pool *p)
                                       : DP_CONTAINER_OF(p->waiters.next, struct dp_lease, node);
 }
 
+/* Whoever has a connection being made is not in line: only those are who wait for one to come free. */
+static bool line_is_full(const struct dp_pool *p)
+{
+    return p->n_waiters >= (uint64_t)p->n_dialing + config_of(p)->max_waiting;
+}
+
 enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l)
 {
     assert(!l->pool);
-    if (p->n_waiters >= config_of(p)->max_waiting)
+    const bool dials = p->n_open < p->most;
+    if (!dials && line_is_full(p))
         return DP_ELIMIT;
     l->pool = p;
     l->up = NULL;
@@ -143,7 +150,7 @@ enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l)
     p->n_waiters++;
     dp_list_push_back(&p->waiters, &l->node);
     dp_engine_wait(p->engine, &l->timer, DP_WAIT_LINE);
-    enum dp_err err = p->n_open < p->most ? dp_upstream_dial(p) : DP_OK;
+    enum dp_err err = dials ? dp_upstream_dial(p) : DP_OK;
     if (err)
         hand_over(l, NULL, err);
     return DP_OK;

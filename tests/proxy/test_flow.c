@@ -425,6 +425,32 @@ static void connections_that_are_being_told_take_no_place(void **state)
     rig_fini(&r);
 }
 
+/* Who waits for a connection that is being made stands in no line. */
+static void without_a_line_connections_are_made_all_the_same(void **state)
+{
+    (void)state;
+    struct rig r;
+    rig_init(&r, 1);
+    r.config.max_upstream = 2;
+    r.config.max_waiting = 0;
+    rig_start(&r);
+    struct rig_peer *c[3];
+    for (int i = 0; i < 3; i++) {
+        c[i] = rig_client(&r);
+        rig_send(c[i], get);
+    }
+    assert_status(c[2], "HTTP/1.1 503 ");
+    assert_int_equal(dp_counter_get(&r.traffic.refused_by[DP_ELIMIT]), 1);
+    struct rig_peer *second = rig_dialed(&r, 2);
+    rig_connect(r.regions[0], DP_OK);
+    rig_connect(second, DP_OK);
+    rig_send(r.regions[0], ok);
+    rig_send(second, ok);
+    assert_string_equal(c[0]->got, ok);
+    assert_string_equal(c[1]->got, ok);
+    rig_fini(&r);
+}
+
 static void a_full_pool_makes_a_line(void **state)
 {
     (void)state;
@@ -622,6 +648,7 @@ int main(void)
         cmocka_unit_test(bodies_past_the_limit_are_refused),
         cmocka_unit_test(connections_past_the_limit_are_told),
         cmocka_unit_test(connections_that_are_being_told_take_no_place),
+        cmocka_unit_test(without_a_line_connections_are_made_all_the_same),
         cmocka_unit_test(a_full_pool_makes_a_line),
         cmocka_unit_test(a_line_that_does_not_move_is_ended),
         cmocka_unit_test(a_closed_connection_makes_room_in_the_line),
