@@ -7,6 +7,9 @@
 //   greets        what the region says first on every connection, before it is asked
 //   proxy         'short': the proxy with short time limits. 'strict': with a least rate, and two requests a connection. 'naming': the one that adds all that can be added to a
 //                 message. 'bare': the one that takes all of it out, and ignores upgrades. Else the patient one, which adds no names
+//                 'full': the one with room for three connections, two an address, one to the region and none in line. 'line': one with a line
+//   from          the client's address; 127.0.0.1
+//   beside        other clients of that proxy, there before: {from, asks}; asks: the target of a request that the region must have first
 //   whole         not once more byte by byte (it is long, or about time)
 //   expect:
 //     refused     our own answer with this status, complete, with Connection: close; then the end. A request
@@ -36,6 +39,7 @@ import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { Proxy } from '../support/proxy.mjs';
 import { reset } from '../support/sockets.mjs';
+import { until } from '../support/wait.mjs';
 import { parseResponse } from '../support/wire.mjs';
 import { AFTER, CANARY, forwarded, get, OK } from './bytes.mjs';
 import { ExactOrigin } from './origin.mjs';
@@ -61,6 +65,9 @@ const BARE = { ...PATIENT, headers: { request_id: 'remove', traceparent: 'remove
 
 const STRICT = { ...PATIENT, timeouts: { ...PATIENT.timeouts, rate_window_ms: 1_000 }, limits: { ...PATIENT.limits, min_bytes_per_s: 1_000, requests_per_connection: 2 } };
 
+const FULL = { ...PATIENT, limits: { ...PATIENT.limits, connections: 3, connections_per_address: 2, upstream: 1, upstream_idle: 1, waiting: 0 } };
+const LINE = { ...PATIENT, timeouts: { ...PATIENT.timeouts, connect_ms: 2_000, waiting_ms: 2_100 }, limits: { ...PATIENT.limits, upstream: 1, upstream_idle: 1 } };
+
 const stage = new Stage();
 const proxies = {};
 let origin;
@@ -72,12 +79,14 @@ before(async () => {
     proxies.strict = await Proxy.start([origin], STRICT);
     proxies.naming = await Proxy.start([origin], NAMING);
     proxies.bare = await Proxy.start([origin], BARE);
+    proxies.full = await Proxy.start([origin], FULL);
+    proxies.line = await Proxy.start([origin], LINE);
 });
 
 class Client {
-    constructor(port) {
+    constructor(port, localAddress) {
         Object.assign(this, { raw: '', how: null });
-        this.socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+        this.socket = net.connect({ port, host: '127.0.0.1', localAddress, allowHalfOpen: true, noDelay: true });
         this.socket.on('data', (bytes) => {
             this.raw += bytes.toString('latin1');
             stage.changed();
@@ -261,14 +270,36 @@ async function checkNext(proxy, expect) {
     }
 }
 
+// The clients that are there before the case's own, each known to the proxy before the next one comes.
+async function gather(proxy, beside = []) {
+    const open = (n) => until(`${n} connections`, async () => (await proxy.metric('davenport_client_connections_open')) === n);
+    const clients = [];
+    if (beside.length > 0) {
+        await open(0);
+    }
+    for (const { from, asks } of beside) {
+        const client = new Client(proxy.port, from);
+        clients.push(client);
+        await open(clients.length);
+        if (asks) {
+            await client.perform([get('', asks)]);
+            await stage.when('the region to have been asked', () => origin.seen.some((message) => message.text.includes(` ${asks} `)));
+        }
+    }
+    return clients;
+}
+
 async function run(kase, bytewise) {
     const { expect } = kase;
     const proxy = proxies[kase.proxy ?? 'patient'];
     if (kase.greets) {
         await origin.refresh();
     }
-    const client = new Client(proxy.port);
-    origin.begin(kase, bytewise, client);
+    origin.begin(kase, bytewise, null);
+    const beside = await gather(proxy, kase.beside);
+    const client = new Client(proxy.port, kase.from);
+    origin.client = client;
+    stage.changed();
     try {
         const steps = [kase.client].flat();
         const tail = expect.refused !== undefined && !kase.alone ? [SMUGGLED] : [];
@@ -294,7 +325,7 @@ async function run(kase, bytewise) {
         }
         checkSeen(expect);
     } finally {
-        client.socket.destroy();
+        [client, ...beside].forEach((one) => one.socket.destroy());
     }
     await checkNext(kase.proxy === 'short' ? proxy : proxies.patient, expect);
 }

@@ -135,7 +135,7 @@ export class ExactOrigin {
             } else if (step.until === 'client-head') {
                 await this.stage.when('the client to see a head', () => this.client.text.includes('\r\n\r\n'));
             } else if (step.until === 'client-answer') {
-                await this.stage.when('the client to have its answer', () => this.client.parsed(this.kase?.expect.headless));
+                await this.stage.when('the client to have its answer', () => this.client?.parsed(this.kase?.expect.headless));
             } else if (step.until === 'client-body') {
                 await this.stage.when(`the client to see ${step.body}`, () => this.client.bodySoFar() === step.body);
             } else if (step.until === 'closed') {

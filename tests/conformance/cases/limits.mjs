@@ -1,6 +1,7 @@
 // Limits, on both sides of their border. The suite's: head 4096 bytes, target 1024, 16 fields, body 4096; in the
 // "short" proxy 700 ms for heads, bodies and answers, 900 ms between requests; in the "strict" proxy 1000 bytes a second,
-// measured over one second, and two requests a connection.
+// measured over one second, and two requests a connection; in the "full" proxy three connections, two an address, and
+// one to the region; in that with a "line" 2100 ms in it.
 
 import { accept, chunked, forwarded, get, HOST, OK, put, refuse, TE } from '../bytes.mjs';
 
@@ -12,6 +13,9 @@ const target = (bytes) => `/${'t'.repeat(bytes - 1)}`;
 const whole = (kase) => ({ ...kase, whole: true });
 const late = (kase) => ({ ...kase, proxy: 'short', alone: true });
 const strict = (kase) => ({ ...kase, proxy: 'strict', alone: true });
+const crowded = (kase) => ({ ...kase, proxy: 'full', alone: true });
+// The region's only connection is taken until the client has been answered.
+const HELD = [{ until: 'client-answer' }, OK];
 const slow = (name, client) => strict({ name, rfc: '9110 15.5.9', client, expect: { refused: 408, seen_whole: 0, has: [/arrived too slowly/] } });
 const LAST = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok';
 const lines = (n) => Array.from({ length: n }, (_, i) => `X${i}: 1\r\n`).join('');
@@ -60,6 +64,12 @@ export const CASES = [
     slow('trailers below the least rate', chunked('2\r\n{}\r\n0\r\nX: ')),
     strict({ name: 'the last request that a connection may carry', rfc: '9112 9.6', client: [get(), { until: 'head' }, get('', '/b')], expect: { answer: OK + LAST, keeps: false, seen: [forwarded('GET /a'), forwarded('GET /b')] } }),
     strict({ name: 'a request behind the last one of its connection is not begun', rfc: '9112 9.6', client: get() + get('', '/b') + get('', '/c'), expect: { answer: OK + LAST, keeps: false, seen: [forwarded('GET /a'), forwarded('GET /b')] } }),
+
+    crowded({ name: 'a connection past those that there may be', rfc: '9110 15.6.4', from: '127.0.0.3', beside: [{}, {}, { from: '127.0.0.2' }], client: get(), expect: { refused: 503, seen: [], has: [/"too_many_connections"/, /\r\nRetry-After: 1\r\n/] } }),
+    crowded({ name: 'a connection past those that its address may have', rfc: '6585 4', beside: [{}, {}], client: get(), expect: { refused: 429, seen: [], has: [/"too_many_connections"/, /\r\nRetry-After: 1\r\n/] } }),
+    crowded({ name: 'the last connection that there may be, of another address', rfc: '6585 4', from: '127.0.0.2', beside: [{}, {}], client: get(), expect: { seen: [forwarded('GET /a', { xff: '127.0.0.2' })] } }),
+    crowded({ name: 'a request for which there is neither a connection nor a place in line', rfc: '9110 15.6.4', beside: [{ asks: '/held' }], client: get('Connection: close\r\n'), origin: HELD, expect: { status: 503, keeps: false, seen: [forwarded('GET /held')], has: [/"overloaded"/, /\r\nRetry-After: 1\r\n/] } }),
+    { ...crowded({ name: 'a request in line for longer than it may be', rfc: '9110 15.6.4', beside: [{ asks: '/held' }], client: get(), origin: HELD, expect: { status: 503, seen: [forwarded('GET /held')], has: [/"overloaded"/, /\r\nRetry-After: 1\r\n/, /came free in time/], lacks: [/Connection: close/] } }), proxy: 'line' },
 
     late({ name: 'a body that is not begun', rfc: '9110 15.5.9', client: put('Content-Length: 9\r\n'), expect: { refused: 408, seen_whole: 0 } }),
     late({ name: 'a region that says nothing to an expectation', rfc: '9110 10.1.1', client: put('Expect: 100-continue\r\nContent-Length: 2\r\n'), origin: [{ until: 'closed' }], expect: { status: 503, keeps: false, unfinished: true } }),
