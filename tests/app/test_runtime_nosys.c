@@ -220,7 +220,8 @@ static void one_by_one(struct client *c)
 static void all_at_once(struct client *c)
 {
     static const enum nosys_call calls[] = {NOSYS_accept4, NOSYS_socket, NOSYS_connect,
-                                            NOSYS_read,    NOSYS_writev, NOSYS_write};
+                                            NOSYS_read,    NOSYS_writev, NOSYS_write,
+                                            NOSYS_send,    NOSYS_sendmsg};
     for (struct nosys_case f = {0}; nosys_next(&f) && !c->failure[0];) {
         bool wanted = false;
         for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)

@@ -33,9 +33,12 @@ static void end_connection(int fd, int error)
 
 static bool fails_on(enum nosys_call call, int fd)
 {
+    static const bool moves_bytes[NOSYS_COUNT] = {
+        [NOSYS_read] = true, [NOSYS_write] = true,   [NOSYS_writev] = true,
+        [NOSYS_send] = true, [NOSYS_sendmsg] = true, [NOSYS_recv] = true};
     if (!nosys_armed(call) || !counts(fd) || !nosys_fails(call))
         return false;
-    if (call == NOSYS_read || call == NOSYS_write || call == NOSYS_writev)
+    if (moves_bytes[call])
         end_connection(fd, errno);
     return true;
 }
@@ -68,6 +71,9 @@ static void *next_of(const char *name, _Atomic(void *) *found)
 ON_FD(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
 ON_FD(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
 ON_FD(ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n))
+ON_FD(ssize_t, send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags))
+ON_FD(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
+ON_FD(ssize_t, recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags))
 ON_FD(ssize_t, pread, (int fd, void *p, size_t n, off_t at), (fd, p, n, at))
 ON_FD(int, accept4, (int fd, __SOCKADDR_ARG a, socklen_t *n, int flags), (fd, a, n, flags))
 ON_FD(int, connect, (int fd, __CONST_SOCKADDR_ARG a, socklen_t n), (fd, a, n))
