@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* As in governor_state.h. */
-#define TRAFFIC_HOLD  (5 * SIM_S)
+/* As in governor.h and governor_state.h. */
+#define TRAFFIC_HOLD  (4 * SIM_S)
 #define SLOW_HOLD     (30 * SIM_S)
 #define SLOW_HOLD_MAX (300 * SIM_S)
 #define STALL_LIMIT   SIM_S

@@ -25,8 +25,6 @@
 
 #include <uv.h>
 
-/* How long a probe cannot clear what traffic saw. */
-#define DP_TRAFFIC_HOLD_MS 5000
 /* How long a region that was slow is not believed to be quick again, at first and at most. */
 #define DP_SLOW_HOLD_MS     30000
 #define DP_SLOW_HOLD_MAX_MS 300000

@@ -103,6 +103,7 @@ static void test_defaults(void **state)
     assert_null(control.journal_path);
 
     dp_config_proxy(c, &proxy);
+    assert_true(proxy.hold_ms >= DP_TRAFFIC_HOLD_MS + 1000); /* what waits outlasts it */
     assert_int_equal(proxy.head_timeout_ms, 10000);
     assert_int_equal(proxy.idle_timeout_ms, 300000);
     assert_int_equal(proxy.body_timeout_ms, 60000);

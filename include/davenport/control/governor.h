@@ -20,6 +20,10 @@
 
 typedef struct uv_loop_s uv_loop_t;
 
+/* How long a probe cannot clear what traffic saw. Less than the default of hold.ms by far more than a sample takes, or
+ * requests that wait for a dead region's return give up just before it. */
+#define DP_TRAFFIC_HOLD_MS 4000
+
 /* How traffic returns to a more preferred region; the words of failback.mode. */
 #define DP_FAILBACK_TABLE(X)                                                                       \
     X(MANUAL, "manual")                                                                            \
