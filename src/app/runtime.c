@@ -400,7 +400,7 @@ static bool make_worker_parts(const struct dp_runtime *r, struct dp_generation *
 /* All of it, or nothing. */
 static bool put_in_force(struct dp_runtime *r, struct dp_reload *reload, const char *what)
 {
-    struct dp_worker_reload *parts[WORKERS_MAX];
+    struct dp_worker_reload *parts[WORKERS_MAX] = {NULL};
     struct dp_generation *next = reload->next;
     bool renew[DP_MAX_REGIONS];
     if (!make_worker_parts(r, next, parts)) {
