@@ -15,12 +15,11 @@ from load import failures
 
 @dataclass(frozen=True)
 class LatencyRow(Work):
-    """Half of what the slowest proxy can do at most (wrk, closed loop) is asked of each, by bench_openloop. What
+    """Half of what the slowest proxy can do at most (wrk, closed loop) is asked of each, by davenport load. What
     a proxy adds is its percentile less that of the origin alone in the same round. The generator goes before the
     origin, with which it may share a CPU: else its own lateness is what is measured."""
     subjects: tuple = (*subjects.PROXIES, "direct")
     share: float = 0.5
-    tick_us: int = 200  # a timer for each request would take the origin's CPU away
     percentiles: tuple = ("p50_us", "p90_us", "p99_us", "p99.9_us")
 
     def run(self, context):
@@ -52,16 +51,20 @@ class LatencyRow(Work):
         return {name: statistics.median(values) for name, values in runs.items()}
 
     def measure(self, proxy, rate, context):
-        argv = [subjects.path_of(subjects.LOAD, context.build), "--rate", f"{rate:.0f}",
-                "--tick-us", str(self.tick_us), "--seconds", str(context.seconds), "--connections", str(context.connections)]
-        for name, value in self.headers:
-            argv += ["--header", f"{name}: {value}"]
-        argv.append(f"http://127.0.0.1:{proxy.port}{self.target}")
+        headers = context.folder / "load.headers"
+        headers.write_text("".join(f"{name}: {value}\n" for name, value in self.headers))
+        argv = [subjects.path_of(subjects.LOAD, context.build), "load", "--json", "--rate", f"{rate:.0f}", "--warmup", "1",
+                "--seconds", str(context.seconds), "--connections", str(context.connections), "--headers", str(headers),
+                f"http://127.0.0.1:{proxy.port}{self.target}"]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=context.seconds + 60,
                               preexec_fn=context.placement.prepare("load", at_once=True))
         if done.returncode != 0:
-            raise BenchError(f"openloop: {done.stderr.strip()}")
-        return json.loads(done.stdout)
+            raise BenchError(f"davenport load: {done.stderr.strip()}")
+        told = json.loads(done.stdout)
+        if not told["ok"]:
+            raise BenchError(f"davenport load: no request was answered well: {told['kinds']}")
+        return {key: told[key.replace("_us", "_ms")] * 1e3 for key in (*self.percentiles, "lag_p99_us")} | {
+            "failed": {name: count for kind in told["kinds"] for name, count in kind["failures"].items()}}
 
     def summarize(self, rounds, names, saturation, rate):
         header = ["", "saturates at requests/s", "generator late p99 µs", *(f"{key.removesuffix('_us')} µs" for key in self.percentiles),

@@ -74,7 +74,7 @@ ORIGINS = (
         program="bench/bench_sink", target="bench_sink", listen="print"),
 )
 LOAD = Subject(
-    name="openloop", about="bench/openloop.c", program="bench/bench_openloop", target="bench_openloop")
+    name="load", about="davenport load: an open loop", program="davenport", target="davenport")
 
 ATTACHMENTS = {"1m": 1 << 20, "64m": 64 << 20}
 

@@ -1,32 +1,24 @@
-/* Davenport as a subject: the core's own code, at the defaults of config.def, in the harness that
- * src/control/governor*.c makes for it. Where the two differ in what decides, this file is wrong.
+/* Davenport as a subject. What decides is its own code at the defaults of its configuration: the governor (helm.h), and
+ * of a worker the policy, the router's distances, trials, budgets and holds. What is done here is what a worker does between
+ * them; where the two differ in what decides, this file is wrong.
  *
- *   governor.c          on_sample (tick), on_kick (a bad outcome or a late request), on_probe
- *   governor_sample.c   differences since the last look, pace, the grace after a stall
- *   governor_decide.c   step, settle, what the workers then see
- *   prober.c            when the next probe begins, which have a connection of their own
- *   proxy/exchange.c    which attempts end when a region is left, which requests go again */
-#include "davenport/base/attr.h"
-#include "davenport/core/failover.h"
-#include "davenport/core/health.h"
-#include "davenport/core/pace.h"
+ *   proxy/route.c      ask_of, trials before the policy
+ *   proxy/allowance.c  what an attempt costs
+ *   proxy/hold.c       the queue of requests that wait for a region
+ *   proxy/exchange.c   which attempts end when a region is left or is late, and which requests go again
+ *   proxy/engine.c     what a new view changes
+ *
+ * No part of it: bodies and bytes, pools beyond a count, hedges, feeds. */
+#include "davenport/core/budget.h"
+#include "davenport/core/hold.h"
 #include "davenport/core/policy.h"
+#include "davenport/core/trial.h"
 
-#include "control/lag.h"
+#include "helm.h"
 #include "subjects.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* As in governor.h and governor_state.h. */
-#define TRAFFIC_HOLD  (4 * SIM_S)
-#define SLOW_HOLD     (30 * SIM_S)
-#define SLOW_HOLD_MAX (300 * SIM_S)
-#define STALL_LIMIT   SIM_S
-#define STALL_GRACE   SIM_S
-#define LATE_STEP     4
-/* Of traffic somewhere, until its pace there is known as well as it ever will be. */
-#define BASELINE (180 * SIM_S)
 
 enum {
 #define DP_UINT(path, field, default, min, max, flags, text) DEFAULT_##field = (default),
@@ -34,28 +26,40 @@ enum {
     DEFAULT_END
 };
 
-struct region {
-    struct dp_health_state health;
-    struct dp_pace_state pace;
-    uint32_t late_ms;
-    /* since the last look */
-    struct dp_health_traffic traffic;
-    uint32_t late, points[DP_LATENCY_BUCKETS];
-    bool probed;
-    double probe_ms; /* of the last one */
-    uint64_t calm_since;
-    uint32_t answers; /* first bytes since the last look */
+/* A worker looks at who is held so often. */
+#define BEAT (50 * SIM_MS)
+/* Of a held request. */
+#define BYTES 1000
+
+/* What a worker knows of one request besides; by its place. */
+struct own {
+    uint64_t serial; /* of the request that all this is of */
+    bool placed, trial, sent, expired;
+    enum dp_budget_kind paid;
+    uint32_t tried; /* bit per endpoint's number */
+    uint32_t forgiven;
+    struct dp_hold_stay stay;
+    enum dp_err why;
+    uint64_t epoch; /* of the view that had no way */
+    uint64_t key;
+    uint32_t turn;
 };
 
 struct davenport {
-    struct dp_health_config health_config;
-    struct dp_pace_config pace_config;
-    struct dp_failover_config failover_config;
-    struct dp_failover_state failover;
-    struct dp_failover_decision decision;
-    struct dp_lag lag;
-    struct dp_view view;
-    struct region regions[SIM_REGIONS];
+    struct sim_helm helm; /* first: ears.c finds it so */
+    struct dp_view *view;
+    struct dp_router router;
+    struct dp_latency left[DP_MAX_ENDPOINTS]; /* the router's, when a quiet stretch began */
+    struct dp_trials trials;
+    struct dp_hold_config hold_config;
+    struct dp_hold_state hold;
+    uint64_t spent[DP_BUDGET_COUNT];
+    struct own *own;
+    size_t cap_own;
+    uint32_t *held; /* places, first come first */
+    size_t n_held, cap_held;
+    uint32_t turns;
+    unsigned place; /* where most of the traffic goes */
 };
 
 static struct davenport *of(struct sim_car *c)
@@ -63,199 +67,325 @@ static struct davenport *of(struct sim_car *c)
     return c->state;
 }
 
-/* ---- deciding ---- */
-
-static void publish(struct sim_car *c)
+static struct own *own_of(struct sim_car *c, const struct sim_request *q)
 {
     struct davenport *d = of(c);
-    struct dp_view was = d->view;
-    d->view.active = d->decision.after;
-    for (uint16_t i = 0; i < SIM_REGIONS; i++) {
-        d->view.regions[i].state = d->decision.routes[i];
-        d->view.regions[i].held = d->decision.held[i];
-        d->view.regions[i].share = 100;
-        d->view.endpoints[i].state = d->decision.routes[i];
+    size_t i = sim_index(c, q);
+    if (i >= d->cap_own) {
+        d->own = realloc(d->own, c->cap_requests * sizeof(*d->own));
+        if (!d->own)
+            abort();
+        memset(d->own + d->cap_own, 0, (c->cap_requests - d->cap_own) * sizeof(*d->own));
+        d->cap_own = c->cap_requests;
     }
-    unsigned to = d->view.active == DP_NO_REGION ? SIM_NOWHERE : d->view.active;
-    bool choice = d->decision.move == DP_MOVE_FAILBACK || d->decision.move == DP_MOVE_REGAINED;
-    sim_move(c, to, choice);
-    for (unsigned i = 0; i < SIM_REGIONS; i++) {
-        if (d->view.endpoints[i].state == DP_ROUTE_DOWN && was.endpoints[i].state != DP_ROUTE_DOWN)
-            sim_leave(c, i, true);
-    }
+    struct own *o = &d->own[i];
+    if (o->serial != q->serial)
+        *o = (struct own){.serial = q->serial, .key = sim_bits(&c->own_random), .turn = d->turns++};
+    return o;
 }
 
-static void settle(struct sim_car *c)
+static bool nearest(const struct davenport *d)
+{
+    return d->helm.proxy.rules.nearest;
+}
+
+static struct dp_traffic_endpoint *counters(struct sim_car *c, const struct sim_request *q)
 {
     struct davenport *d = of(c);
-    struct dp_failover_region regions[SIM_REGIONS];
-    for (unsigned i = 0; i < SIM_REGIONS; i++) {
-        const struct dp_health_state *h = &d->regions[i].health;
-        regions[i] = (struct dp_failover_region){
-            .health = h->health, .draining = h->draining, .slow = h->slow};
-    }
-    dp_failover_step(&d->failover, &d->failover_config, regions, c->now, &d->decision);
-    publish(c);
+    return &d->helm.traffic->endpoints[d->helm.place[q->endpoint]];
 }
 
-static void step(struct sim_car *c, unsigned r, const struct dp_health_event *e)
+/* ---- routing ---- */
+
+static struct dp_ask ask_of(struct sim_car *c, const struct sim_request *q, const struct own *o)
+{
+    return (struct dp_ask){.rule = &of(c)->helm.proxy.rules.all,
+                           .load = sim_writes(q)           ? DP_LOAD_WRITE
+                                   : q->class == SIM_QUERY ? DP_LOAD_QUERY
+                                                           : DP_LOAD_LOOKUP,
+                           .writes = sim_writes(q),
+                           .kept = DP_NO_REGION,
+                           .key = o->key,
+                           .chance = sim_bits(&c->own_random)};
+}
+
+static struct dp_attempts attempts_of(struct davenport *d, const struct sim_request *q,
+                                      const struct own *o)
+{
+    struct dp_attempts a = {
+        .acted_mask = q->acted_mask, .count = (uint8_t)q->attempts, .turn = o->turn};
+    for (unsigned e = 0; e < SIM_ENDPOINTS; e++) {
+        if ((q->failed_mask & ~o->forgiven) >> e & 1)
+            a.failed_mask |= UINT32_C(1) << d->helm.place[e];
+    }
+    return a;
+}
+
+static bool affordable(struct sim_car *c, enum dp_budget_kind kind)
+{
+    const struct davenport *d = of(c);
+    return kind == DP_BUDGET_FREE ||
+           d->spent[kind] < dp_budget_limit(&d->helm.proxy.budgets[kind], c->live);
+}
+
+static enum dp_budget_kind price(const struct sim_request *q, const struct own *o, uint16_t number)
+{
+    return dp_budget_kind_of(q->attempts == 0, false, o->tried, number);
+}
+
+static enum dp_err why_not(struct sim_car *c, const struct sim_request *q, struct own *o)
 {
     struct davenport *d = of(c);
-    struct region *g = &d->regions[r];
-    struct dp_health_actions actions;
-    uint64_t due = g->health.probe_at_ns;
-    dp_health_step(&g->health, &d->health_config, e, c->now, &actions);
-    if (e->kind == DP_HEALTH_PROBE || g->health.probe_at_ns != due)
-        sim_probe_at(c, r, g->health.probe_at_ns);
-    if (!actions.changed)
-        return;
-    g->calm_since = c->now;
-    if (actions.change.before != actions.change.after)
-        c->idle[r] =
-            actions.change.after == DP_HEALTH_DOWN || actions.change.before == DP_HEALTH_DOWN
-                ? 0
-                : c->idle[r];
-    settle(c);
+    const struct dp_ask a = ask_of(c, q, o);
+    const struct dp_attempts attempts = attempts_of(d, q, o);
+    struct dp_route r = dp_policy_next(d->view, &d->router, &a, &attempts, c->now);
+    if (r.kind == DP_ROUTE_FAIL)
+        return r.why;
+    return affordable(c, price(q, o, r.endpoint)) ? DP_OK : DP_EBUDGET;
 }
 
-/* ---- looking ---- */
-
-static double best_peer_ms(const struct davenport *d, unsigned r)
-{
-    double best = -1;
-    for (unsigned i = 0; i < SIM_REGIONS; i++) {
-        const struct region *g = &d->regions[i];
-        if (i == r || g->health.health != DP_HEALTH_UP || g->health.slow || g->health.draining ||
-            !g->probed)
-            continue;
-        if (best < 0 || g->probe_ms < best)
-            best = g->probe_ms;
-    }
-    return best;
-}
-
-static void tune(struct davenport *d)
-{
-    for (unsigned i = 0; i < SIM_REGIONS; i++) {
-        struct region *g = &d->regions[i];
-        uint32_t want = dp_pace_late_ms(&g->pace, &d->pace_config);
-        uint32_t gap = want > g->late_ms ? want - g->late_ms : g->late_ms - want;
-        if (gap > g->late_ms / LATE_STEP)
-            g->late_ms = want;
-    }
-}
-
-static void sample(struct sim_car *c, unsigned r, bool doubtful)
+static struct dp_route choose(struct sim_car *c, const struct sim_request *q, struct own *o)
 {
     struct davenport *d = of(c);
-    struct region *g = &d->regions[r];
-    struct dp_health_event pace = {.kind = DP_HEALTH_PACE}, e = {.kind = DP_HEALTH_TICK};
-    dp_pace_step(&g->pace, &d->pace_config, g->points, best_peer_ms(d, r), c->now, &pace.pace);
-    e.answers = g->answers;
-    e.under_way = doubtful ? 0 : sim_under_way(c, r);
-    g->answers = 0;
-    struct dp_health_traffic t = g->traffic;
-    t.unanswered += g->late;
-    memset(g->points, 0, sizeof(g->points));
-    g->traffic = (struct dp_health_traffic){0};
-    g->late = 0;
-    if (doubtful) {
-        t.unanswered = 0;
-        t.errors = 0;
+    struct dp_route r = {.kind = DP_ROUTE_FAIL};
+    const struct dp_ask a = ask_of(c, q, o);
+    const struct dp_attempts attempts = attempts_of(d, q, o);
+    if (d->view->trial_mask != 0 && q->attempts == 0 && q->class == SIM_GET) {
+        r.endpoint = dp_trial_take(&d->trials, d->view);
+        o->trial = r.endpoint != DP_MAX_ENDPOINTS;
+        r.kind = o->trial ? DP_ROUTE_SEND : DP_ROUTE_FAIL;
+        c->tally->trials += o->trial;
     }
-    if (t.good || t.unanswered || t.errors) {
-        e.kind = DP_HEALTH_TRAFFIC;
-        e.traffic = t;
-    }
-    step(c, r, &e);
-    if (pace.pace.whole && !doubtful)
-        step(c, r, &pace);
+    if (r.kind == DP_ROUTE_FAIL)
+        r = dp_policy_next(d->view, &d->router, &a, &attempts, c->now);
+    if (r.kind == DP_ROUTE_FAIL)
+        return r;
+    const enum dp_budget_kind kind = price(q, o, r.endpoint);
+    if (!affordable(c, kind))
+        return (struct dp_route){.kind = DP_ROUTE_FAIL, .why = DP_EBUDGET};
+    dp_router_began(&d->router, r.endpoint, c->now);
+    d->spent[kind]++;
+    o->paid = kind;
+    o->placed = true;
+    o->tried |= UINT32_C(1) << r.endpoint;
+    return r;
 }
 
-static void look(struct sim_car *c)
+/* ---- who waits for a region ---- */
+
+static void forgive(const struct sim_request *q, struct own *o, enum dp_err why)
+{
+    if (why && why != DP_EBUDGET)
+        o->forgiven = q->failed_mask;
+}
+
+static bool hold(struct sim_car *c, const struct sim_request *q, struct own *o, enum dp_err why)
 {
     struct davenport *d = of(c);
-    (void)dp_lag_seen(&d->lag, c->now);
-    bool doubtful = dp_lag_recent(&d->lag, c->now, STALL_GRACE);
-    for (unsigned r = 0; r < SIM_REGIONS; r++)
-        sample(c, r, doubtful);
-    tune(d);
-    settle(c);
-}
-
-/* ---- probes ---- */
-
-static void probe_due(struct sim_car *c, unsigned r)
-{
-    struct davenport *d = of(c);
-    struct region *g = &d->regions[r];
-    const struct dp_health_event asked = {.kind = DP_HEALTH_ASKED};
-    struct dp_health_actions actions;
-    dp_health_step(&g->health, &d->health_config, &asked, c->now, &actions);
-    sim_probe_at(c, r, g->health.probe_at_ns);
-    sim_ask_probe(c, r, ++c->asked[r] % 2 == 1, actions.patience_ns);
-}
-
-static enum dp_probe_kind kind_of(enum sim_answer a)
-{
-    switch (a) {
-    case SIM_ANSWERED:
-    case SIM_CUT_SHORT:
-        return DP_PROBE_OK;
-    case SIM_DRAINING:
-        return DP_PROBE_DRAINING;
-    case SIM_SAYS_503:
-        return DP_PROBE_UNHEALTHY;
-    case SIM_REFUSES:
-    case SIM_SILENT:
-        return DP_PROBE_DARK;
+    if (d->hold_config.limit_ns == 0 || !dp_hold_worthwhile(d->view, q->acted_mask))
+        return false;
+    c->tally->held += o->stay.rounds == 0;
+    if (dp_hold_enter(&d->hold, &d->hold_config, &o->stay, BYTES, c->now,
+                      sim_bits(&c->own_random)) != DP_HOLD_IN) {
+        c->tally->hold_over++;
+        return false;
     }
-    return DP_PROBE_OTHER;
-}
-
-static void probe_ended(struct sim_car *c, unsigned r, const struct sim_probe *p)
-{
-    struct davenport *d = of(c);
-    struct region *g = &d->regions[r];
-    (void)dp_lag_seen(&d->lag, c->now);
-    if (p->fate.answer == SIM_SILENT && dp_lag_touches(&d->lag, p->started)) {
-        sim_probe_at(c, r, c->now);
-        return;
+    forgive(q, o, why);
+    o->why = why;
+    o->epoch = d->view->epoch;
+    if (d->n_held == d->cap_held) {
+        d->cap_held = d->cap_held ? 2 * d->cap_held : 64;
+        d->held = realloc(d->held, d->cap_held * sizeof(*d->held));
+        if (!d->held)
+            abort();
     }
-    if (p->fate.answer == SIM_SILENT)
-        look(c);
-    g->probed = true;
-    g->probe_ms = (double)(c->now - p->started) / 1e6;
-    struct dp_health_event e = {.kind = DP_HEALTH_PROBE,
-                                .probe = kind_of(p->fate.answer),
-                                .probe_started_ns = p->started,
-                                .probe_timed_out = p->fate.answer == SIM_SILENT};
-    step(c, r, &e);
+    d->held[d->n_held++] = sim_index(c, q);
+    if (d->n_held == 1)
+        sim_wake_at(c, c->now + BEAT);
+    return true;
 }
 
-/* ---- requests ---- */
+static void let_go(struct davenport *d, struct own *o)
+{
+    dp_hold_leave(&d->hold, &o->stay);
+}
 
 static unsigned route(struct sim_car *c, const struct sim_request *q)
 {
-    struct dp_attempts a = {.failed_mask = q->failed_mask, .count = (uint8_t)q->attempts};
-    static const struct dp_rule plain = {.mode = DP_MODE_ACTIVE_PASSIVE};
-    static const struct dp_router
-        nothing; /* all goes to one region: how far others are is not asked */
-    const struct dp_ask ask = {.rule = &plain,
-                               .writes = q->class == SIM_PUT || q->class == SIM_POST,
-                               .kept = DP_NO_REGION};
-    struct dp_route to = dp_policy_next(&of(c)->view, &nothing, &ask, &a, c->now);
-    return to.kind == DP_ROUTE_SEND ? to.endpoint : SIM_NOWHERE;
+    struct davenport *d = of(c);
+    struct own *o = own_of(c, q);
+    struct dp_route r = choose(c, q, o);
+    if (r.kind == DP_ROUTE_SEND)
+        return d->helm.endpoint[r.endpoint];
+    if (hold(c, q, o, r.why))
+        return SIM_KEPT;
+    c->tally->told_primary += r.why == DP_EPRIMARY;
+    return SIM_NOBODY;
+}
+
+/* In the order of their coming; what comes back goes to the end, and waits for the next look. */
+static void look_at_held(struct sim_car *c)
+{
+    struct davenport *d = of(c);
+    size_t n = d->n_held, kept = 0;
+    uint32_t *go = calloc(n ? n : 1, sizeof(*go)), *all = d->held;
+    size_t n_go = 0;
+    if (!go)
+        abort();
+    for (size_t i = 0; i < n; i++) {
+        const struct sim_request *q = &c->requests[all[i]];
+        struct own *o = &d->own[all[i]];
+        const enum dp_err why = why_not(c, q, o);
+        switch (dp_hold_judge(&d->hold, &d->hold_config, &o->stay, why == DP_OK,
+                              o->epoch != d->view->epoch, c->now)) {
+        case DP_HOLD_STAY:
+            forgive(q, o, why);
+            o->why = why ? why : o->why;
+            all[kept++] = all[i];
+            continue;
+        case DP_HOLD_GO:
+            break;
+        case DP_HOLD_EXPIRE:
+            c->tally->hold_over++;
+            o->why = why;
+            o->expired = true;
+            break;
+        }
+        let_go(d, o);
+        go[n_go++] = all[i];
+    }
+    d->n_held = kept;
+    for (size_t i = 0; i < n_go; i++) {
+        struct own *o = &d->own[go[i]];
+        if (!o->expired) {
+            sim_go_on(c, go[i]);
+            continue;
+        }
+        c->tally->told_primary += o->why == DP_EPRIMARY;
+        sim_give_up(c, go[i]);
+    }
+    free(go);
+}
+
+static void woken(struct sim_car *c)
+{
+    look_at_held(c);
+    if (of(c)->n_held > 0)
+        sim_wake_at(c, c->now + BEAT);
+}
+
+/* ---- views ---- */
+
+/* For the tally: the region where new requests go. */
+static unsigned place_of(struct sim_car *c)
+{
+    const struct davenport *d = of(c);
+    const struct dp_view *v = d->view;
+    double best = -1;
+    unsigned place = SIM_NOWHERE;
+    if (!nearest(d))
+        return v->active == DP_NO_REGION ? SIM_NOWHERE : v->active;
+    for (uint16_t i = 0; i < v->n_regions; i++) {
+        double ns = dp_router_latency_ns(&d->router, v, i, c->now);
+        if (v->regions[i].state != DP_ROUTE_OK || !(d->router.near.regions >> i & 1) ||
+            (place != SIM_NOWHERE && best >= 0 && (ns < 0 || ns >= best)))
+            continue;
+        if (i == d->place) /* it stays one of them */
+            return i;
+        place = i;
+        best = ns;
+    }
+    return place;
+}
+
+static void follow(struct sim_car *c, bool by_choice)
+{
+    struct davenport *d = of(c);
+    unsigned to = place_of(c);
+    if (nearest(d))
+        by_choice = d->place != SIM_NOWHERE && d->view->regions[d->place].state == DP_ROUTE_OK;
+    d->place = to;
+    sim_move(c, to, by_choice);
+}
+
+static void published(void *car, struct dp_view *view)
+{
+    struct sim_car *c = car;
+    struct davenport *d = of(c);
+    struct dp_view *was = d->view;
+    const struct dp_failover_decision *last = sim_helm_decision(&d->helm);
+    d->view = dp_view_ref(view);
+    if (nearest(d))
+        (void)dp_router_step(&d->router, view, c->now);
+    follow(c, last->move == DP_MOVE_FAILBACK || last->move == DP_MOVE_REGAINED);
+    for (unsigned i = 0; i < view->n_endpoints; i++) {
+        const unsigned e = d->helm.endpoint[i];
+        const bool down = view->endpoints[i].state == DP_ROUTE_DOWN;
+        if (was && was->endpoints[i].pool_epoch != view->endpoints[i].pool_epoch)
+            c->idle[e] = 0;
+        if (was && down && was->endpoints[i].state != DP_ROUTE_DOWN)
+            sim_left(c, e);
+        if (down)
+            sim_leave(c, e, true);
+    }
+    dp_view_unref(was);
+    if (d->n_held > 0)
+        look_at_held(c);
+}
+
+/* ---- attempts ---- */
+
+static void begun(struct sim_car *c, const struct sim_request *q)
+{
+    struct own *o = own_of(c, q);
+    o->sent = !q->fate.disconnected;
+    if (o->sent)
+        dp_counter_add(&counters(c, q)->in_flight, 1);
+}
+
+static void ended(struct sim_car *c, const struct sim_request *q)
+{
+    struct davenport *d = of(c);
+    struct own *o = own_of(c, q);
+    if (!o->placed)
+        return;
+    o->placed = false;
+    dp_router_ended(&d->router, (uint16_t)d->helm.place[q->endpoint]);
+    if (o->trial)
+        dp_trial_done(&d->trials, (uint16_t)d->helm.place[q->endpoint]);
+    o->trial = false;
+    d->spent[o->paid]--;
+    o->paid = DP_BUDGET_FREE;
+    if (o->sent)
+        dp_counter_sub(&counters(c, q)->in_flight, 1);
+    o->sent = false;
+}
+
+static void took(struct sim_car *c, const struct sim_request *q, uint64_t after)
+{
+    struct davenport *d = of(c);
+    if (nearest(d))
+        dp_latency_observe(&d->router.latency[d->helm.place[q->endpoint]], after, c->now);
 }
 
 static void answered(struct sim_car *c, const struct sim_request *q, uint64_t after)
 {
-    struct region *g = &of(c)->regions[q->region];
-    g->answers++;
-    if (!q->late)
-        dp_health_traffic_add(&g->traffic, DP_OUTCOME_ANSWERED, 1);
-    if (q->class != SIM_QUERY)
-        g->points[dp_latency_bucket(after)]++;
+    struct dp_traffic_endpoint *e = counters(c, q);
+    unsigned bucket = dp_latency_bucket(after);
+    dp_counter_add(&e->outcomes[q->late ? DP_OUTCOME_ANSWERED_LATE : DP_OUTCOME_ANSWERED], 1);
+    dp_counter_add(&e->first_byte[bucket], 1);
+    dp_counter_add(&e->first_byte_ns, after);
+    if (q->class == SIM_QUERY)
+        return;
+    dp_counter_add(&e->point_first_byte[bucket], 1);
+    took(c, q, after);
+}
+
+static void count(struct sim_car *c, const struct sim_request *q, enum dp_outcome outcome)
+{
+    dp_counter_add(&counters(c, q)->outcomes[outcome], 1);
+    if (dp_outcome_verdict(outcome) == DP_VERDICT_BAD)
+        sim_helm_kick(&of(c)->helm);
 }
 
 static void failed(struct sim_car *c, const struct sim_request *q, enum sim_end end)
@@ -267,34 +397,47 @@ static void failed(struct sim_car *c, const struct sim_request *q, enum sim_end 
         [SIM_END_TIMEOUT] = DP_OUTCOME_ANSWER_TIMEOUT,
         [SIM_END_503] = DP_OUTCOME_SERVER_ERROR,
         [SIM_END_CUT] = DP_OUTCOME_TRUNCATED,
-        [SIM_END_LEFT] = DP_OUTCOME_ABANDONED,
     };
-    dp_health_traffic_add(&of(c)->regions[q->region].traffic, outcomes[end], 1);
-    look(c); /* kicked */
+    count(c, q, outcomes[end]);
 }
 
-static uint64_t again(struct sim_car *c, const struct sim_request *q, enum sim_end end)
+static bool may_retry(const struct sim_request *q)
 {
-    (void)c;
-    struct dp_attempt_facts f = {
+    const struct dp_attempt_facts f = {
         .replay = q->class == SIM_POST  ? DP_REPLAY_NEVER
                   : q->class == SIM_PUT ? DP_REPLAY_IDEMPOTENT
                                         : DP_REPLAY_SAFE,
         .wrote_any = q->maybe_done,
         .body_replayable = true,
     };
-    return end != SIM_END_503 && dp_policy_may_retry(&f) ? 0 : SIM_NEVER;
+    return dp_policy_may_retry(&f);
+}
+
+/* What is late goes elsewhere only if there is an elsewhere; a write that its region may have carried out leaves a dead
+ * region only then, or if the budget alone forbids it. */
+static uint64_t again(struct sim_car *c, const struct sim_request *q, enum sim_end end)
+{
+    if (end == SIM_END_503 || !may_retry(q))
+        return SIM_NEVER;
+    if (end == SIM_END_LEFT && !(q->class == SIM_PUT && q->maybe_done))
+        return 0;
+    if (end != SIM_END_OVERDUE && end != SIM_END_LEFT)
+        return 0;
+    const enum dp_err why = why_not(c, q, own_of(c, q));
+    return why == DP_OK || (why == DP_EBUDGET && end == SIM_END_LEFT) ? 0 : SIM_NEVER;
 }
 
 static void late(struct sim_car *c, const struct sim_request *q)
 {
-    of(c)->regions[q->region].late++;
-    look(c);
+    took(c, q, c->now - q->begun);
+    dp_counter_add(&counters(c, q)->late, 1);
+    sim_helm_kick(&of(c)->helm);
 }
 
-static uint64_t late_after(struct sim_car *c, unsigned r)
+static uint64_t late_after(struct sim_car *c, unsigned endpoint)
 {
-    uint32_t ms = of(c)->regions[r].late_ms;
+    const struct davenport *d = of(c);
+    uint32_t ms = d->view->endpoints[d->helm.place[endpoint]].late_ms;
     return ms ? ms * SIM_MS : SIM_NEVER;
 }
 
@@ -303,122 +446,111 @@ static uint64_t late_after(struct sim_car *c, unsigned r)
 static void begin(struct sim_car *c)
 {
     struct davenport *d = of(c);
-    d->health_config = (struct dp_health_config){
-        .interval_ns = DEFAULT_probe_interval_ms * SIM_MS,
-        .fast_ns = DEFAULT_probe_fast_ms * SIM_MS,
-        .jitter_percent = DEFAULT_probe_jitter_percent,
-        .timeout_ns = DEFAULT_probe_timeout_ms * SIM_MS,
-        .fall = DEFAULT_fall,
-        .silent = DEFAULT_silent,
-        .rise = DEFAULT_rise,
-        .traffic_failures = DEFAULT_traffic_failures,
-        .traffic_hold_ns = TRAFFIC_HOLD,
-        .window_ns = DEFAULT_failure_window_ms * SIM_MS,
-        .window_requests = DEFAULT_failure_requests,
-        .window_percent = DEFAULT_failure_percent,
-        .slow_hold_ns = SLOW_HOLD,
-        .slow_hold_max_ns = SLOW_HOLD_MAX,
-    };
-    d->pace_config = (struct dp_pace_config){
-        .window_ns = DP_PACE_WINDOW_MS * SIM_MS,
-        .window_answers = DP_PACE_WINDOW_ANSWERS,
-        .windows = DP_PACE_WINDOWS,
-        .factor = DP_PACE_FACTOR,
-        .slow_ms = DEFAULT_slow_ms,
-        .late_ms = DEFAULT_late_ms,
-    };
-    d->failover_config = (struct dp_failover_config){
-        .n_regions = SIM_REGIONS,
-        .automatic = true,
-        .hold_ns = DEFAULT_failback_hold_ms * SIM_MS,
-        .hold_max_ns = DEFAULT_failback_hold_max_ms * SIM_MS,
-        .forget_ns = DEFAULT_failback_forget_ms * SIM_MS,
-        .dwell_ns = DEFAULT_dwell_ms * SIM_MS,
-    };
-    dp_failover_init(&d->failover);
-    dp_lag_init(&d->lag, DEFAULT_sample_ms * SIM_MS, STALL_LIMIT, 0);
-    d->view.n_regions = SIM_REGIONS;
-    d->view.n_endpoints = SIM_REGIONS;
-    for (uint16_t i = 0; i < SIM_REGIONS; i++) {
-        struct region *g = &d->regions[i];
-        dp_health_init(&g->health, &d->health_config, 0, sim_bits(&c->own_random));
-        dp_pace_init(&g->pace);
-        g->late_ms = dp_pace_late_ms(&g->pace, &d->pace_config);
-        d->view.endpoints[i].region = i;
-        sim_probe_at(c, i, g->health.probe_at_ns);
-    }
-    settle(c);
+    sim_helm_begin(c, &d->helm, published);
+    const struct dp_proxy_config *p = &d->helm.proxy;
+    d->hold_config = (struct dp_hold_config){.limit_ns = p->hold_ms * SIM_MS,
+                                             .max_bytes = p->hold_bytes,
+                                             .max_requests = p->hold_requests,
+                                             .release_per_s = p->hold_release_per_s};
 }
 
-static bool window_is_clean(const struct dp_health_state *h)
+static void end(struct sim_car *c)
 {
-    for (unsigned i = 0; i < DP_HEALTH_SLOTS; i++) {
-        if (h->slots[i].bad)
-            return false;
-    }
-    return true;
+    struct davenport *d = of(c);
+    c->tally->doubts += sim_helm_doubts(&d->helm);
+    sim_helm_end(&d->helm);
+    dp_view_unref(d->view);
+    free(d->own);
+    free(d->held);
 }
 
-static bool settled(struct sim_car *c, unsigned r, bool dark)
+static void tick_due(struct sim_car *c)
 {
-    const struct region *g = &of(c)->regions[r];
-    const struct dp_health_state *h = &g->health;
-    uint64_t arrived = c->arrived_at[r] == SIM_NEVER ? 0 : c->arrived_at[r];
-    if (dark)
-        return h->health == DP_HEALTH_DOWN && c->now > g->calm_since + 15 * SIM_S;
-    if (r == c->active && c->setting->requests_a_second > 0 && c->now < arrived + BASELINE)
-        return false;
-    return h->health == DP_HEALTH_UP && !h->draining && !h->slow && !h->probes_failed &&
-           !h->unanswered && !h->errors && window_is_clean(h) && g->pace.slow_windows == 0 &&
-           c->now > g->calm_since + 15 * SIM_S;
+    struct davenport *d = of(c);
+    sim_helm_look(&d->helm);
+    if (nearest(d) && dp_router_step(&d->router, d->view, c->now))
+        follow(c, true);
 }
 
-static uint64_t interval(struct sim_car *c, unsigned r)
+static void probe_due(struct sim_car *c, unsigned endpoint)
 {
-    const struct davenport *d = of(c);
-    return d->regions[r].health.health == DP_HEALTH_UP ? d->health_config.interval_ns
-                                                       : d->health_config.fast_ns;
+    sim_helm_probe_due(c, &of(c)->helm, endpoint);
+}
+
+static void probe_ended(struct sim_car *c, unsigned endpoint, const struct sim_probe *p)
+{
+    sim_helm_probe_ended(c, &of(c)->helm, endpoint, p);
+}
+
+static void looked_up(struct sim_car *c, unsigned endpoint, bool good)
+{
+    sim_helm_looked_up(c, &of(c)->helm, endpoint, good);
+}
+
+static bool settled(struct sim_car *c, unsigned endpoint, bool dark)
+{
+    return sim_helm_settled(c, &of(c)->helm, endpoint, dark);
+}
+
+static bool calm(struct sim_car *c)
+{
+    return sim_helm_calm(&of(c)->helm) && of(c)->view->trial_mask == 0;
+}
+
+static uint64_t interval(struct sim_car *c, unsigned endpoint)
+{
+    return sim_helm_interval(&of(c)->helm, endpoint);
 }
 
 static uint64_t timed(struct sim_car *c)
 {
-    const struct dp_failover_decision *d = &of(c)->decision;
-    return d->waiting == DP_NO_REGION ? SIM_NEVER : d->failback_at_ns;
+    return sim_helm_timed(&of(c)->helm);
 }
 
-/* What was measured up to now is as if it had gone on being so. */
-static void leapt(struct sim_car *c, uint64_t from)
+static void leaving(struct sim_car *c)
 {
     struct davenport *d = of(c);
-    d->lag.seen_ns = c->now;
-    for (unsigned r = 0; r < SIM_REGIONS; r++) {
-        struct region *g = &d->regions[r];
-        if (g->pace.baseline_at_ns)
-            g->pace.baseline_at_ns += c->now - from;
-        if (g->pace.window_began_ns)
-            g->pace.window_began_ns += c->now - from;
-        g->health.probe_at_ns = c->probe_at[r];
-    }
+    sim_helm_leaving(&d->helm);
+    memcpy(d->left, d->router.latency, sizeof(d->left));
+}
+
+static void leapt(struct sim_car *c, uint64_t span, bool ticked)
+{
+    struct davenport *d = of(c);
+    sim_helm_leapt(c, &d->helm, span, ticked);
+    d->turns = (uint32_t)sim_bits(&c->own_random);
+    memcpy(d->router.latency, d->left, sizeof(d->left));
+    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++)
+        d->router.latency[i].at_ns += d->router.latency[i].at_ns ? span : 0;
 }
 
 const struct sim_subject sim_davenport = {
     .name = "davenport",
     .connect_timeout = DEFAULT_connect_timeout_ms * SIM_MS,
     .answer_timeout = DEFAULT_answer_timeout_ms * SIM_MS,
+    .overdue_after = DEFAULT_try_timeout_ms * SIM_MS,
+    .lookup_every = DEFAULT_dns_refresh_ms * SIM_MS,
     .tick = DEFAULT_sample_ms * SIM_MS,
     .state_bytes = sizeof(struct davenport),
     .begin = begin,
-    .tick_due = look,
+    .end = end,
+    .tick_due = tick_due,
     .probe_due = probe_due,
     .probe_ended = probe_ended,
+    .looked_up = looked_up,
+    .woken = woken,
     .route = route,
+    .begun = begun,
+    .ended = ended,
     .answered = answered,
     .failed = failed,
     .again = again,
     .late = late,
     .late_after = late_after,
     .settled = settled,
+    .calm = calm,
     .interval = interval,
     .timed = timed,
+    .leaving = leaving,
     .leapt = leapt,
 };

@@ -6,10 +6,12 @@
  *                       check ends an ejection (the default since 1.26)
  *   health checks       GET /_up every 2 s, timeout 1 s (both have no default), 3 failures, 2 successes, kept
  *                       connections; 503 counts at once
- *   priorities          the first level with a healthy host takes all; with none, panic: the first level as it is
+ *   priorities          the first level takes 1.4 times its healthy share, the next ones the rest; with no healthy host
+ *                       panic: the first level as it is
  *   retries             retry_on 5xx, 2 of them, 25 ms and more apart; not told apart by what a request does.
- *                       route timeout 15 s, connect timeout 5 s */
-#include "subjects.h"
+ *                       route timeout 15 s, connect timeout 5 s
+ *   names               STRICT_DNS, every 5 s */
+#include "rival.h"
 
 #define INTERVAL    (2 * SIM_S)
 #define CHECK       (1 * SIM_S)
@@ -20,6 +22,7 @@
 #define SWEEP       (10 * SIM_S)
 #define RETRIES     2
 #define BACKOFF_MS  25
+#define PROVISION   1.4
 
 struct host {
     bool failed_check, ejected;
@@ -28,51 +31,60 @@ struct host {
 };
 
 struct envoy {
-    struct host hosts[SIM_REGIONS];
+    struct host hosts[SIM_ENDPOINTS];
+    unsigned turn;
 };
 
-static struct host *host(struct sim_car *c, unsigned r)
+static struct host *host(struct sim_car *c, unsigned endpoint)
 {
-    return &((struct envoy *)c->state)->hosts[r];
+    return &((struct envoy *)c->state)->hosts[endpoint];
 }
 
-static bool healthy(const struct host *h)
+static bool healthy(struct sim_car *c, unsigned endpoint)
 {
-    return !h->failed_check && !h->ejected;
+    return !host(c, endpoint)->failed_check && !host(c, endpoint)->ejected;
 }
 
-static unsigned best(struct sim_car *c)
+/* What a level takes of the load grows with its healthy share, and is all of it from 1/1.4 on; the next takes the
+ * rest. Nobody is healthy: panic. */
+static unsigned level(struct sim_car *c)
 {
+    double left = sim_unit(&c->own_random);
+    unsigned first = sim_first_up(c, healthy);
     for (unsigned r = 0; r < SIM_REGIONS; r++) {
-        if (healthy(host(c, r)))
+        double share = PROVISION * sim_up_in(c, r, healthy) / c->setting->nodes;
+        if (share > 0 && left < share)
             return r;
+        left -= share;
     }
-    return 0; /* panic */
+    return first;
 }
 
 static void settle(struct sim_car *c, unsigned changed)
 {
+    unsigned to = sim_first_up(c, healthy);
     host(c, changed)->calm_since = c->now;
-    unsigned to = best(c);
+    if (!healthy(c, changed))
+        sim_left(c, changed);
+    to = to == SIM_NOWHERE ? 0 : to;
     sim_move(c, to, to < c->active);
 }
 
 static void begin(struct sim_car *c)
 {
-    for (unsigned r = 0; r < SIM_REGIONS; r++)
-        sim_probe_at(c, r, (uint64_t)(sim_unit(&c->own_random) * (double)INTERVAL));
+    sim_begin_checks(c, INTERVAL);
 }
 
-static void probe_due(struct sim_car *c, unsigned r)
+static void probe_due(struct sim_car *c, unsigned endpoint)
 {
-    sim_ask_probe(c, r, host(c, r)->bad_checks > 0, CHECK);
+    sim_ask_probe(c, endpoint, host(c, endpoint)->bad_checks > 0, CHECK);
 }
 
-static void probe_ended(struct sim_car *c, unsigned r, const struct sim_probe *p)
+static void probe_ended(struct sim_car *c, unsigned endpoint, const struct sim_probe *p)
 {
-    struct host *h = host(c, r);
-    bool was = healthy(h);
-    if (p->fate.answer == SIM_ANSWERED || p->fate.answer == SIM_CUT_SHORT) {
+    struct host *h = host(c, endpoint);
+    bool was = healthy(c, endpoint);
+    if (sim_check_passes(p)) {
         h->bad_checks = 0;
         h->good_checks++;
         if (h->failed_check && h->good_checks >= HEALTHY)
@@ -85,19 +97,19 @@ static void probe_ended(struct sim_car *c, unsigned r, const struct sim_probe *p
         if (h->bad_checks >= UNHEALTHY || p->fate.answer == SIM_SAYS_503)
             h->failed_check = true;
     }
-    sim_probe_at(c, r, c->now + INTERVAL);
-    if (was != healthy(h))
-        settle(c, r);
+    sim_probe_at(c, endpoint, c->now + INTERVAL);
+    if (was != healthy(c, endpoint))
+        settle(c, endpoint);
 }
 
 static void sweep(struct sim_car *c)
 {
-    for (unsigned r = 0; r < SIM_REGIONS; r++) {
-        struct host *h = host(c, r);
+    for (unsigned e = 0; e < SIM_ENDPOINTS; e++) {
+        struct host *h = host(c, e);
         unsigned times = h->times < 10 ? h->times : 10;
         if (h->ejected && c->now >= h->ejected_at + times * EJECTION) {
             h->ejected = false;
-            settle(c, r);
+            settle(c, e);
         } else if (!h->ejected && h->times > 0) {
             h->times--;
         }
@@ -106,32 +118,34 @@ static void sweep(struct sim_car *c)
 
 static unsigned route(struct sim_car *c, const struct sim_request *q)
 {
+    unsigned *turn = &((struct envoy *)c->state)->turn, to = level(c);
     (void)q;
-    return best(c);
+    ++*turn;
+    return to == SIM_NOWHERE ? sim_next_in(c, 0, NULL, *turn) : sim_next_in(c, to, healthy, *turn);
 }
 
 static void answered(struct sim_car *c, const struct sim_request *q, uint64_t after)
 {
     (void)after;
-    host(c, q->region)->bad = 0;
+    host(c, q->endpoint)->bad = 0;
 }
 
 static void failed(struct sim_car *c, const struct sim_request *q, enum sim_end end)
 {
-    struct host *h = host(c, q->region);
+    struct host *h = host(c, q->endpoint);
     bool other = false;
     (void)end;
     if (++h->bad < CONSECUTIVE || h->ejected)
         return;
     h->bad = 0;
-    for (unsigned r = 0; r < SIM_REGIONS; r++)
-        other = other || host(c, r)->ejected;
+    for (unsigned e = 0; e < SIM_ENDPOINTS; e++)
+        other = other || host(c, e)->ejected;
     if (other)
         return;
     h->ejected = true;
     h->ejected_at = c->now;
     h->times++;
-    settle(c, q->region);
+    settle(c, q->endpoint);
 }
 
 static uint64_t again(struct sim_car *c, const struct sim_request *q, enum sim_end end)
@@ -142,36 +156,26 @@ static uint64_t again(struct sim_car *c, const struct sim_request *q, enum sim_e
                       1e6);
 }
 
-static bool settled(struct sim_car *c, unsigned r, bool dark)
+static bool settled(struct sim_car *c, unsigned endpoint, bool dark)
 {
-    const struct host *h = host(c, r);
+    const struct host *h = host(c, endpoint);
     return h->failed_check == dark && !h->ejected && h->bad == 0 &&
-           (dark || (h->bad_checks == 0 && h->times == 0)) && c->now > h->calm_since + 15 * SIM_S;
+           (dark || (h->bad_checks == 0 && h->times == 0)) &&
+           c->now > h->calm_since + SIM_RIVAL_CALM;
 }
 
-static uint64_t interval(struct sim_car *c, unsigned r)
+static uint64_t interval(struct sim_car *c, unsigned endpoint)
 {
     (void)c;
-    (void)r;
+    (void)endpoint;
     return INTERVAL;
-}
-
-static uint64_t timed(struct sim_car *c)
-{
-    (void)c;
-    return SIM_NEVER;
-}
-
-static void leapt(struct sim_car *c, uint64_t from)
-{
-    (void)c;
-    (void)from;
 }
 
 const struct sim_subject sim_envoy = {
     .name = "envoy",
     .connect_timeout = 5 * SIM_S,
     .answer_timeout = 15 * SIM_S,
+    .lookup_every = 5 * SIM_S,
     .tick = SWEEP,
     .state_bytes = sizeof(struct envoy),
     .begin = begin,
@@ -184,6 +188,4 @@ const struct sim_subject sim_envoy = {
     .again = again,
     .settled = settled,
     .interval = interval,
-    .timed = timed,
-    .leapt = leapt,
 };

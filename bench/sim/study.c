@@ -14,7 +14,7 @@ static void hourly(struct sim_trace *t, struct sim_random *r, enum sim_fault_kin
 {
     for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
         uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
-        sim_trace_add(t, (struct sim_fault){kind, 0, start, start + length, share, amount});
+        sim_trace_add(t, (struct sim_fault){kind, 0, start, start + length, share, amount, 0});
     }
 }
 
@@ -75,7 +75,34 @@ static void flapping(struct sim_trace *t, struct sim_random *r)
     for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
         uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
         for (unsigned i = 0; i < 10; i++, start += 6 * SIM_S)
-            sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, start, start + 3 * SIM_S, 1, 0});
+            sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, start, start + 3 * SIM_S, 1, 0, 0});
+    }
+}
+
+/* One after the other, each in its own way. */
+static void flapping_any(struct sim_trace *t, struct sim_random *r)
+{
+    static const enum sim_fault_kind kinds[] = {SIM_DARK, SIM_REFUSED, SIM_GRAY};
+    for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
+        uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
+        uint64_t end = start + 5 * MINUTE;
+        while (start < end) {
+            enum sim_fault_kind kind = kinds[sim_bits(r) % DP_ARRAY_LEN(kinds)];
+            uint64_t length = (uint64_t)sim_exponential(r, 8e9);
+            sim_trace_add(t, (struct sim_fault){kind, 0, start, start + length, 1, 0, 0});
+            start += length + (uint64_t)sim_exponential(r, 8e9);
+        }
+    }
+}
+
+/* Not one region in common: some reach two of them, some one. */
+static void asymmetric(struct sim_trace *t, struct sim_random *r)
+{
+    for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
+        uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
+        uint64_t end = start + 2 * MINUTE;
+        sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, start, end, 0.4, 0, 0});
+        sim_trace_add(t, (struct sim_fault){SIM_DARK, 1, start + 100 * SIM_MS, end, 0.4, 0, 0});
     }
 }
 
@@ -83,13 +110,70 @@ static void cut_off(struct sim_trace *t, struct sim_random *r)
 {
     for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
         uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
-        sim_trace_add(t, (struct sim_fault){SIM_DARK, SIM_ALL, start, start + 20 * SIM_S, 1, 0});
+        sim_trace_add(t, (struct sim_fault){SIM_DARK, SIM_ALL, start, start + 20 * SIM_S, 1, 0, 0});
+    }
+}
+
+static void cut_off_any(struct sim_trace *t, struct sim_random *r)
+{
+    for (uint64_t hour = 0; hour < t->length; hour += HOUR) {
+        uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
+        uint64_t length = 3 * SIM_S + (uint64_t)(sim_unit(r) * 57 * (double)SIM_S);
+        sim_trace_add(t, (struct sim_fault){SIM_DARK, SIM_ALL, start, start + length, 1, 0, 0});
+    }
+}
+
+/* Slow all day, and for ten minutes every two hours there is no answer at all. */
+static void names(struct sim_trace *t, struct sim_random *r)
+{
+    sim_trace_add(t, (struct sim_fault){SIM_LOOKUPS, SIM_ALL, 0, t->length, 1, 8000, 0});
+    for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
+        uint64_t start = hour + (uint64_t)(sim_unit(r) * 60 * (double)MINUTE);
+        sim_trace_add(
+            t, (struct sim_fault){SIM_LOOKUPS, SIM_ALL, start, start + 10 * MINUTE, 1, -1, 0});
+    }
+}
+
+static void moved(struct sim_trace *t, struct sim_random *r)
+{
+    sim_trace_add(t, (struct sim_fault){SIM_LOOKUPS, SIM_ALL, 0, t->length, 1, 3000, 0});
+    hourly(t, r, SIM_MOVED, 0, 2 * MINUTE, 1);
+}
+
+static void one_node(struct sim_trace *t, struct sim_random *r, enum sim_fault_kind kind)
+{
+    for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
+        uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
+        unsigned node = 1 + (unsigned)(sim_bits(r) % SIM_NODES);
+        sim_trace_add(t, (struct sim_fault){kind, 0, start, start + 2 * MINUTE, 1, 0, node});
+    }
+}
+
+static void node_dark(struct sim_trace *t, struct sim_random *r)
+{
+    one_node(t, r, SIM_DARK);
+}
+
+static void node_gray(struct sim_trace *t, struct sim_random *r)
+{
+    one_node(t, r, SIM_GRAY);
+}
+
+/* One node, half a minute later another, then all. */
+static void cluster(struct sim_trace *t, struct sim_random *r)
+{
+    for (uint64_t hour = 0; hour < t->length; hour += 2 * HOUR) {
+        uint64_t start = hour + 10 * MINUTE + (uint64_t)(sim_unit(r) * 30 * (double)MINUTE);
+        uint64_t end = start + 3 * MINUTE;
+        sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, start, end, 1, 0, 1});
+        sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, start + 30 * SIM_S, end, 1, 0, 2});
+        sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, start + 60 * SIM_S, end, 1, 0, 0});
     }
 }
 
 static void throughout(struct sim_trace *t, enum sim_fault_kind kind, double amount)
 {
-    sim_trace_add(t, (struct sim_fault){kind, SIM_ALL, 0, t->length, 1, amount});
+    sim_trace_add(t, (struct sim_fault){kind, SIM_ALL, 0, t->length, 1, amount, 0});
 }
 
 static void misses(struct sim_trace *t, struct sim_random *r)
@@ -112,7 +196,7 @@ static void at_random(struct sim_trace *t, struct sim_random *r, enum sim_fault_
     while (start < t->length) {
         uint64_t length = (uint64_t)(sim_unit(r) * longest_s * 1e9);
         unsigned region = (unsigned)(sim_unit(r) * SIM_REGIONS);
-        sim_trace_add(t, (struct sim_fault){kind, region, start, start + length, share, amount});
+        sim_trace_add(t, (struct sim_fault){kind, region, start, start + length, share, amount, 0});
         start += (uint64_t)sim_exponential(r, gap);
     }
 }
@@ -146,7 +230,7 @@ static void anything(struct sim_trace *t, struct sim_random *r)
 static void thundering(struct sim_trace *t, struct sim_random *r)
 {
     (void)r;
-    sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, 5 * MINUTE, 10 * MINUTE, 1, 0});
+    sim_trace_add(t, (struct sim_fault){SIM_DARK, 0, 5 * MINUTE, 10 * MINUTE, 1, 0, 0});
 }
 
 /* ---- measures ---- */
@@ -154,14 +238,20 @@ static void thundering(struct sim_trace *t, struct sim_random *r)
 const char *sim_measure_words(enum sim_measure m)
 {
     static const char *const words[] = {
-        [SIM_NO_GOAL] = "",
-        [SIM_DETECT_P99] = "99 of 100 faults are left within ms",
-        [SIM_MOVES] = "moves of the traffic",
-        [SIM_FALSE_MOVES] = "false failovers",
-        [SIM_FAILED_SAFE] = "failed requests that could be repeated",
-        [SIM_FLAPS] = "flaps",
+#define X(name, words) words,
+        SIM_MEASURE_TABLE(X)
+#undef X
     };
     return words[m];
+}
+
+/* Of the requests a second of all sidecars, by so many percent more in the preferred region within a second. */
+static double rise(const struct sim_tally *t)
+{
+    double mean = 0;
+    for (unsigned r = 0; r < SIM_REGIONS; r++)
+        mean += sim_load_mean(t, &t->sends[r]);
+    return mean > 0 ? 100 * sim_load_rise(t, &t->sends[0], 1) / mean : 0;
 }
 
 double sim_measure(enum sim_measure m, struct sim_tally *t)
@@ -175,10 +265,18 @@ double sim_measure(enum sim_measure m, struct sim_tally *t)
         return (double)t->moves;
     case SIM_FALSE_MOVES:
         return (double)t->false_moves;
-    case SIM_FAILED_SAFE:
-        return (double)t->failed_safe;
     case SIM_FLAPS:
         return (double)t->flaps;
+    case SIM_FAILED_SAFE:
+        return (double)(t->failed_safe[0] + t->failed_safe[1]);
+    case SIM_FAILED_READS:
+        return (double)t->failed_safe[0];
+    case SIM_FAILED_LATER:
+        return (double)t->failed_later;
+    case SIM_STRAY_WRITES:
+        return (double)t->stray_writes;
+    case SIM_RISE:
+        return rise(t);
     case SIM_NO_GOAL:
         break;
     }
@@ -187,10 +285,18 @@ double sim_measure(enum sim_measure m, struct sim_tally *t)
 
 /* ---- the table ---- */
 
+#define PLAIN         1, ""
+#define NODES         SIM_NODES, ""
+#define ACTIVE_ACTIVE 1, "\"mode\":\"active-active\""
+#define WRITE_PRIMARY 1, "\"mode\":\"write-primary\",\"writes_failover\":false"
 #define EVERYDAY                                                                                   \
     {                                                                                              \
         .probe_lost = 0.002, .request_reset = 2e-5, .request_503 = 1e-3, .stalls_a_day = 20,       \
         .stall_longest = 3 * SIM_S                                                                 \
+    }
+#define STOPPED                                                                                    \
+    {                                                                                              \
+        .probe_lost = 0.002, .stalls_a_day = 20, .stall_longest = 600 * SIM_S                      \
     }
 #define QUIET                                                                                      \
     {                                                                                              \
@@ -198,19 +304,8 @@ double sim_measure(enum sim_measure m, struct sim_tally *t)
     }
 
 const struct sim_study sim_studies[] = {
-#define STUDY(name, text, fill, own, n, quick_n, h, quick_h, rate, noise, goal1, most1, goal2,     \
-              most2)                                                                               \
-    {name,                                                                                         \
-     text,                                                                                         \
-     fill,                                                                                         \
-     own,                                                                                          \
-     n,                                                                                            \
-     quick_n,                                                                                      \
-     h,                                                                                            \
-     quick_h,                                                                                      \
-     rate,                                                                                         \
-     noise,                                                                                        \
-     {{SIM_##goal1, most1}, {SIM_##goal2, most2}}},
+#define STUDY(name, text, fill, own, n, quick_n, h, quick_h, rate, noise, regions, ...)            \
+    {name, text, fill, own, n, quick_n, h, quick_h, rate, noise, regions, {__VA_ARGS__}},
 #include "studies.def"
 #undef STUDY
 };

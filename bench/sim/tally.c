@@ -66,6 +66,56 @@ void sim_tally_close(struct sim_tally *t)
     }
 }
 
+static void samples_add(struct sim_samples *s, const struct sim_samples *more)
+{
+    for (size_t i = 0; i < more->n; i++)
+        sim_sample(s, more->at[i]);
+}
+
+static void load_add(struct sim_load *l, const struct sim_load *more, uint64_t seconds)
+{
+    for (uint64_t i = 0; i < seconds; i++) {
+        l->at[i] += more->at[i];
+        l->steps[i] += more->steps[i];
+    }
+}
+
+void sim_tally_add(struct sim_tally *t, const struct sim_tally *more)
+{
+    t->sidecars += more->sidecars;
+    samples_add(&t->detect, &more->detect);
+    samples_add(&t->reroute, &more->reroute);
+    t->watched += more->watched;
+    t->never_left += more->never_left;
+    t->moves += more->moves;
+    t->false_moves += more->false_moves;
+    t->flaps += more->flaps;
+    t->requests += more->requests;
+    t->failed_unsafe += more->failed_unsafe;
+    t->told_503 += more->told_503;
+    t->cut += more->cut;
+    t->failed_safe[0] += more->failed_safe[0];
+    t->failed_safe[1] += more->failed_safe[1];
+    t->failed_later += more->failed_later;
+    t->slow += more->slow;
+    t->repeated_unsafe += more->repeated_unsafe;
+    t->stray_writes += more->stray_writes;
+    t->held += more->held;
+    t->hold_over += more->hold_over;
+    t->told_primary += more->told_primary;
+    t->trials += more->trials;
+    t->doubts += more->doubts;
+    t->events += more->events;
+    t->leaps += more->leaps;
+    t->broken_leaps += more->broken_leaps;
+    t->leapt_s += more->leapt_s;
+    t->digest += more->digest;
+    for (unsigned r = 0; r < SIM_REGIONS; r++) {
+        load_add(&t->probes[r], &more->probes[r], t->seconds);
+        load_add(&t->sends[r], &more->sends[r], t->seconds);
+    }
+}
+
 void sim_tally_fini(struct sim_tally *t)
 {
     for (unsigned r = 0; r < SIM_REGIONS; r++) {
@@ -108,4 +158,14 @@ double sim_load_mean(const struct sim_tally *t, const struct sim_load *l)
     for (uint64_t i = 0; i < t->seconds; i++)
         sum += l->at[i];
     return sum / (double)(t->seconds - 2);
+}
+
+double sim_load_rise(const struct sim_tally *t, const struct sim_load *l, uint64_t seconds)
+{
+    double rise = 0;
+    for (uint64_t i = seconds; i + 2 < t->seconds; i++) {
+        double by = l->at[i] - l->at[i - seconds];
+        rise = by > rise ? by : rise;
+    }
+    return rise;
 }

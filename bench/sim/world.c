@@ -69,7 +69,7 @@ bool sim_fault_hits(const struct sim_trace *t, size_t fault, uint32_t sidecar)
 
 static void suffer(struct sim_condition *c, const struct sim_fault *f)
 {
-    c->faults++;
+    c->faults += f->kind != SIM_LOOKUPS && f->kind != SIM_MOVED;
     switch (f->kind) {
     case SIM_DARK:
         c->dark = f->end;
@@ -107,17 +107,33 @@ static void suffer(struct sim_condition *c, const struct sim_fault *f)
     case SIM_BUSY:
         c->busy *= f->amount;
         break;
+    case SIM_LOOKUPS:
+        c->lookup_ms = f->amount;
+        break;
+    case SIM_MOVED:
+        break;
     }
 }
 
-void sim_condition(const struct sim_trace *t, uint32_t sidecar, unsigned region, uint64_t now,
+static bool concerns(const struct sim_fault *f, unsigned endpoint)
+{
+    return (f->region == SIM_ALL || f->region == sim_region_of(endpoint)) &&
+           (f->node == 0 || f->node - 1 == endpoint % SIM_NODES);
+}
+
+/* What a lookup takes when nothing is wrong. */
+#define LOOKUP_MS 20
+
+void sim_condition(const struct sim_trace *t, uint32_t sidecar, unsigned endpoint, uint64_t now,
                    struct sim_condition *out)
 {
-    *out = (struct sim_condition){.busy = 1};
+    *out = (struct sim_condition){.busy = 1, .lookup_ms = LOOKUP_MS};
     for (size_t i = 0; i < t->n && t->faults[i].start <= now; i++) {
         const struct sim_fault *f = &t->faults[i];
-        if (f->end > now && (f->region == region || f->region == SIM_ALL) &&
-            sim_fault_hits(t, i, sidecar))
+        if (!concerns(f, endpoint) || !sim_fault_hits(t, i, sidecar))
+            continue;
+        out->address += f->kind == SIM_MOVED;
+        if (f->end > now)
             suffer(out, f);
     }
 }
@@ -143,10 +159,10 @@ static uint64_t lossy(double loss, bool syn, uint64_t rtt, struct sim_random *r)
     return repeated_after(n, syn) + rtt;
 }
 
-static uint64_t travel(const struct sim_condition *c, const struct sim_profile *p, unsigned region,
-                       struct sim_ask ask, struct sim_random *r)
+static uint64_t travel(const struct sim_condition *c, const struct sim_profile *p,
+                       unsigned endpoint, struct sim_ask ask, struct sim_random *r)
 {
-    uint64_t rtt = ms(p->rtt_ms[region] * (1 + 0.1 * sim_unit(r)));
+    uint64_t rtt = ms(p->rtt_ms[sim_region_of(endpoint)] * (1 + 0.1 * sim_unit(r)));
     uint64_t sum = lossy(c->loss, false, rtt, r);
     if (ask.fresh) {
         sum += lossy(c->loss, true, rtt, r);
@@ -175,9 +191,9 @@ static uint64_t after_dark(uint64_t now, uint64_t end, bool syn)
 }
 
 struct sim_fate sim_fate(const struct sim_condition *c, const struct sim_profile *p,
-                         unsigned region, struct sim_ask ask, uint64_t now, struct sim_random *r)
+                         unsigned endpoint, struct sim_ask ask, uint64_t now, struct sim_random *r)
 {
-    uint64_t way = travel(c, p, region, ask, r), took = way + work(c, p, ask, r);
+    uint64_t way = travel(c, p, endpoint, ask, r), took = way + work(c, p, ask, r);
     struct sim_fate f = {SIM_ANSWERED, took, false};
     if (c->dark > now) {
         f.after = after_dark(now, c->dark, ask.fresh) + took;

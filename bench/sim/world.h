@@ -13,11 +13,18 @@
 #include <stdint.h>
 
 #define SIM_REGIONS 3
-#define SIM_ALL     SIM_REGIONS /* of a fault: every region at once, as when our own network fails */
-#define SIM_US      UINT64_C(1000)
-#define SIM_MS      UINT64_C(1000000)
-#define SIM_S       UINT64_C(1000000000)
-#define SIM_NEVER   UINT64_MAX
+#define SIM_NODES                                                                                  \
+    3 /* of a region, at most; a region's endpoints are numbered on from region * SIM_NODES */
+#define SIM_ENDPOINTS (SIM_REGIONS * SIM_NODES)
+#define SIM_ALL       SIM_REGIONS /* of a fault: every region at once, as when our own network fails */
+#define SIM_MS        UINT64_C(1000000)
+#define SIM_S         UINT64_C(1000000000)
+#define SIM_NEVER     UINT64_MAX
+
+static inline unsigned sim_region_of(unsigned endpoint)
+{
+    return endpoint / SIM_NODES;
+}
 
 /* X(name, label, grave): grave: a region that suffers it for a second is of no use, and to be left. */
 #define SIM_FAULT_TABLE(X)                                                                         \
@@ -32,7 +39,9 @@
     X(LOSS, "loss", 0)       /* `amount` of all packets vanish, TCP repeats them */                \
     X(MISSES, "misses", 0)   /* `amount` of all probes get no answer, whatever TCP does */         \
     X(DRAIN, "drain", 1)     /* the region says that it is in maintenance */                       \
-    X(BUSY, "busy", 0)       /* `amount` times as long for every answer */
+    X(BUSY, "busy", 0)       /* `amount` times as long for every answer */                         \
+    X(MOVED, "moved", 1)     /* its name has another address from now on, the old one is dark */   \
+    X(LOOKUPS, "lookups", 0) /* looking a name up takes `amount` ms; below 0: it fails */
 
 enum sim_fault_kind {
 #define X(name, label, grave) SIM_##name,
@@ -47,6 +56,7 @@ struct sim_fault {
     uint64_t start, end;
     double share; /* of the sidecars */
     double amount;
+    unsigned node; /* 1 … SIM_NODES: one of them; 0: the region */
 };
 
 struct sim_trace {
@@ -64,14 +74,16 @@ void sim_trace_free(struct sim_trace *t);
 /* Does the fault concern this sidecar? */
 bool sim_fault_hits(const struct sim_trace *t, size_t fault, uint32_t sidecar);
 
-/* How one region is to one sidecar, now. Times: until when; 0: not so. */
+/* How one endpoint is to one sidecar, now. Times: until when; 0: not so. */
 struct sim_condition {
     uint64_t dark, refused, gray, pause;
     double cut, slow_ms, lag_ms, errors, loss, misses, busy;
     bool draining;
-    unsigned faults;
+    unsigned faults;  /* but LOOKUPS */
+    unsigned address; /* how often its name has moved */
+    double lookup_ms; /* as LOOKUPS */
 };
-void sim_condition(const struct sim_trace *t, uint32_t sidecar, unsigned region, uint64_t now,
+void sim_condition(const struct sim_trace *t, uint32_t sidecar, unsigned endpoint, uint64_t now,
                    struct sim_condition *out);
 
 /* Of the sidecar's way to each region, in the order of preference. */
@@ -100,6 +112,6 @@ struct sim_fate {
     bool disconnected; /* SILENT: not even a connection came to be */
 };
 struct sim_fate sim_fate(const struct sim_condition *c, const struct sim_profile *p,
-                         unsigned region, struct sim_ask ask, uint64_t now, struct sim_random *r);
+                         unsigned endpoint, struct sim_ask ask, uint64_t now, struct sim_random *r);
 
 #endif

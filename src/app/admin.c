@@ -1,24 +1,30 @@
-/* The admin server's sockets: accept, read one request, answer it, keep alive.
+/* The admin server's connections: accept, read one request, answer it, keep alive.
  *
  *   HEAD --head whole--> BODY --body whole--> [SAVE] --> WRITE --written, keep alive--> HEAD
  *     |                    |                              |  |
  *     +----- refused ------+------------------------------+  +--written, last one--> LINGER --EOF, time--> CLOSED
  *                                                         +--follows--> STREAM --EOF, does not read--> CLOSED
  *
- * SAVE: an order was carried out and waits for its place on the disk, for a moment. STREAM: lines as they come, each
- * a chunk; what is not yet written waits in `body`, up to a bound.
+ * SAVE: an order was carried out and waits for its place on the disk, for a moment. STREAM: lines, or the live feed's events,
+ * as they come, each a chunk; what is not yet written waits in the stream, up to a bound.
  *
- * A connection owns two handles (stream and timer) and goes away when both are closed. In LINGER our side is shut
- * down and what the peer still sends is dropped, so that no reset overtakes the answer. */
+ * A connection owns a stream (TCP, a Unix socket, or TLS) and a timer, and goes away when both are closed. In LINGER our
+ * side is shut down and what the peer still sends is dropped, so that no reset overtakes the answer. */
 #include "app/admin.h"
 
 #include "davenport/base/arena.h"
+#include "davenport/base/buf.h"
+#include "davenport/base/clock.h"
 #include "davenport/base/list.h"
 #include "davenport/base/log.h"
 #include "davenport/http/reader.h"
 #include "davenport/http/writer.h"
 #include "davenport/net/acceptor.h"
+#include "davenport/net/tcp.h"
+#include "davenport/net/tls.h"
 
+#include "app/admin_access.h"
+#include "app/admin_live.h"
 #include "app/admin_orders.h"
 #include "app/admin_reload.h"
 
@@ -32,8 +38,7 @@
 #include <uv.h>
 
 #define BACKLOG      64
-#define READ_BYTES   8192
-#define HEAD_BYTES   512
+#define HEAD_BYTES   1024
 #define REQUEST_MS   10000
 #define IDLE_MS      60000
 #define WRITE_MS     30000
@@ -42,7 +47,14 @@
 #define RELOAD_MS    50000
 #define BEAT_MS      15000 /* an empty line for who follows: is it still there? */
 #define STREAM_BYTES ((size_t)4 << 20)
+#define SOON_MS      50 /* a line was told: what it changed is, after all that happens at once */
+/* Who is so far behind with the live feed is cut off: it comes back, and is up to date. */
+#define LIVE_BYTES   ((size_t)1 << 20)
 #define SPANS_A_READ 16
+#define PEER_TEXT    64
+/* What waits to be written, of all connections together: 64 MiB. */
+#define CHUNKS_MAX  4096
+#define CHUNKS_FREE 16
 
 enum phase {
     PHASE_HEAD,
@@ -55,62 +67,63 @@ enum phase {
     PHASE_CLOSED
 };
 
-union handle {
-    uv_handle_t handle;
-    uv_stream_t stream;
-    uv_tcp_t tcp;
-    uv_pipe_t pipe;
-};
-
 struct dp_admin {
-    uv_loop_t *loop;
+    struct dp_net net;
+    struct dp_chunk_pool chunks;
     struct dp_admin_source source;
     struct dp_acceptor *acceptor;
+    struct dp_tls *tls; /* NULL: none is spoken */
     bool tcp;
     bool listening;
+    struct dp_live live; /* where there is a feed */
+    uv_timer_t tick;     /* its */
+    bool ticking;        /* until that is closed */
+    bool hurried;        /* it is set for SOON_MS */
+    struct dp_text events;
     struct dp_list conns;
     unsigned n_conns;
     void (*done)(void *ctx); /* set: we are going away */
     void *done_ctx;
+    char scratch[DP_READ_BYTES];
 };
 
 struct conn {
     struct dp_list node;
     struct dp_admin *admin;
-    union handle socket;
+    struct dp_stream *stream;
     uv_timer_t timer;
-    unsigned open; /* handles not yet closed */
+    unsigned open; /* stream and timer, not yet closed */
     enum phase phase;
     bool keep_alive;
-    char peer[48];
-    bool writing; /* STREAM */
+    char peer[PEER_TEXT];
     struct dp_reader *reader;
     struct dp_arena arena;
     struct dp_head head;
-    struct dp_text body; /* of the request; then, in STREAM, what waits to be written */
+    struct dp_text body; /* of the request */
     struct dp_admin_answer answer;
     char answer_head[HEAD_BYTES];
-    uv_write_t write;
-    uv_shutdown_t shutdown;
-    char bytes[READ_BYTES];
 };
 
 /* The end of things ---------------------------------------------------------------------------- */
 
 static void free_admin_if_done(struct dp_admin *a)
 {
-    if (!a->done || a->listening || a->n_conns) {
+    if (!a->done || a->listening || a->ticking || a->n_conns) {
         return;
     }
     void (*done)(void *ctx) = a->done;
     void *ctx = a->done_ctx;
+    dp_live_fini(&a->live);
+    dp_text_fini(&a->events);
+    dp_tls_unref(a->tls);
+    dp_chunk_pool_fini(&a->chunks);
     free(a);
     done(ctx);
 }
 
-static void on_conn_closed(uv_handle_t *h)
+/* The stream, or the timer. */
+static void part_closed(struct conn *c)
 {
-    struct conn *c = h->data;
     struct dp_admin *a = c->admin;
     if (--c->open) {
         return;
@@ -125,14 +138,24 @@ static void on_conn_closed(uv_handle_t *h)
     free_admin_if_done(a);
 }
 
+static void on_timer_closed(uv_handle_t *h)
+{
+    part_closed(h->data);
+}
+
+static void on_close(void *owner)
+{
+    part_closed(owner);
+}
+
 static void close_conn(struct conn *c)
 {
     if (c->phase == PHASE_CLOSED) {
         return;
     }
     c->phase = PHASE_CLOSED;
-    uv_close(&c->socket.handle, on_conn_closed);
-    uv_close((uv_handle_t *)&c->timer, on_conn_closed);
+    dp_stream_close(c->stream, false);
+    uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 
 static void send_answer(struct conn *c);
@@ -167,37 +190,29 @@ static void begin_request(struct conn *c)
     c->phase = PHASE_HEAD;
 }
 
-static void on_shutdown(uv_shutdown_t *request, int status)
-{
-    struct conn *c = request->data;
-    if (status != 0) {
-        close_conn(c);
-    }
-}
-
 static void linger(struct conn *c)
 {
     c->phase = PHASE_LINGER;
-    c->shutdown.data = c;
-    arm(c, LINGER_MS);
-    if (uv_shutdown(&c->shutdown, &c->socket.stream, on_shutdown) != 0) {
-        close_conn(c);
-    }
+    dp_stream_shutdown(c->stream);
+    arm(c, dp_stream_pending(c->stream) > 0 ? WRITE_MS : LINGER_MS);
 }
 
-static void on_written(uv_write_t *request, int status)
+/* The answer is on its way. */
+static void after_write(struct conn *c)
 {
-    struct conn *c = request->data;
-    if (c->phase != PHASE_WRITE) {
-        return;
-    }
-    if (status != 0) {
-        close_conn(c);
-    } else if (!c->keep_alive) {
+    if (!c->keep_alive) {
         linger(c);
     } else {
         begin_request(c);
         arm(c, IDLE_MS);
+    }
+}
+
+static void on_drain(void *owner)
+{
+    struct conn *c = owner;
+    if (c->phase == PHASE_WRITE) {
+        after_write(c);
     }
 }
 
@@ -222,6 +237,15 @@ static size_t write_answer_head(struct conn *c)
     if (a->allow) {
         header(&w, "Allow", a->allow);
     }
+    if (a->challenge) {
+        header(&w, "WWW-Authenticate", a->challenge);
+    }
+    if (a->retry_after_s > 0 && snprintf(length, sizeof length, "%u", a->retry_after_s) > 0) {
+        header(&w, "Retry-After", length);
+    }
+    if (a->policy.n > 0) {
+        dp_write_header(&w, DP_SPAN("Content-Security-Policy"), a->policy);
+    }
     header(&w, "Cache-Control", "no-store");
     header(&w, "X-Content-Type-Options", "nosniff");
     header(&w, "Connection", c->keep_alive ? "keep-alive" : "close");
@@ -231,15 +255,15 @@ static size_t write_answer_head(struct conn *c)
 
 static void send_answer(struct conn *c)
 {
-    size_t n = write_answer_head(c);
-    uv_buf_t bufs[2] = {uv_buf_init(c->answer_head, (unsigned)n),
-                        uv_buf_init(c->answer.body.p, (unsigned)c->answer.body.n)};
-    unsigned count = c->head.method == DP_METHOD_HEAD ? 1 : 2;
+    const struct dp_span parts[2] = {{c->answer_head, write_answer_head(c)},
+                                     dp_text_span(&c->answer.body)};
+    const size_t count = c->head.method == DP_METHOD_HEAD || parts[1].n == 0 ? 1 : 2;
     c->phase = PHASE_WRITE;
-    c->write.data = c;
     arm(c, WRITE_MS);
-    if (n == 0 || uv_write(&c->write, &c->socket.stream, bufs, count, on_written) != 0) {
+    if (parts[0].n == 0 || dp_stream_write(c->stream, parts, count) != DP_OK) {
         close_conn(c);
+    } else if (dp_stream_pending(c->stream) <= DP_STREAM_HIGH_BYTES) {
+        after_write(c); /* else on_drain */
     }
 }
 
@@ -248,6 +272,8 @@ static void refuse(struct conn *c, enum dp_err err)
     const struct dp_err_info *info = dp_err_info(err);
     c->keep_alive = false;
     c->answer.allow = NULL;
+    c->answer.challenge = NULL;
+    c->answer.retry_after_s = 0;
     dp_admin_refuse(&c->answer, info->status ? info->status : 400, info->word, info->reason);
     send_answer(c);
 }
@@ -274,6 +300,27 @@ void dp_admin_saved(struct dp_admin *a)
     }
 }
 
+static struct dp_admin_request request_of(const struct conn *c)
+{
+    return (struct dp_admin_request){.head = &c->head,
+                                     .body = dp_text_span(&c->body),
+                                     .tcp = c->admin->tcp,
+                                     .tls = c->admin->tls != NULL,
+                                     .peer = c->peer};
+}
+
+/* A token may have gone by a reload: who follows with it follows no more. */
+static void check_again(struct conn *c)
+{
+    const struct dp_admin_request request = request_of(c);
+    struct dp_admin_caller caller;
+    struct dp_admin_answer refusal = {0};
+    if (!dp_admin_let_in(&c->admin->source, &request, &caller, &refusal)) {
+        close_conn(c);
+    }
+    dp_text_fini(&refusal.body);
+}
+
 void dp_admin_reloaded(struct dp_admin *a, uint64_t asked, bool done, struct dp_span changes,
                        struct dp_span problems)
 {
@@ -284,112 +331,161 @@ void dp_admin_reloaded(struct dp_admin *a, uint64_t asked, bool done, struct dp_
         if (c->phase == PHASE_RELOAD && c->answer.reload <= asked) {
             dp_admin_tell_reload(&a->source, done, changes, problems, &c->answer);
             send_answer(c);
+        } else if (c->phase == PHASE_STREAM && done) {
+            check_again(c);
         }
     }
 }
 
 /* Following ------------------------------------------------------------------------------------ */
 
-static void write_stream(struct conn *c);
-
-static void on_stream_written(uv_write_t *request, int status)
+static void add_chunk(struct dp_span text, struct dp_span end, struct dp_text *out)
 {
-    struct conn *c = request->data;
-    c->writing = false;
-    if (c->phase != PHASE_STREAM) {
-        return;
-    }
-    if (status != 0) {
-        close_conn(c);
-    } else {
-        write_stream(c);
-    }
+    dp_text_addf(out, "%zx\r\n", text.n + end.n);
+    dp_text_add(out, text);
+    dp_text_add(out, end);
+    dp_text_add(out, DP_SPAN("\r\n"));
 }
 
-/* All that waits, in one write at a time. */
-static void write_stream(struct conn *c)
+/* Chunks, to who follows; not to one that does not read what waits already. */
+static void write_stream(struct conn *c, const struct dp_text *chunks)
 {
-    if (c->writing || c->body.n == 0) {
-        return;
-    }
-    struct dp_text waiting = c->body;
-    c->body = c->answer.body;
-    c->answer.body = waiting;
-    dp_text_clear(&c->body);
-    uv_buf_t buf = uv_buf_init(c->answer.body.p, (unsigned)c->answer.body.n);
-    c->writing = true;
-    if (uv_write(&c->write, &c->socket.stream, &buf, 1, on_stream_written) != 0) {
+    const struct dp_span span = dp_text_span(chunks);
+    const size_t most = c->answer.follow == DP_FOLLOW_LIVE ? LIVE_BYTES : STREAM_BYTES;
+    if (chunks->failed || dp_stream_pending(c->stream) + span.n > most ||
+        dp_stream_write(c->stream, &span, 1) != DP_OK) {
         close_conn(c);
     }
 }
 
-static void add_chunk(struct conn *c, struct dp_span line)
+/* A chunk of the stream: `text`, ended by `end`. */
+static void write_chunk(struct conn *c, struct dp_span text, struct dp_span end)
 {
-    dp_text_addf(&c->body, "%zx\r\n", line.n + 1);
-    dp_text_add(&c->body, line);
-    dp_text_add(&c->body, DP_SPAN("\n\r\n"));
-    if (c->body.failed || c->body.n > STREAM_BYTES) {
-        close_conn(c);
-    } else {
-        write_stream(c);
-    }
+    struct dp_text chunk = {0};
+    add_chunk(text, end, &chunk);
+    write_stream(c, &chunk);
+    dp_text_fini(&chunk);
 }
+
+#define NEWLINE DP_SPAN("\n")
 
 static void on_beat(uv_timer_t *timer)
 {
-    add_chunk(timer->data, DP_SPAN(""));
+    write_chunk(timer->data, DP_SPAN(""), NEWLINE);
 }
 
-/* The head, and what is known already, each line a chunk. */
+/* The head, and what is known already: each line a chunk, or all of it one. The live feed needs no beat of its own. */
 static void begin_stream(struct conn *c)
 {
-    bool head_only = c->head.method == DP_METHOD_HEAD;
+    const bool live = c->answer.follow == DP_FOLLOW_LIVE;
     c->keep_alive = false;
-    if (head_only) {
+    if (c->head.method == DP_METHOD_HEAD) {
         send_answer(c);
         return;
     }
-    size_t n = write_answer_head(c);
-    struct dp_text lines = c->answer.body;
-    struct dp_span rest = dp_text_span(&lines);
-    c->answer.body = (struct dp_text){0};
-    c->phase = PHASE_STREAM;
-    c->write.data = c;
-    dp_text_clear(&c->body);
-    dp_text_add(&c->body, (struct dp_span){c->answer_head, n});
-    (void)uv_timer_start(&c->timer, on_beat, BEAT_MS, BEAT_MS);
-    write_stream(c);
-    while (rest.p && c->phase == PHASE_STREAM) {
+    struct dp_text first = {0};
+    struct dp_span rest = dp_text_span(&c->answer.body);
+    dp_text_add(&first, (struct dp_span){c->answer_head, write_answer_head(c)});
+    if (live) {
+        add_chunk(rest, DP_SPAN(""), &first);
+        rest.p = NULL;
+    }
+    while (rest.p) {
         struct dp_span line = dp_span_cut(&rest, '\n');
         if (line.n) {
-            add_chunk(c, line);
+            add_chunk(line, NEWLINE, &first);
         }
     }
-    dp_text_fini(&lines);
+    c->phase = PHASE_STREAM;
+    if (live) {
+        (void)uv_timer_stop(&c->timer);
+    } else {
+        (void)uv_timer_start(&c->timer, on_beat, BEAT_MS, BEAT_MS);
+    }
+    write_stream(c, &first);
+    dp_text_fini(&first);
+}
+
+static bool follows(const struct conn *c, enum dp_admin_follow what)
+{
+    return c->phase == PHASE_STREAM && c->answer.follow == what;
+}
+
+static unsigned count_watchers(struct dp_admin *a)
+{
+    unsigned watchers = 0;
+    for (struct dp_list *n = a->conns.next; n != &a->conns; n = n->next) {
+        watchers += follows(DP_CONTAINER_OF(n, struct conn, node), DP_FOLLOW_LIVE);
+    }
+    return watchers;
+}
+
+static void tell(struct dp_admin *a, enum dp_admin_follow whom, struct dp_span text,
+                 struct dp_span end)
+{
+    struct dp_list *next;
+    for (struct dp_list *n = a->conns.next; n != &a->conns && text.n > 0; n = next) {
+        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
+        next = n->next;
+        if (follows(c, whom)) {
+            write_chunk(c, text, end);
+        }
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct dp_admin *a = timer->data;
+    dp_text_clear(&a->events);
+    dp_live_tick(&a->live, &a->source, count_watchers(a) ? &a->events : NULL);
+    if (!a->events.failed) {
+        tell(a, DP_FOLLOW_LIVE, dp_text_span(&a->events), DP_SPAN(""));
+    }
+    a->hurried = false;
+}
+
+/* An event's line to the live feed, and soon what it changed. */
+static void tell_live(struct dp_admin *a, struct dp_span line)
+{
+    bool watched = count_watchers(a) > 0;
+    dp_text_clear(&a->events);
+    dp_live_line(&a->live, line, watched ? &a->events : NULL);
+    if (!watched) {
+        return;
+    }
+    if (!a->events.failed) {
+        tell(a, DP_FOLLOW_LIVE, dp_text_span(&a->events), DP_SPAN(""));
+    }
+    if (!a->hurried && !a->done) {
+        a->hurried = true;
+        (void)uv_timer_start(&a->tick, on_tick, SOON_MS, DP_LIVE_MS);
+    }
 }
 
 void dp_admin_event(struct dp_admin *a, struct dp_span line)
 {
-    struct dp_list *next;
-    for (struct dp_list *n = a->conns.next; n != &a->conns; n = next) {
-        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
-        next = n->next;
-        if (c->phase == PHASE_STREAM) {
-            add_chunk(c, line);
-        }
+    tell(a, DP_FOLLOW_LINES, line, NEWLINE);
+    if (a->source.live) {
+        tell_live(a, line);
     }
 }
 
 static void answer_request(struct conn *c, bool more_came)
 {
-    struct dp_admin_request request = {
-        .head = &c->head, .body = dp_text_span(&c->body), .tcp = c->admin->tcp, .peer = c->peer};
+    const struct dp_admin_request request = request_of(c);
     c->keep_alive = c->head.keep_alive && !more_came && !c->admin->done;
     c->answer.allow = NULL;
+    c->answer.challenge = NULL;
+    c->answer.retry_after_s = 0;
     c->answer.ticket = 0;
     c->answer.reload = 0;
-    c->answer.follow = false;
-    dp_admin_answer(&c->admin->source, &request, &c->answer);
+    c->answer.policy = (struct dp_span){NULL, 0};
+    c->answer.follow = DP_FOLLOW_NOT;
+    c->admin->source.answer(&c->admin->source, &request, &c->answer);
+    if (c->answer.follow == DP_FOLLOW_LIVE && count_watchers(c->admin) >= DP_ADMIN_WATCHERS) {
+        dp_admin_refuse(&c->answer, 503, "too_many_watchers",
+                        "as many live feeds are open as there may be: close a dashboard");
+    }
     if (c->answer.follow) {
         begin_stream(c);
     } else if (c->answer.ticket) {
@@ -444,9 +540,10 @@ static void take_head(struct conn *c, const char *p, size_t n, size_t *used)
         break;
     }
     if (c->head.expect_continue) {
-        char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
-        uv_buf_t buf = uv_buf_init(text, sizeof text - 1);
-        (void)uv_try_write(&c->socket.stream, &buf, 1); /* who waits for it goes on without it */
+        const struct dp_span text = DP_SPAN("HTTP/1.1 100 Continue\r\n\r\n");
+        if (dp_stream_write(c->stream, &text, 1) != DP_OK) {
+            close_conn(c);
+        }
     }
 }
 
@@ -464,29 +561,18 @@ static void take_bytes(struct conn *c, const char *p, size_t n)
     }
 }
 
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+static void on_read(void *owner, const char *p, size_t n)
 {
-    struct conn *c = h->data;
-    (void)suggested;
-    *buf = uv_buf_init(c->bytes, sizeof c->bytes);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
-{
-    struct conn *c = stream->data;
-    if (n < 0) {
-        close_conn(c);
-        return;
-    }
+    struct conn *c = owner;
     switch (c->phase) {
     case PHASE_HEAD:
     case PHASE_BODY:
-        take_bytes(c, buf->base, (size_t)n);
+        take_bytes(c, p, n);
         break;
     case PHASE_SAVE:
     case PHASE_RELOAD:
     case PHASE_WRITE:
-        c->keep_alive = c->keep_alive && n == 0; /* pipelining: answered, then closed */
+        c->keep_alive = false; /* pipelining: answered, then closed */
         break;
     case PHASE_STREAM:
     case PHASE_LINGER:
@@ -495,33 +581,37 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
+static void on_end(void *owner, enum dp_err err)
+{
+    (void)err;
+    close_conn(owner);
+}
+
 /* Accepting ------------------------------------------------------------------------------------ */
 
 /* Who asks, for the journal: an address, or the user at the other end of a Unix socket. */
-static void name_actor(struct conn *c)
+static void name_peer(struct conn *c, int fd)
 {
-    uv_os_fd_t fd;
     int n = -1;
+    struct ucred who;
+    socklen_t size = sizeof who;
     if (c->admin->tcp) {
-        n = snprintf(c->peer, sizeof c->peer, "loopback");
-    } else if (uv_fileno(&c->socket.handle, &fd) == 0) {
-        struct ucred who;
-        socklen_t size = sizeof who;
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
-            n = snprintf(c->peer, sizeof c->peer, "uid %lu", (unsigned long)who.uid);
-        }
+        char address[PEER_TEXT];
+        dp_tcp_peer(c->stream, address, sizeof address);
+        const bool loopback = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+        n = snprintf(c->peer, sizeof c->peer, "%s", loopback ? "loopback" : address);
+    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0) {
+        n = snprintf(c->peer, sizeof c->peer, "uid %lu", (unsigned long)who.uid);
     }
     if (n < 0) {
         (void)snprintf(c->peer, sizeof c->peer, "unknown");
     }
 }
 
-static int init_stream(struct dp_admin *a, union handle *h)
-{
-    return a->tcp ? uv_tcp_init(a->loop, &h->tcp) : uv_pipe_init(a->loop, &h->pipe, 0);
-}
+static const struct dp_stream_events conn_events = {
+    .on_read = on_read, .on_end = on_end, .on_drain = on_drain, .on_close = on_close};
 
-/* A connection ready to be accepted into, or NULL. */
+/* A connection without its stream, or NULL. */
 static struct conn *conn_new(struct dp_admin *a)
 {
     static const struct dp_reader_limits limits = {
@@ -531,31 +621,42 @@ static struct conn *conn_new(struct dp_admin *a)
         return NULL;
     }
     c->reader = dp_reader_new(DP_READ_REQUESTS, &limits);
-    if (!c->reader || init_stream(a, &c->socket) != 0) {
-        dp_reader_destroy(c->reader);
+    if (!c->reader) {
         free(c);
         return NULL;
     }
-    (void)uv_timer_init(a->loop, &c->timer); /* cannot fail */
     c->admin = a;
-    c->open = 2;
-    c->socket.handle.data = c;
-    c->timer.data = c;
     dp_arena_init(&c->arena, NULL);
-    dp_list_push_back(&a->conns, &c->node);
-    a->n_conns++;
-    begin_request(c);
     return c;
 }
 
-/* What was accepted, into c's handle; closed if it can't be. */
-static bool open_socket(struct conn *c, int fd)
+/* fd is the stream's from here on. It is not read from before reading is started. */
+static bool open_stream(struct conn *c, int fd)
 {
-    int r = c->admin->tcp ? uv_tcp_open(&c->socket.tcp, fd) : uv_pipe_open(&c->socket.pipe, fd);
-    if (r != 0) {
-        (void)close(fd);
+    struct dp_admin *a = c->admin;
+    if (dp_tcp_open(&a->net, fd, &conn_events, c, &c->stream) != DP_OK) {
+        return false;
     }
-    return r == 0;
+    name_peer(c, fd);
+    return !a->tls || dp_tls_accept(a->tls, c->stream, &conn_events, c, &c->stream) == DP_OK;
+}
+
+/* Too many: the one that has waited longest without a whole request goes, so that strangers who only connect do not keep
+ * operators out. */
+static void make_room(struct dp_admin *a, struct conn *newest)
+{
+    unsigned open = 0;
+    struct conn *oldest = NULL;
+    for (struct dp_list *n = a->conns.next; n != &a->conns; n = n->next) {
+        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
+        const bool waits =
+            c->phase == PHASE_HEAD || c->phase == PHASE_BODY || c->phase == PHASE_LINGER;
+        open += c->phase != PHASE_CLOSED;
+        oldest = !oldest && waits && c != newest ? c : oldest;
+    }
+    if (open > DP_ADMIN_CONNECTIONS) {
+        close_conn(oldest ? oldest : newest);
+    }
 }
 
 static void on_connection(void *ctx, int fd)
@@ -566,41 +667,89 @@ static void on_connection(void *ctx, int fd)
         (void)close(fd);
         return;
     }
-    if (!open_socket(c, fd) || a->n_conns > DP_ADMIN_CONNECTIONS ||
-        uv_read_start(&c->socket.stream, on_alloc, on_read) != 0) {
-        close_conn(c);
+    if (!open_stream(c, fd)) {
+        dp_reader_destroy(c->reader);
+        free(c);
         return;
     }
-    name_actor(c);
+    (void)uv_timer_init(a->net.loop, &c->timer); /* cannot fail */
+    c->timer.data = c;
+    c->open = 2;
+    dp_list_push_back(&a->conns, &c->node);
+    a->n_conns++;
+    begin_request(c);
+    dp_stream_read_start(c->stream);
     arm(c, REQUEST_MS);
+    if (a->n_conns > DP_ADMIN_CONNECTIONS) {
+        make_room(a, c);
+    }
 }
 
-enum dp_err dp_admin_new(uv_loop_t *loop, int fd, bool tcp, const struct dp_admin_source *source,
-                         struct dp_admin **out, const char **why)
+enum dp_err dp_admin_new(uv_loop_t *loop, int fd, bool tcp, struct dp_tls *tls,
+                         const struct dp_admin_source *source, struct dp_admin **out,
+                         const char **why)
 {
     static const struct dp_acceptor_events events = {.accepted = on_connection};
     struct dp_admin *a = calloc(1, sizeof *a);
     if (!a) {
         abort();
     }
-    a->loop = loop;
+    dp_chunk_pool_init(&a->chunks, CHUNKS_MAX, CHUNKS_FREE);
+    a->net = (struct dp_net){.loop = loop, .chunks = &a->chunks, .scratch = a->scratch};
     a->source = *source;
     a->tcp = tcp;
     dp_list_init(&a->conns);
+    if (source->report && source->events) {
+        if (!dp_live_init(&a->live, &dp_clock_system, source)) {
+            *why = dp_err_info(DP_ENOMEM)->reason;
+            (void)close(fd);
+            dp_chunk_pool_fini(&a->chunks);
+            free(a);
+            return DP_ENOMEM;
+        }
+        a->source.live = &a->live;
+    }
     if (dp_acceptor_new(loop, fd, BACKLOG, &events, a, &a->acceptor, why) != DP_OK) {
         (void)close(fd);
+        dp_live_fini(&a->live);
+        dp_chunk_pool_fini(&a->chunks);
         free(a);
         return DP_EIO;
+    }
+    a->tls = tls ? dp_tls_ref(tls) : NULL;
+    if (a->source.live) {
+        (void)uv_timer_init(loop, &a->tick); /* cannot fail */
+        a->tick.data = a;
+        a->ticking = true;
+        (void)uv_timer_start(&a->tick, on_tick, 0, DP_LIVE_MS);
     }
     a->listening = true;
     *out = a;
     return DP_OK;
 }
 
+void dp_admin_renew_tls(struct dp_admin *a, struct dp_tls *tls)
+{
+    dp_tls_unref(a->tls);
+    a->tls = tls ? dp_tls_ref(tls) : NULL;
+}
+
+int dp_admin_listener(const struct dp_admin *a)
+{
+    return dp_acceptor_socket(a->acceptor);
+}
+
 static void on_listener_closed(void *ctx)
 {
     struct dp_admin *a = ctx;
     a->listening = false;
+    free_admin_if_done(a);
+}
+
+static void on_tick_closed(uv_handle_t *h)
+{
+    struct dp_admin *a = h->data;
+    a->ticking = false;
     free_admin_if_done(a);
 }
 
@@ -614,6 +763,9 @@ void dp_admin_destroy(struct dp_admin *a, void (*done)(void *ctx), void *ctx)
     a->done = done ? done : nothing;
     a->done_ctx = ctx;
     dp_acceptor_close(a->acceptor, on_listener_closed);
+    if (a->ticking) {
+        uv_close((uv_handle_t *)&a->tick, on_tick_closed);
+    }
     for (struct dp_list *n = a->conns.next; n != &a->conns; n = n->next) {
         close_conn(DP_CONTAINER_OF(n, struct conn, node));
     }

@@ -125,7 +125,8 @@ void dp_admin_actor(const struct dp_head *head, const char *peer, char out[DP_AC
         claimed[n] = '\0';
         break;
     }
-    if (snprintf(out, DP_ACTOR_TEXT, "%s (%.40s)", claimed, peer) < 0) {
+    if (snprintf(out, DP_ACTOR_TEXT, "%.*s (%s)", (int)(DP_ACTOR_TEXT - 4 - strlen(peer)), claimed,
+                 peer) < 0) {
         out[0] = '\0';
     }
 }
@@ -217,10 +218,13 @@ void dp_admin_order(const struct dp_admin_source *source, const struct dp_admin_
     }
     dp_admin_actor(request->head, request->peer, actor);
     struct dp_order_request order = request_of(body, kind, actor);
-    if (source->order(source->ctx, &order, &result) == DP_OK) {
+    const enum dp_err err = source->order(source->ctx, &order, &result);
+    if (err == DP_OK) {
         struct dp_report report;
         source->report(source->ctx, &report);
         tell(&report.status, &order, &result, answer);
+    } else if (err == DP_EDRAINING) {
+        dp_admin_refuse(answer, 503, "being_replaced", result.why);
     } else {
         dp_admin_refuse(answer, 404, "no_such_region", result.why);
     }

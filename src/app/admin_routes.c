@@ -1,8 +1,14 @@
 /* What the admin server answers, as a pure function of a request and a source. */
+#include "davenport/web/page.h"
+
 #include "app/admin.h"
+#include "app/admin_access.h"
+#include "app/admin_faults.h"
+#include "app/admin_live.h"
 #include "app/admin_orders.h"
 #include "app/admin_reload.h"
 #include "app/json_memory.h"
+#include "app/report_faults.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -10,8 +16,7 @@
 
 #include <jansson.h>
 
-#define EVENTS_MAX 256
-#define GUARD      "davenport-admin"
+#define GUARD "davenport-admin"
 
 typedef void handler(const struct dp_admin_source *source, const struct dp_admin_request *request,
                      struct dp_admin_answer *answer);
@@ -20,6 +25,7 @@ struct route {
     const char *path;
     handler *get;             /* NULL: POST, an order */
     enum dp_order_kind order; /* of it */
+    bool open;                /* to all: nothing in it that is not for everybody */
 };
 
 void dp_admin_refuse(struct dp_admin_answer *answer, uint16_t status, const char *word,
@@ -29,6 +35,8 @@ void dp_admin_refuse(struct dp_admin_answer *answer, uint16_t status, const char
     char *text = json_dumps(error, JSON_COMPACT);
     answer->status = status;
     answer->type = "application/json";
+    answer->policy = (struct dp_span){NULL, 0};
+    answer->follow = DP_FOLLOW_NOT;
     dp_text_clear(&answer->body);
     dp_text_add(&answer->body, dp_span_str(text ? text : "{}"));
     dp_text_add(&answer->body, DP_SPAN("\n"));
@@ -51,6 +59,9 @@ static void get_metrics(const struct dp_admin_source *source,
     struct dp_report report;
     (void)request;
     source->report(source->ctx, &report);
+    if (source->process) {
+        source->process(&report);
+    }
     answer->type = "text/plain; version=0.0.4; charset=utf-8";
     dp_report_metrics(&report, &answer->body);
 }
@@ -112,7 +123,7 @@ struct events_query {
 static const char *read_query(struct dp_span target, struct events_query *q)
 {
     struct dp_span value;
-    *q = (struct events_query){.limit = EVENTS_MAX};
+    *q = (struct events_query){.limit = DP_ADMIN_EVENTS};
     if (query_value(target, DP_SPAN("limit"), &value) && !dp_span_u64(value, &q->limit)) {
         return "limit must be a number";
     }
@@ -140,7 +151,7 @@ static bool is_since(struct dp_span line, uint64_t since)
 static void get_events(const struct dp_admin_source *source, const struct dp_admin_request *request,
                        struct dp_admin_answer *answer)
 {
-    struct dp_span lines[EVENTS_MAX];
+    struct dp_span lines[DP_ADMIN_EVENTS];
     struct events_query q;
     const char *fault = read_query(request->head->target, &q);
     if (!fault && q.follow && request->head->minor == 0) {
@@ -150,12 +161,12 @@ static void get_events(const struct dp_admin_source *source, const struct dp_adm
         dp_admin_refuse(answer, 400, "bad_request", fault);
         return;
     }
-    size_t n = source->events(source->ctx, lines, EVENTS_MAX);
+    size_t n = source->events(source->ctx, lines, DP_ADMIN_EVENTS);
     size_t first = n > q.limit ? n - (size_t)q.limit : 0;
     while (first < n && !is_since(lines[first], q.since)) {
         first++; /* epochs only grow */
     }
-    answer->follow = q.follow;
+    answer->follow = q.follow ? DP_FOLLOW_LINES : DP_FOLLOW_NOT;
     if (q.follow) {
         answer->type = "application/x-ndjson";
     }
@@ -170,6 +181,30 @@ static void get_events(const struct dp_admin_source *source, const struct dp_adm
     dp_text_add(&answer->body, q.follow ? DP_SPAN("") : DP_SPAN("\n]\n"));
 }
 
+static void get_whoami(const struct dp_admin_source *source, const struct dp_admin_request *request,
+                       struct dp_admin_answer *answer)
+{
+    const struct dp_admin_caller *caller = request->caller;
+    (void)source;
+    json_t *who = json_pack("{s:s, s:s, s:s}", "actor", caller->name, "role",
+                            dp_admin_role_name(caller->role), "by", caller->by);
+    char *text = json_dumps(who, JSON_COMPACT);
+    dp_text_addf(&answer->body, "%s\n", text ? text : "{}");
+    free(text);
+    json_decref(who);
+}
+
+static void get_dashboard(const struct dp_admin_source *source,
+                          const struct dp_admin_request *request, struct dp_admin_answer *answer)
+{
+    const struct dp_web_document page = dp_web_dashboard();
+    (void)source;
+    (void)request;
+    answer->type = "text/html; charset=utf-8";
+    answer->policy = page.policy;
+    dp_text_add(&answer->body, page.html);
+}
+
 static bool is_guarded(const struct dp_head *head)
 {
     for (uint32_t i = 0; i < head->n_headers; i++) {
@@ -181,20 +216,24 @@ static bool is_guarded(const struct dp_head *head)
 }
 
 static const struct route routes[] = {
-    {"/status", get_status, 0},
-    {"/metrics", get_metrics, 0},
-    {"/healthz", get_healthz, 0},
-    {"/readyz", get_readyz, 0},
-    {"/explain", get_explain, 0},
-    {"/events", get_events, 0},
-    {"/switch", NULL, DP_ORDER_SWITCH},
-    {"/drain", NULL, DP_ORDER_DRAIN},
-    {"/resume", NULL, DP_ORDER_RESUME},
-    {"/freeze", NULL, DP_ORDER_FREEZE},
-    {"/unfreeze", NULL, DP_ORDER_UNFREEZE},
-    {"/approve", NULL, DP_ORDER_APPROVE},
-    {"/revoke", NULL, DP_ORDER_REVOKE},
-    {"/reload", NULL, DP_ORDER_COUNT}, /* no order: the configuration is read again */
+    {"/", get_dashboard, 0, true},
+    {"/live", dp_admin_live, 0, false},
+    {"/history", dp_admin_history, 0, false},
+    {"/status", get_status, 0, false},
+    {"/metrics", get_metrics, 0, false},
+    {"/healthz", get_healthz, 0, true},
+    {"/readyz", get_readyz, 0, true},
+    {"/explain", get_explain, 0, false},
+    {"/events", get_events, 0, false},
+    {"/whoami", get_whoami, 0, false},
+    {"/switch", NULL, DP_ORDER_SWITCH, false},
+    {"/drain", NULL, DP_ORDER_DRAIN, false},
+    {"/resume", NULL, DP_ORDER_RESUME, false},
+    {"/freeze", NULL, DP_ORDER_FREEZE, false},
+    {"/unfreeze", NULL, DP_ORDER_UNFREEZE, false},
+    {"/approve", NULL, DP_ORDER_APPROVE, false},
+    {"/revoke", NULL, DP_ORDER_REVOKE, false},
+    {"/reload", NULL, DP_ORDER_COUNT, false}, /* no order: the configuration is read again */
 };
 
 /* "localhost", "127.x.x.x" or "[::1]", with or without a port. */
@@ -218,6 +257,16 @@ static bool names_loopback(struct dp_span authority)
     return inet_pton(AF_INET, ip, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
 }
 
+bool dp_admin_is_local(const struct dp_admin_request *request, struct dp_admin_answer *answer)
+{
+    if (!request->tls && !names_loopback(request->head->authority)) {
+        dp_admin_refuse(answer, 403, "forbidden",
+                        "the Host header must be localhost or a loopback address");
+        return false;
+    }
+    return true;
+}
+
 static const struct route *route_of(struct dp_span target)
 {
     struct dp_span rest = target;
@@ -230,38 +279,85 @@ static const struct route *route_of(struct dp_span target)
     return NULL;
 }
 
-static void answer_by_route(const struct dp_admin_source *source,
-                            const struct dp_admin_request *request, struct dp_admin_answer *answer)
+static void refuse_method(struct dp_admin_answer *answer, const char *allow, const char *reason)
+{
+    answer->allow = allow;
+    dp_admin_refuse(answer, 405, "method_not_allowed", reason);
+}
+
+bool dp_admin_may_change(const struct dp_head *head, struct dp_admin_answer *answer)
+{
+    if (is_guarded(head)) {
+        return true;
+    }
+    dp_admin_refuse(answer, 403, "forbidden",
+                    "the header Davenport-Admin: 1 is needed, so that no web page can send this");
+    return false;
+}
+
+#define FAULTS DP_SPAN("/faults")
+
+/* "/faults", or "/faults/REGION": then *region is that, else of no bytes. */
+static bool names_faults(struct dp_span target, struct dp_span *region)
+{
+    struct dp_span rest = target;
+    const struct dp_span path = dp_span_cut(&rest, '?');
+    *region = (struct dp_span){NULL, 0};
+    if (dp_span_eq(path, FAULTS)) {
+        return true;
+    }
+    if (!dp_span_starts(path, FAULTS) || path.n < FAULTS.n + 2 || path.p[FAULTS.n] != '/') {
+        return false;
+    }
+    *region = (struct dp_span){path.p + FAULTS.n + 1, path.n - FAULTS.n - 1};
+    return true;
+}
+
+/* Its role, and that no page in a browser made it ask. */
+static bool may_change(const struct dp_admin_source *source, const struct dp_admin_request *request,
+                       struct dp_admin_answer *answer)
+{
+    return dp_admin_is_operator(source, request->caller, answer) &&
+           dp_admin_may_change(request->head, answer);
+}
+
+static void answer_faults(const struct dp_admin_source *source,
+                          const struct dp_admin_request *request, struct dp_span region,
+                          struct dp_admin_answer *answer)
+{
+    const enum dp_method method = request->head->method;
+    if (method == DP_METHOD_DELETE) {
+        if (may_change(source, request, answer)) {
+            dp_admin_heal(source, request, region, answer);
+        }
+    } else if (region.n > 0) {
+        refuse_method(answer, "DELETE", "this path takes DELETE");
+    } else if (method == DP_METHOD_POST) {
+        if (may_change(source, request, answer)) {
+            dp_admin_fault(source, request, answer);
+        }
+    } else if (method == DP_METHOD_GET || method == DP_METHOD_HEAD) {
+        struct dp_report report;
+        source->report(source->ctx, &report);
+        dp_report_faults(&report, &answer->body);
+    } else {
+        refuse_method(answer, "DELETE, GET, HEAD, POST", "this path takes GET, POST and DELETE");
+    }
+}
+
+static void answer_route(const struct dp_admin_source *source, const struct route *route,
+                         const struct dp_admin_request *request, struct dp_admin_answer *answer)
 {
     const struct dp_head *head = request->head;
-    answer->status = 200;
-    answer->type = "application/json";
-    if (request->tcp && !names_loopback(head->authority)) {
-        dp_admin_refuse(answer, 403, "forbidden",
-                        "the Host header must be localhost or a loopback address");
-        return;
-    }
-    const struct route *route = route_of(head->target);
-    if (!route) {
-        dp_admin_refuse(
-            answer, 404, "not_found",
-            "there are /status, /metrics, /healthz, /readyz, /explain and /events; "
-            "/switch, /drain, /resume, /freeze, /unfreeze, /approve and /revoke; /reload");
-        return;
-    }
     bool post = !route->get;
     bool allowed = post ? head->method == DP_METHOD_POST
                         : head->method == DP_METHOD_GET || head->method == DP_METHOD_HEAD;
     if (!allowed) {
-        answer->allow = post ? "POST" : "GET, HEAD";
-        dp_admin_refuse(answer, 405, "method_not_allowed",
-                        post ? "this path takes POST" : "this path takes GET");
+        refuse_method(answer, post ? "POST" : "GET, HEAD",
+                      post ? "this path takes POST" : "this path takes GET");
         return;
     }
-    if (post && !is_guarded(head)) {
-        dp_admin_refuse(
-            answer, 403, "forbidden",
-            "the header Davenport-Admin: 1 is needed, so that no web page can send this");
+    if (post && !may_change(source, request, answer)) {
         return;
     }
     if (post && route->order == DP_ORDER_COUNT) {
@@ -270,6 +366,38 @@ static void answer_by_route(const struct dp_admin_source *source,
         dp_admin_order(source, request, route->order, answer);
     } else {
         route->get(source, request, answer);
+    }
+}
+
+static void answer_by_route(const struct dp_admin_source *source,
+                            const struct dp_admin_request *request, struct dp_admin_answer *answer)
+{
+    const struct route *route = route_of(request->head->target);
+    struct dp_admin_request known = *request;
+    struct dp_admin_caller caller;
+    struct dp_span region;
+    answer->status = 200;
+    answer->type = "application/json";
+    if (!dp_admin_is_local(request, answer)) {
+        return;
+    }
+    if (!route || !route->open) {
+        if (!dp_admin_let_in(source, request, &caller, answer)) {
+            return;
+        }
+        known.caller = &caller;
+        known.peer = caller.peer;
+    }
+    if (route) {
+        answer_route(source, route, &known, answer);
+    } else if (names_faults(request->head->target, &region)) {
+        answer_faults(source, &known, region, answer);
+    } else {
+        dp_admin_refuse(
+            answer, 404, "not_found",
+            "there are /, /status, /metrics, /healthz, /readyz, /explain, /events, /live, /history "
+            "and /whoami; "
+            "/switch, /drain, /resume, /freeze, /unfreeze, /approve and /revoke; /faults; /reload");
     }
 }
 

@@ -2,16 +2,24 @@
 #ifndef DAVENPORT_SRC_APP_CLI_ASK_H
 #define DAVENPORT_SRC_APP_CLI_ASK_H
 
+#include "app/admin_client.h"
 #include "app/cli.h"
 
 #include <jansson.h>
 
-/* Where the proxy's operators connect (--admin, -c, $DAVENPORT_ADMIN, the default), as text to be freed; false after
- * telling what is wrong. */
-DP_MUST_USE bool dp_cli_admin_address(const struct dp_cli_call *call, struct dp_text *out);
+/* Where the proxy's operators connect (--admin, -c, $DAVENPORT_ADMIN, the default), and how (--token-file, --ca, and
+ * their variables); `addr` is to be freed. False after telling what is wrong. */
+DP_MUST_USE bool dp_cli_admin(const struct dp_cli_call *call, struct dp_text *addr,
+                              struct dp_admin_server *out);
 /* Ask; the answer as JSON in *out, to be released. Otherwise the exit code after telling what is wrong; a refused
  * order sets *out all the same. */
-DP_MUST_USE int dp_cli_ask(const char *addr, const char *path, const char *body, json_t **out);
+DP_MUST_USE int dp_cli_ask(const struct dp_admin_server *server, const char *path, const char *body,
+                           json_t **out);
+/* The same with any method; dp_cli_ask: POST with a body, else GET. */
+DP_MUST_USE int dp_cli_send(const struct dp_admin_server *server, const char *method,
+                            const char *path, const char *body, json_t **out);
+/* Tell what dp_admin_send or _follow says: the exit code. */
+int dp_cli_tell(enum dp_err err, const char *why);
 /* JSON and a newline. */
 void dp_cli_dump(const json_t *json, size_t flags, struct dp_text *out);
 /* The value of an option, NULL too where the command has no such option. */

@@ -1,5 +1,4 @@
 /* Commands that look at a running proxy: status, explain, events. */
-#include "app/admin_client.h"
 #include "app/cli_ask.h"
 #include "app/status_text.h"
 
@@ -13,11 +12,12 @@
 #define LINES_MAX     256
 
 /* One look; `clear`: over the last one on the terminal. */
-static int show_status(const struct dp_cli_call *call, const char *addr, bool clear)
+static int show_status(const struct dp_cli_call *call, const struct dp_admin_server *server,
+                       bool clear)
 {
     json_t *status = NULL;
     struct dp_text text = {0};
-    int code = dp_cli_ask(addr, "/status", NULL, &status);
+    int code = dp_cli_ask(server, "/status", NULL, &status);
     if (code != DP_EXIT_OK) {
         return code;
     }
@@ -33,16 +33,67 @@ static int show_status(const struct dp_cli_call *call, const char *addr, bool cl
     return code;
 }
 
+/* What completion asks for. */
+static int show_names(const struct dp_cli_call *call, const struct dp_admin_server *server)
+{
+    json_t *status = NULL;
+    json_t *region;
+    size_t i;
+    struct dp_text text = {0};
+    json_t *names = json_array();
+    int code = dp_cli_ask(server, "/status", NULL, &status);
+    json_array_foreach (json_object_get(status, "regions"), i, region) {
+        const char *name = json_string_value(json_object_get(region, "name"));
+        (void)json_array_append_new(names, json_string(name ? name : ""));
+        dp_text_addf(&text, "%s\n", name ? name : "");
+    }
+    if (dp_cli_value(call, "json")) {
+        dp_text_clear(&text);
+        dp_cli_dump(names, JSON_COMPACT, &text);
+    }
+    if (code == DP_EXIT_OK && !dp_cli_print(&text)) {
+        code = DP_EXIT_FAILED;
+    }
+    json_decref(names);
+    json_decref(status);
+    dp_text_fini(&text);
+    return code;
+}
+
+/* Whether it can serve; why not is told as any refusal is. */
+static int show_ready(const struct dp_cli_call *call, const struct dp_admin_server *server)
+{
+    json_t *ready = NULL;
+    struct dp_text text = {0};
+    int code = dp_cli_ask(server, "/readyz", NULL, &ready);
+    if (code == DP_EXIT_OK) {
+        if (dp_cli_value(call, "json")) {
+            dp_cli_dump(ready, JSON_INDENT(2), &text);
+        } else {
+            dp_text_add(&text, DP_SPAN("ready\n"));
+        }
+        code = dp_cli_print(&text) ? DP_EXIT_OK : DP_EXIT_FAILED;
+    }
+    dp_text_fini(&text);
+    json_decref(ready);
+    return code;
+}
+
 int dp_cli_status(const struct dp_cli_call *call)
 {
     struct dp_text addr = {0};
+    struct dp_admin_server server;
     bool watch = dp_cli_value(call, "watch") != NULL;
+    bool ready = dp_cli_value(call, "ready") != NULL;
     int code = DP_EXIT_FAILED;
-    if (!dp_cli_admin_address(call, &addr)) {
+    if (!dp_cli_admin(call, &addr, &server)) {
         return code;
     }
+    bool names = dp_cli_value(call, "names") != NULL;
     do {
-        code = show_status(call, dp_text_str(&addr), watch);
+        code = ready   ? show_ready(call, &server)
+               : names ? show_names(call, &server)
+                       : show_status(call, &server, watch);
         if (watch) {
             (void)sleep(1);
         }
@@ -55,13 +106,14 @@ int dp_cli_status(const struct dp_cli_call *call)
 int dp_cli_explain(const struct dp_cli_call *call)
 {
     struct dp_text addr = {0};
+    struct dp_admin_server server;
     struct dp_text text = {0};
     json_t *answer = NULL;
     int code = DP_EXIT_FAILED;
-    if (!dp_cli_admin_address(call, &addr)) {
+    if (!dp_cli_admin(call, &addr, &server)) {
         return code;
     }
-    code = dp_cli_ask(dp_text_str(&addr), "/explain", NULL, &answer);
+    code = dp_cli_ask(&server, "/explain", NULL, &answer);
     if (code == DP_EXIT_OK) {
         if (dp_cli_value(call, "json")) {
             dp_cli_dump(answer, JSON_INDENT(2), &text);
@@ -126,25 +178,19 @@ static bool show_event(void *ctx, const char *line)
 
 /* The stream, and when it ends another from where it ended: a proxy that is away for a moment is what one watches
  * for. */
-static int follow_events(struct events *e, const char *addr, const char *first)
+static int follow_events(struct events *e, const struct dp_admin_server *server, const char *first)
 {
     char path[96];
     char why[DP_CLIENT_WHY];
     bool told = false;
     (void)snprintf(path, sizeof path, "%s", first);
     for (;;) {
-        enum dp_err err = dp_admin_follow(addr, path, show_event, e, why);
-        if (err == DP_EINVAL) {
-            dp_cli_error("--admin: %s", why);
-            return DP_EXIT_USAGE;
-        }
+        enum dp_err err = dp_admin_follow(server, path, show_event, e, why);
         if (e->broken) {
             return DP_EXIT_FAILED;
         }
-        if (err != DP_OK && e->epoch == 0) {
-            dp_cli_error("no proxy answers at %s. Is it running? Another address: --admin or -c",
-                         why);
-            return DP_EXIT_UNREACHABLE;
+        if (err != DP_OK && (err != DP_ECONNECT || e->epoch == 0)) {
+            return dp_cli_tell(err, why);
         }
         if (!told) {
             dp_cli_error("the proxy is away; waiting for it");
@@ -155,12 +201,12 @@ static int follow_events(struct events *e, const char *addr, const char *first)
     }
 }
 
-static int show_events(struct events *e, const char *addr, const char *path)
+static int show_events(struct events *e, const struct dp_admin_server *server, const char *path)
 {
     json_t *events = NULL;
     json_t *event;
     size_t i;
-    int code = dp_cli_ask(addr, path, NULL, &events);
+    int code = dp_cli_ask(server, path, NULL, &events);
     json_array_foreach (events, i, event) {
         char *line = json_dumps(event, JSON_COMPACT | JSON_REAL_PRECISION(6));
         if (code == DP_EXIT_OK && line && !show_event(e, line)) {
@@ -175,6 +221,7 @@ static int show_events(struct events *e, const char *addr, const char *path)
 int dp_cli_events(const struct dp_cli_call *call)
 {
     struct dp_text addr = {0};
+    struct dp_admin_server server;
     const char *lines = dp_cli_value(call, "lines");
     const char *since = dp_cli_value(call, "since");
     bool follow = dp_cli_value(call, "follow") != NULL;
@@ -190,14 +237,13 @@ int dp_cli_events(const struct dp_cli_call *call)
         dp_cli_error("events: --since takes an epoch, as davenport status shows it");
         return DP_EXIT_USAGE;
     }
-    if (!dp_cli_admin_address(call, &addr)) {
+    if (!dp_cli_admin(call, &addr, &server)) {
         return DP_EXIT_FAILED;
     }
     (void)snprintf(path, sizeof path, "/events?limit=%" PRIu64 "&since=%" PRIu64 "&follow=%s",
                    limit, epoch, follow ? "true" : "false");
     e.shown = json_array();
-    int code = follow ? follow_events(&e, dp_text_str(&addr), path)
-                      : show_events(&e, dp_text_str(&addr), path);
+    int code = follow ? follow_events(&e, &server, path) : show_events(&e, &server, path);
     json_decref(e.shown);
     dp_text_fini(&addr);
     return code;

@@ -1,5 +1,5 @@
 /* Commands about the configuration: check, schema. */
-#include "app/cli.h"
+#include "app/cli_ask.h"
 #include "app/tls_load.h"
 
 #include <stdio.h>
@@ -33,38 +33,81 @@ struct dp_config *dp_cli_load_config(const char *path, enum dp_cli_resolve resol
     return config;
 }
 
-/* What only trying shows: files that can't be read, a key that is not the certificate's. */
-static bool files_are_good(const struct dp_config *config, const char *path)
+/* One line of problems, "FILE: [warning: ]KEY: REASON", taken apart. */
+static json_t *problem_json(struct dp_span line, const char *file)
 {
-    struct dp_problems problems;
-    dp_problems_init(&problems, shown(path));
-    const enum dp_err err = dp_tls_load_check(config, &problems);
-    dp_problems_close(&problems);
-    (void)fputs(dp_text_str(&problems.text), stderr);
-    dp_problems_fini(&problems);
-    return err == DP_OK;
+    const struct dp_span prefix = dp_span_str(file);
+    const struct dp_span warning = DP_SPAN("warning: ");
+    struct dp_span rest = line;
+    if (dp_span_starts(rest, prefix) && rest.n > prefix.n + 2) {
+        rest = (struct dp_span){rest.p + prefix.n + 2, rest.n - prefix.n - 2};
+    }
+    const bool warns = dp_span_starts(rest, warning);
+    if (warns) {
+        rest = (struct dp_span){rest.p + warning.n, rest.n - warning.n};
+    }
+    size_t key = 0;
+    while (key < rest.n && rest.p[key] != ':' && rest.p[key] != ' ') {
+        key++;
+    }
+    const bool has_key = key + 1 < rest.n && rest.p[key] == ':' && rest.p[key + 1] == ' ';
+    const struct dp_span reason =
+        has_key ? (struct dp_span){rest.p + key + 2, rest.n - key - 2} : rest;
+    return json_pack("{s:s, s:o, s:o}", "severity", warns ? "warning" : "error", "key",
+                     has_key ? json_stringn(rest.p, key) : json_null(), "reason",
+                     json_stringn(reason.p, reason.n));
+}
+
+/* {"file", "ok", "problems"}. */
+static void check_json(const struct dp_problems *problems, bool good, struct dp_text *out)
+{
+    json_t *list = json_array();
+    struct dp_span rest = dp_text_span(&problems->text);
+    while (rest.p) {
+        const struct dp_span line = dp_span_cut(&rest, '\n');
+        if (line.n > 0) {
+            (void)json_array_append_new(list, problem_json(line, problems->file));
+        }
+    }
+    json_t *root =
+        json_pack("{s:s, s:b, s:o}", "file", problems->file, "ok", good, "problems", list);
+    dp_cli_dump(root, JSON_INDENT(2), out);
+    json_decref(root);
 }
 
 int dp_cli_check(const struct dp_cli_call *call)
 {
     const char *path = dp_cli_value(call, "config");
+    const bool json = dp_cli_value(call, "json") && !dp_cli_value(call, "print");
     struct dp_text text = {0};
-    struct dp_config *config =
-        dp_cli_load_config(path, dp_cli_value(call, "resolve") ? DP_RESOLVE_MUST : DP_RESOLVE_NOT);
-    if (!config || !files_are_good(config, path)) {
-        dp_config_destroy(config);
-        return DP_EXIT_FAILED;
+    struct dp_problems problems;
+    struct dp_config *config = NULL;
+    dp_problems_init(&problems, shown(path));
+    enum dp_err err = dp_config_load(path, &problems, &config);
+    if (err == DP_OK && dp_cli_value(call, "resolve")) {
+        err = dp_config_resolve(config, true, &problems);
     }
-    if (dp_cli_value(call, "print")) {
-        dp_config_dump(config, &text);
+    if (err ==
+        DP_OK) { /* what only trying shows: files that can't be read, a key that is not the certificate's */
+        err = dp_tls_load_check(config, &problems);
+    }
+    dp_problems_close(&problems);
+    if (json) {
+        check_json(&problems, err == DP_OK, &text);
     } else {
+        (void)fputs(dp_text_str(&problems.text), stderr);
+    }
+    if (err == DP_OK && dp_cli_value(call, "print")) {
+        dp_config_dump(config, &text);
+    } else if (err == DP_OK && !json) {
         dp_text_addf(&text, "%s: ok\n", shown(path));
         dp_config_summary(config, &text);
     }
-    bool good = dp_cli_print(&text);
+    const bool printed = dp_cli_print(&text);
     dp_text_fini(&text);
+    dp_problems_fini(&problems);
     dp_config_destroy(config);
-    return good ? DP_EXIT_OK : DP_EXIT_FAILED;
+    return printed && err == DP_OK ? DP_EXIT_OK : DP_EXIT_FAILED;
 }
 
 int dp_cli_schema(const struct dp_cli_call *call)

@@ -93,6 +93,7 @@ static int code_of(const json_t *answer)
 int dp_cli_order(const struct dp_cli_call *call)
 {
     struct dp_text addr = {0};
+    struct dp_admin_server server;
     struct dp_text text = {0};
     json_t *answer = NULL;
     char path[32];
@@ -102,11 +103,11 @@ int dp_cli_order(const struct dp_cli_call *call)
         return code;
     }
     code = DP_EXIT_FAILED;
-    if (!dp_cli_admin_address(call, &addr) ||
+    if (!dp_cli_admin(call, &addr, &server) ||
         snprintf(path, sizeof path, "/%s", call->command->name) < 0) {
         goto cleanup;
     }
-    code = dp_cli_ask(dp_text_str(&addr), path, body, &answer);
+    code = dp_cli_ask(&server, path, body, &answer);
     if (answer && dp_cli_value(call, "json")) {
         dp_cli_dump(answer, JSON_INDENT(2), &text);
     } else if (code == DP_EXIT_OK) {
@@ -137,14 +138,15 @@ static void print_lines(const json_t *lines, struct dp_text *out)
 int dp_cli_reload(const struct dp_cli_call *call)
 {
     struct dp_text addr = {0};
+    struct dp_admin_server server;
     struct dp_text marked = {0};
     struct dp_text text = {0};
     json_t *answer = NULL;
     int code = DP_EXIT_FAILED;
-    if (!dp_cli_admin_address(call, &addr)) {
+    if (!dp_cli_admin(call, &addr, &server)) {
         goto cleanup;
     }
-    code = dp_cli_ask(dp_text_str(&addr), "/reload", "{}", &answer);
+    code = dp_cli_ask(&server, "/reload", "{}", &answer);
     if (answer && dp_cli_value(call, "json")) {
         dp_cli_dump(answer, JSON_INDENT(2), &text);
     } else if (answer) {

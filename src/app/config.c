@@ -32,6 +32,15 @@
      .offset = offsetof(struct dp_config, f),                                                      \
      .check = (c),                                                                                 \
      .def_text = (d)},
+#define DP_TEXTS(p, f, c, n, fl, t)                                                                \
+    {.type = DP_CONFIG_TEXTS,                                                                      \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config, f),                                                      \
+     .min = 1,                                                                                     \
+     .max = (n),                                                                                   \
+     .check = (c)},
 #define DP_CHOICE(p, f, w, d, fl, t)                                                               \
     {.type = DP_CONFIG_CHOICE,                                                                     \
      .path = (p),                                                                                  \
@@ -47,6 +56,30 @@
      .flags = (fl),                                                                                \
      .offset = offsetof(struct dp_config_region, f),                                               \
      .check = (c)},
+
+#define DP_USER_TEXT(p, f, c, fl, t)                                                               \
+    {.type = DP_CONFIG_TEXT,                                                                       \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config_user, f),                                                 \
+     .check = (c)},
+
+#define DP_TOKEN_TEXT(p, f, c, fl, t)                                                              \
+    {.type = DP_CONFIG_TEXT,                                                                       \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config_token, f),                                                \
+     .check = (c)},
+
+#define DP_TOKEN_CHOICE(p, f, w, fl, t)                                                            \
+    {.type = DP_CONFIG_CHOICE,                                                                     \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config_token, f),                                                \
+     .choices = (w)},
 
 #define DP_REGION_TEXTS(p, f, c, n, fl, t)                                                         \
     {.type = DP_CONFIG_TEXTS,                                                                      \
@@ -66,6 +99,14 @@
      .offset = offsetof(struct dp_config_region, f),                                               \
      .min = (lo),                                                                                  \
      .max = (hi)},
+
+#define DP_REGION_CHOICE(p, f, w, fl, t)                                                           \
+    {.type = DP_CONFIG_CHOICE,                                                                     \
+     .path = (p),                                                                                  \
+     .text = (t),                                                                                  \
+     .flags = (fl),                                                                                \
+     .offset = offsetof(struct dp_config_region, f),                                               \
+     .choices = (w)},
 
 #define DP_DATABASE_CHOICE(p, f, w, like, fl, t)                                                   \
     {.type = DP_CONFIG_CHOICE,                                                                     \
@@ -171,7 +212,7 @@ void dp_config_destroy(struct dp_config *c)
 }
 
 /* The folder of a path, "." when it names none. */
-static struct dp_span folder_of(const char *path)
+struct dp_span dp_config_folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash) {
@@ -193,7 +234,7 @@ enum dp_err dp_config_load(const char *path, struct dp_problems *problems, struc
     if (err != DP_OK) {
         dp_problem(problems, "", "%s", why);
     } else {
-        dp_text_add(&folder, folder_of(path));
+        dp_text_add(&folder, dp_config_folder_of(path));
         struct dp_config_source source = {.text = dp_text_span(&text),
                                           .folder = dp_text_str(&folder)};
         err = dp_config_parse(&source, problems, out);
@@ -235,8 +276,9 @@ static struct dp_region_config control_region(const struct dp_config_region *r)
         .first = r->first,
         .n_endpoints = r->n_endpoints,
         .max_in_flight = (uint32_t)r->max_in_flight,
-        .username = r->username,
-        .password = r->password,
+        .key = dp_config_key(r),
+        .aliases = r->replication_urls.at,
+        .n_aliases = r->replication_urls.n,
     };
 }
 
@@ -271,6 +313,35 @@ static unsigned conditions_of(const struct dp_config *c)
     return dp_gate_parse(c->failback_conditions, &bits) == NULL ? bits : 0;
 }
 
+const char *dp_config_watch_off(const struct dp_config *c)
+{
+    enum { AUTO, ON };
+    if (c->n_regions < 2)
+        return "there is one region only";
+    if (c->replication_watch == ON)
+        return NULL;
+    if (c->replication_watch != AUTO)
+        return "replication.watch is off";
+    for (uint16_t i = 0; i < c->n_regions; i++) {
+        if (c->regions[i].credentials == DP_CREDENTIAL_PASSTHROUGH && !c->regions[i].username)
+            return "replication.watch is auto, and not every region has credentials";
+    }
+    return NULL;
+}
+
+/* Times are told in whole seconds, rounded down, so of what seems this old one second may be missing. */
+static uint32_t settle_s(const struct dp_config *c)
+{
+    return (uint32_t)((c->sequence_min_age_ms + 999) / 1000 + 1);
+}
+
+/* What waits must not give up just before it may go on; and who holds no requests can't let writes wait. */
+static uint32_t pause_ms(const struct dp_config *c)
+{
+    uint64_t most = c->hold_ms / 4 * 3;
+    return (uint32_t)(c->failback_pause_ms < most ? c->failback_pause_ms : most);
+}
+
 bool dp_config_asks_window(const struct dp_config *c)
 {
     return c->failback == DP_FAILBACK_WINDOW ||
@@ -294,7 +365,8 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
         .probe_timeout_ms = (uint32_t)c->probe_timeout_ms,
         .probe_jitter_percent = (uint32_t)c->probe_jitter_percent,
         .silent = (uint32_t)c->silent,
-        .probe_database = c->probe_database,
+        .probe_databases = c->probe_databases.at,
+        .n_probe_databases = c->probe_databases.n,
         .canary_database = c->canary_database,
         .deep_interval_ms = (uint32_t)c->deep_interval_ms,
         .deep_timeout_ms = (uint32_t)c->deep_timeout_ms,
@@ -319,10 +391,25 @@ void dp_config_control(const struct dp_config *c, struct dp_control_config *out)
         .failback_conditions = conditions_of(c),
         .failback_error_percent = (uint32_t)c->failback_error_percent,
         .failback_windows = windows_of(c),
+        .failback_unseen_manual = c->failback_unseen != 0,
+        .failback_pause_ms = pause_ms(c),
+        .replication_off = dp_config_watch_off(c),
+        .replication_databases = c->replication_databases,
+        .replication_interval_ms =
+            dp_config_watch_off(c) ? 0 : (uint32_t)c->replication_interval_ms,
+        .share_sequences = c->sequence_share != 0,
+        .replication_samples = (uint32_t)c->replication_samples,
+        .replication_max_missing = (uint32_t)c->replication_max_missing,
+        .replication_canary = dp_config_watch_off(c) ? NULL : c->replication_canary,
+        .replication_canary_interval_ms = (uint32_t)c->replication_canary_interval_ms,
+        .replication_canary_max_ms = (uint32_t)c->replication_canary_max_ms,
         .no_region = (enum dp_no_region)c->no_region,
         .retry_after_s = (uint32_t)c->retry_after_s,
+        .key_retry_ms = (uint32_t)c->key_retry_ms,
         .min_regions = (uint16_t)c->min_regions,
         .dwell_ms = (uint32_t)c->dwell_ms,
+        .drills_allowed = c->drills_allowed != 0,
+        .drills_max_ms = (uint32_t)c->drills_max_ms,
         .journal_path = c->journal_path,
         .journal_max_bytes = c->journal_max_bytes,
         .journal_keep = (uint32_t)c->journal_keep,
@@ -351,6 +438,7 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .max_connections = (uint32_t)c->max_connections,
         .proxy_header = c->listen_proxy_protocol != 0,
         .max_requests = (uint32_t)c->max_requests,
+        .trace_sample = (uint32_t)c->trace_sample,
         .min_bytes_per_s = (uint32_t)c->min_bytes_per_s,
         .rate_window_ms = (uint32_t)c->rate_window_ms,
         .waiting_timeout_ms =
@@ -359,6 +447,8 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .connect_timeout_ms = (uint32_t)c->connect_timeout_ms,
         .race_delay_ms = (uint32_t)c->dns_race_delay_ms,
         .answer_timeout_ms = (uint32_t)c->answer_timeout_ms,
+        .partition_timeout_ms =
+            (uint32_t)(c->partition_timeout_ms ? c->partition_timeout_ms : c->answer_timeout_ms),
         .stall_timeout_ms = (uint32_t)c->stall_timeout_ms,
         .feed_timeout_ms = (uint32_t)c->feed_timeout_ms,
         .pool_idle_timeout_ms = (uint32_t)c->pool_idle_timeout_ms,
@@ -367,6 +457,14 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .max_upstream = (uint32_t)c->max_upstream,
         .max_waiting = (uint32_t)c->max_waiting,
         .replay_body_bytes = (uint32_t)c->replay_body_bytes,
+        .mint_ids = c->mint_ids != 0,
+        .resolve_conflicts = c->resolve_conflicts != 0,
+        .whole_answer_bytes = (uint32_t)c->whole_answer_bytes,
+        .tags_sequences = c->tag_sequences != 0,
+        .sequence_settle_s = settle_s(c),
+        .foreign_sequence = (enum dp_foreign_sequence)c->foreign_sequence,
+        .tells_region = c->tell_region != 0,
+        .tells_attempts = c->tell_attempts != 0,
         .try_timeout_ms = (uint32_t)c->try_timeout_ms,
         .request_timeout_ms = (uint32_t)c->request_timeout_ms,
         .budgets = {[DP_BUDGET_RETRY] = {(uint32_t)c->retry_percent, (uint32_t)c->retry_least},
@@ -385,11 +483,17 @@ void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out)
         .via = c->via,
         .via_answers = c->via_answers != 0,
         .max_via = (uint32_t)c->max_via,
+        .recent_ms = (uint32_t)c->recent_ms,
         .refuses_upgrades = c->upgrade == 0,
+        .not_replicated = (enum dp_spread_policy)c->not_replicated,
+        .named_by_header = c->name_region == 1 || c->name_region == 3,
+        .named_by_path = c->name_region == 2 || c->name_region == 3,
         .request_id = (enum dp_id_policy)c->request_id,
         .traceparent = (enum dp_id_policy)c->traceparent,
         .forwarded = (enum dp_forwarded_policy)c->forwarded,
         .x_forwarded = (enum dp_forwarded_policy)c->x_forwarded,
+        .passes_assertions = c->couchdb_auth != 0,
+        .clients = c->n_users > 0 ? &c->clients : NULL,
     };
     dp_config_rules(c, &out->rules);
 }
@@ -403,7 +507,7 @@ void dp_config_access(const struct dp_config *c, struct dp_access_config *out)
     };
 }
 
-_Static_assert(DP_ACCESS_JSON == 0 && DP_ACCESS_COMBINED == 1,
+_Static_assert(DP_ACCESS_JSON == 0 && DP_ACCESS_COMBINED == 1 && DP_ACCESS_HAPROXY == 2,
                "the words of access_log.format stand in the order of enum dp_access_format");
 _Static_assert(DP_ID_MAKE == 0 && DP_ID_PASS == 1 && DP_ID_REMOVE == 2,
                "the words of headers.request_id stand in the order of enum dp_id_policy");
@@ -415,5 +519,7 @@ _Static_assert(DP_FAILBACK_MANUAL == 0 && DP_FAILBACK_HOLD_DOWN == 1 && DP_FAILB
                "the words of failback.mode stand in the order of enum dp_failback");
 _Static_assert(DP_NO_REGION_REFUSE == 0 && DP_NO_REGION_LAST_GOOD == 1 && DP_NO_REGION_PRIMARY == 2,
                "the words of no_region.policy stand in the order of enum dp_no_region");
+_Static_assert(DP_SPREAD_FAN_OUT == 0 && DP_SPREAD_STRICT == 1 && DP_SPREAD_ACTIVE == 2,
+               "the words of not_replicated stand in the order of enum dp_spread_policy");
 _Static_assert(DP_LOG_DEBUG == 0 && DP_LOG_INFO == 1 && DP_LOG_WARN == 2 && DP_LOG_ERROR == 3,
                "the words of log.level stand in the order of enum dp_log_level");

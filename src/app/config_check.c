@@ -1,7 +1,9 @@
 /* The rules: what a string must look like, and what must hold between keys. Reasons never quote a
  * value, for it may have come out of a secret. */
 #include "davenport/net/lookup.h"
+#include "davenport/net/secret.h"
 
+#include "app/admin_client.h"
 #include "app/config_table.h"
 
 #include <arpa/inet.h>
@@ -180,7 +182,7 @@ enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out, con
         *out = addr;
         return DP_OK;
     }
-    *why = "must be a loopback address with a port (127.0.0.1:8985, [::1]:8985) or unix:PATH";
+    *why = "must be unix:PATH or a numeric address with a port (127.0.0.1:8985, [::1]:8985)";
     if (!split_authority(dp_span_str(text), &host, &port, &bracketed) || port.n == 0 ||
         !parse_port(port, &addr.port)) {
         return DP_EINVAL;
@@ -191,19 +193,12 @@ enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out, con
     if (!copy(host, addr.ip, sizeof addr.ip)) {
         return DP_EINVAL;
     }
-    bool loopback = false;
-    if (bracketed) {
-        loopback = inet_pton(AF_INET6, addr.ip, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
-    } else {
-        loopback = inet_pton(AF_INET, addr.ip, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
-    }
-    if (!loopback) {
-        if (dp_config_is_ip(addr.ip)) {
-            *why =
-                "must be a loopback address or unix:PATH: anyone who reaches it may switch regions";
-        }
+    const bool good =
+        bracketed ? inet_pton(AF_INET6, addr.ip, &v6) == 1 : inet_pton(AF_INET, addr.ip, &v4) == 1;
+    if (!good) {
         return DP_EINVAL;
     }
+    addr.loopback = bracketed ? IN6_IS_ADDR_LOOPBACK(&v6) : (ntohl(v4.s_addr) >> 24) == 127;
     *out = addr;
     return DP_OK;
 }
@@ -251,6 +246,27 @@ static const char *check_database(const char *value)
     return NULL;
 }
 
+static const char *check_databases(const char *value)
+{
+    for (const char *p = value;; p++) {
+        char name[256];
+        size_t n = strcspn(p, ",");
+        if (n >= sizeof(name)) {
+            return "must be databases' names of at most 238 bytes, with commas between";
+        }
+        memcpy(name, p, n);
+        name[n] = '\0';
+        if (check_database(name)) {
+            return "must be databases' names, with commas between: a-z or _, then a-z, 0-9 and "
+                   "_$()+/-";
+        }
+        p += n;
+        if (*p == '\0') {
+            return NULL;
+        }
+    }
+}
+
 static bool is_pin(struct dp_span s)
 {
     struct dp_span scheme = DP_SPAN("sha256//");
@@ -296,12 +312,28 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value)
                    : "must be permissions in octal like 0660";
     case DP_CHECK_ADMIN:
         return dp_admin_addr_parse(value, &addr, &why) == DP_OK ? NULL : why;
+    case DP_CHECK_ADMIN_CLIENT:
+        return dp_admin_server_fault(value);
     case DP_CHECK_NAME:
         return check_name(value);
     case DP_CHECK_URL:
         return parse_url(value, &url);
     case DP_CHECK_USERNAME:
-        return strchr(value, ':') ? "must not contain a colon: HTTP Basic cannot carry it" : NULL;
+        return dp_config_check_username(value);
+    case DP_CHECK_ROLES:
+        return dp_config_check_roles(value);
+    case DP_CHECK_TOKEN_URL:
+        return dp_config_check_token_url(value);
+    case DP_CHECK_PASSWORD:
+        return dp_password_fault(value);
+    case DP_CHECK_TOKEN_HASH:
+        return dp_token_hash_fault(value);
+    case DP_CHECK_SECRET:
+        return strlen(value) < 16 ? "must be at least 16 bytes" : NULL;
+    case DP_CHECK_COLLECTOR:
+        return dp_config_check_collector(value);
+    case DP_CHECK_FIELD:
+        return dp_config_check_field(value);
     case DP_CHECK_PATH:
         return check_path(value);
     case DP_CHECK_GATE:
@@ -312,6 +344,8 @@ const char *dp_config_check_text(enum dp_config_check check, const char *value)
         return dp_utc_offset_parse(value, &windows.utc_offset_m);
     case DP_CHECK_DATABASE:
         return check_database(value);
+    case DP_CHECK_DATABASES:
+        return check_databases(value);
     case DP_CHECK_TOKEN:
         return all_of(dp_span_str(value), "-._") && strlen(value) <= 64
                    ? NULL
@@ -333,23 +367,42 @@ const char *dp_config_check_pattern(enum dp_config_check check)
     case DP_CHECK_MODE:
         return "^0[0-7]{3}$";
     case DP_CHECK_ADMIN:
-        return "^(unix:.+|(127\\.[0-9.]+|localhost|\\[[0:]*:0*1\\]):[0-9]+)$";
+        return "^(unix:.+|([0-9.]+|localhost|\\[[0-9a-fA-F:.]+\\]):[0-9]+)$";
+    case DP_CHECK_ADMIN_CLIENT:
+        return NULL;
     case DP_CHECK_NAME:
         return "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
     case DP_CHECK_URL:
         return "^[hH][tT][tT][pP][sS]?://([A-Za-z0-9._-]+|\\[[0-9a-fA-F:.]+\\])(:[0-9]+)?/?$";
     case DP_CHECK_USERNAME:
         return "^[^:]+$";
+    case DP_CHECK_ROLES:
+        return "^[^,]+(,[^,]+)*$";
+    case DP_CHECK_TOKEN_URL:
+        return "^https?://";
+    case DP_CHECK_PASSWORD:
+        return "^\\$(pbkdf2-sha256|scrypt)\\$[a-z0-9=,]+\\$[A-Za-z0-9+/]+\\$[A-Za-z0-9+/]+$";
+    case DP_CHECK_TOKEN_HASH:
+        return "^sha256:[0-9a-f]{64}$";
+    case DP_CHECK_SECRET:
+        return "^.{16,}$";
+    case DP_CHECK_COLLECTOR:
+        return "^https?://[^/ @:][^/ @]*/[^ @]*$";
+    case DP_CHECK_FIELD:
+        return "^[A-Za-z0-9_.-]+: .+$";
     case DP_CHECK_PATH:
         return "^/[!-\"$-~]*$";
     case DP_CHECK_GATE:
-        return "^(health|probes|errors|approval|window)(,(health|probes|errors|approval|window))*$";
+        return "^(health|probes|errors|approval|window|replication)"
+               "(,(health|probes|errors|approval|window|replication))*$";
     case DP_CHECK_WINDOWS:
         return NULL;
     case DP_CHECK_UTC_OFFSET:
         return "^[+-](0[0-9]|1[0-4]):[0-5][0-9]$";
     case DP_CHECK_DATABASE:
         return "^[a-z_][a-z0-9_$()+/-]*$";
+    case DP_CHECK_DATABASES:
+        return "^[a-z_][a-z0-9_$()+/-]*(,[a-z_][a-z0-9_$()+/-]*)*$";
     case DP_CHECK_TOKEN:
         return "^[A-Za-z0-9._-]{1,64}$";
     }
@@ -529,12 +582,28 @@ static void at_most(struct dp_problems *problems, const char *small_key, uint64_
     }
 }
 
+static void check_canary(const struct dp_config *c, struct dp_problems *problems)
+{
+    if (!c->replication_canary) {
+        return;
+    }
+    if (c->replication_canary[0] == '_') {
+        dp_problem(problems, "replication.canary_database",
+                   "must not begin with _: such databases are not watched");
+    } else if (dp_config_watch_off(c)) {
+        dp_problem_warning(problems, "replication.canary_database", "is not used: %s",
+                           dp_config_watch_off(c));
+    }
+}
+
 void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
 {
-    struct dp_admin_addr admin;
-    const char *why;
     check_regions(c, problems);
+    dp_config_check_credentials(c, problems);
+    dp_config_check_admin(c, problems);
+    dp_config_check_tracing(c, problems);
     dp_config_check_rules(c, problems);
+    check_canary(c, problems);
     if (!c->listen_cert_file != !c->listen_key_file) {
         dp_problem(problems, "listen.tls", "needs both cert_file and key_file");
     } else if (c->listen_client_ca_file && !c->listen_cert_file) {
@@ -564,12 +633,6 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems)
     }
     if (!c->listen_ipv6_only && strcmp(c->listen_address, "::") != 0) {
         dp_problem(problems, "listen.ipv6_only", "can be no for the address :: only");
-    }
-    if (dp_admin_addr_parse(c->admin_listen, &admin, &why) == DP_OK &&
-        (admin.unix_path ? strcmp(c->admin_listen, c->listen_address) == 0
-                         : admin.port != 0 && admin.port == c->listen_port &&
-                               strcmp(admin.ip, c->listen_address) == 0)) {
-        dp_problem(problems, "admin.listen", "is where applications connect (listen)");
     }
 }
 

@@ -141,6 +141,76 @@ static void compare_regions(const struct dp_config *now, const struct dp_config 
     }
 }
 
+static bool of_users(const struct dp_config_row *row)
+{
+    return strncmp(row->path, "clients.users{}.", sizeof "clients.users{}." - 1) == 0;
+}
+
+static bool of_tokens(const struct dp_config_row *row)
+{
+    return strncmp(row->path, "admin.tokens{}.", sizeof "admin.tokens{}." - 1) == 0;
+}
+
+static const struct dp_config_token *token_named(const struct dp_config *c, const char *name)
+{
+    for (uint16_t i = 0; i < c->n_tokens; i++) {
+        if (strcmp(c->tokens[i].name, name) == 0) {
+            return &c->tokens[i];
+        }
+    }
+    return NULL;
+}
+
+static void compare_tokens(const struct dp_config *now, const struct dp_config *next,
+                           struct dp_text *changes)
+{
+    for (uint16_t i = 0; i < now->n_tokens; i++) {
+        if (!token_named(next, now->tokens[i].name)) {
+            dp_text_addf(changes, "admin.tokens.%s: removed\n", now->tokens[i].name);
+        }
+    }
+    for (uint16_t i = 0; i < next->n_tokens; i++) {
+        const struct dp_config_token *token = &next->tokens[i];
+        const struct dp_config_token *was = token_named(now, token->name);
+        if (!was) {
+            dp_text_addf(changes, "admin.tokens.%s: added\n", token->name);
+        } else if (!texts_same(was->hash, token->hash) || was->role != token->role) {
+            dp_text_addf(changes, "admin.tokens.%s: changed\n", token->name);
+        }
+    }
+}
+
+static uint16_t user_named(const struct dp_config *c, const char *name)
+{
+    uint16_t i = 0;
+    while (i < c->n_users && strcmp(c->users[i].name, name) != 0) {
+        i++;
+    }
+    return i;
+}
+
+static void compare_users(const struct dp_config *now, const struct dp_config *next,
+                          struct dp_text *changes)
+{
+    char shown[DP_SHOWN_KEY];
+    for (uint16_t i = 0; i < now->n_users; i++) {
+        if (user_named(next, now->users[i].name) == next->n_users) {
+            dp_config_show_key(now->users[i].name, shown);
+            dp_text_addf(changes, "clients.users.%s: removed\n", shown);
+        }
+    }
+    for (uint16_t i = 0; i < next->n_users; i++) {
+        const uint16_t was = user_named(now, next->users[i].name);
+        dp_config_show_key(next->users[i].name, shown);
+        if (was == now->n_users) {
+            dp_text_addf(changes, "clients.users.%s: added\n", shown);
+        } else if (!texts_same(now->users[was].password, next->users[i].password) ||
+                   !texts_same(now->users[was].roles, next->users[i].roles)) {
+            dp_text_addf(changes, "clients.users.%s: changed\n", shown);
+        }
+    }
+}
+
 static bool of_databases(const struct dp_config_row *row)
 {
     return strncmp(row->path, "databases{}.", sizeof "databases{}." - 1) == 0;
@@ -191,14 +261,20 @@ void dp_config_diff(const struct dp_config *now, const struct dp_config *next,
                     struct dp_text *changes, struct dp_problems *problems)
 {
     for (size_t k = 0; k < dp_config_n_rows; k++) {
-        if (!of_a_region(&dp_config_rows[k]) && !of_databases(&dp_config_rows[k])) {
+        if (!of_a_region(&dp_config_rows[k]) && !of_databases(&dp_config_rows[k]) &&
+            !of_users(&dp_config_rows[k]) && !of_tokens(&dp_config_rows[k])) {
             compare(&dp_config_rows[k], dp_config_rows[k].path, now, next, changes, problems);
         }
     }
     if (!now->listen_cert_file != !next->listen_cert_file) {
         dp_problem(problems, "listen.tls", "needs a restart to begin or to end");
     }
+    if (!now->admin_cert_file != !next->admin_cert_file) {
+        dp_problem(problems, "admin.tls", "needs a restart to begin or to end");
+    }
     compare_databases(now, next, changes);
+    compare_users(now, next, changes);
+    compare_tokens(now, next, changes);
     compare_regions(now, next, changes, problems);
 }
 

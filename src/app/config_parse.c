@@ -12,8 +12,8 @@
 #include <jansson.h>
 
 #define SHOWN_PATH 192
-/* Sections of the table, regions with theirs, patterns of databases with theirs. */
-#define QUEUE_MAX 256
+/* Sections of the table, regions with theirs, patterns of databases with theirs, users. */
+#define QUEUE_MAX 512
 
 /* An object of the document that still has to be read. */
 struct section {
@@ -65,7 +65,7 @@ static void enqueue(struct parser *p, json_t *object, const char *path, const ch
     (void)n;
 }
 
-static const char *type_name(const json_t *value)
+const char *dp_config_type_name(const json_t *value)
 {
     switch (json_typeof(value)) {
     case JSON_OBJECT:
@@ -134,7 +134,8 @@ static void take_uint(struct parser *p, const struct dp_config_row *row, const j
                       const char *shown, uint64_t *out)
 {
     if (!json_is_integer(value)) {
-        dp_problem(p->problems, shown, "must be a whole number, not %s", type_name(value));
+        dp_problem(p->problems, shown, "must be a whole number, not %s",
+                   dp_config_type_name(value));
         return;
     }
     json_int_t n = json_integer_value(value);
@@ -153,7 +154,7 @@ static void take_uint(struct parser *p, const struct dp_config_row *row, const j
 static const char *expanded(struct parser *p, const json_t *value, const char *shown)
 {
     if (!json_is_string(value)) {
-        dp_problem(p->problems, shown, "must be a string, not %s", type_name(value));
+        dp_problem(p->problems, shown, "must be a string, not %s", dp_config_type_name(value));
         return NULL;
     }
     struct dp_span in = {json_string_value(value), json_string_length(value)};
@@ -178,7 +179,8 @@ static void take_text(struct parser *p, const struct dp_config_row *row, const j
         dp_problem(p->problems, shown, "%s", why);
         return;
     }
-    if ((row->flags & DP_CONFIG_SECRET) && strcmp(text, json_string_value(value)) == 0) {
+    if ((row->flags & DP_CONFIG_SECRET) && !(row->flags & DP_CONFIG_HASH) &&
+        strcmp(text, json_string_value(value)) == 0) {
         dp_problem_warning(p->problems, shown,
                            "stands in the file itself; ${env:NAME} or ${file:PATH} keeps it out");
     }
@@ -189,8 +191,15 @@ static void take_texts(struct parser *p, const struct dp_config_row *row, const 
                        const char *shown, struct dp_config_texts *out)
 {
     size_t n = json_array_size(value);
+    const char *or_one = row->flags & DP_CONFIG_OR_ONE ? " or a string" : "";
+    if (*or_one && json_is_string(value)) {
+        take_text(p, row, value, shown, &out->at[0]);
+        out->n = 1;
+        return;
+    }
     if (!json_is_array(value)) {
-        dp_problem(p->problems, shown, "must be an array of strings, not %s", type_name(value));
+        dp_problem(p->problems, shown, "must be an array of strings%s, not %s", or_one,
+                   dp_config_type_name(value));
         return;
     }
     if (n < row->min || n > row->max) {
@@ -238,7 +247,7 @@ cleanup:
 static void take_regions(struct parser *p, const json_t *value, const char *shown)
 {
     if (!json_is_array(value)) {
-        dp_problem(p->problems, shown, "must be an array, not %s", type_name(value));
+        dp_problem(p->problems, shown, "must be an array, not %s", dp_config_type_name(value));
         return;
     }
     size_t n = json_array_size(value);
@@ -256,7 +265,7 @@ static void take_regions(struct parser *p, const json_t *value, const char *show
         if (json_is_object(region)) {
             enqueue(p, region, "regions[]", item, &p->config->regions[i]);
         } else {
-            dp_problem(p->problems, item, "must be an object, not %s", type_name(region));
+            dp_problem(p->problems, item, "must be an object, not %s", dp_config_type_name(region));
         }
     }
 }
@@ -277,7 +286,7 @@ static void take_databases(struct parser *p, json_t *value, const char *shown)
             return;
         }
         if (!json_is_object(rule)) {
-            dp_problem(p->problems, item, "must be an object, not %s", type_name(rule));
+            dp_problem(p->problems, item, "must be an object, not %s", dp_config_type_name(rule));
             continue;
         }
         struct dp_config_database *d = &p->config->databases[p->config->n_databases++];
@@ -293,17 +302,93 @@ static void take_databases(struct parser *p, json_t *value, const char *shown)
     }
 }
 
+/* What has names of the operator's own: {"ann": {…}, …}. */
+static const struct named {
+    const char *path;  /* of the section */
+    const char *items; /* of each one's keys */
+    const char *one;
+    size_t max, size, at,
+        n; /* at, n: offsets of the array and its length; a name is each one's first member */
+    const char *(*check)(const char *name);
+} named[] = {
+    {"clients.users", "clients.users{}", "user", DP_MAX_USERS, sizeof(struct dp_config_user),
+     offsetof(struct dp_config, users), offsetof(struct dp_config, n_users),
+     dp_config_check_username},
+    {"admin.tokens", "admin.tokens{}", "token", DP_MAX_TOKENS, sizeof(struct dp_config_token),
+     offsetof(struct dp_config, tokens), offsetof(struct dp_config, n_tokens),
+     dp_config_check_token_name},
+};
+
+static const struct named *named_of(const char *path)
+{
+    for (size_t i = 0; i < DP_ARRAY_LEN(named); i++) {
+        if (strcmp(named[i].path, path) == 0) {
+            return &named[i];
+        }
+    }
+    return NULL;
+}
+
+/* One more of them, with its name. */
+static void *add_named(struct parser *p, const struct named *kind, const char *name)
+{
+    uint16_t n;
+    char *count = (char *)p->config + kind->n;
+    memcpy(&n, count, sizeof n);
+    char *one = (char *)p->config + kind->at + n * kind->size;
+    const struct dp_span copy =
+        dp_arena_copy(&p->config->arena, (struct dp_span){name, strlen(name) + 1});
+    if (!copy.p) {
+        abort();
+    }
+    memset(one, 0, kind->size);
+    memcpy(one, &copy.p, sizeof copy.p);
+    n++;
+    memcpy(count, &n, sizeof n);
+    return one;
+}
+
+static void take_named(struct parser *p, const struct named *kind, json_t *value, const char *shown)
+{
+    size_t taken = 0;
+    for (void *it = json_object_iter(value); it; it = json_object_iter_next(value, it)) {
+        const char *key = json_object_iter_key(it);
+        json_t *one = json_object_iter_value(it);
+        char item[SHOWN_PATH];
+        if (strcmp(key, "$comment") == 0) {
+            continue;
+        }
+        join(shown, key, item);
+        const char *why = *key ? kind->check(key) : "must have a name";
+        if (why) {
+            dp_problem(p->problems, item, "%s", why);
+        } else if (taken == kind->max) {
+            dp_problem(p->problems, item, "is one %s too many: there may be %zu", kind->one,
+                       kind->max);
+            return;
+        } else if (!json_is_object(one)) {
+            dp_problem(p->problems, item, "must be an object, not %s", dp_config_type_name(one));
+        } else {
+            taken++;
+            enqueue(p, one, kind->items, item, add_named(p, kind, key));
+        }
+    }
+}
+
 static void take_section(struct parser *p, const struct section *s, const struct dp_config_row *row,
                          json_t *value, const char *shown)
 {
+    const struct named *kind = named_of(row->path);
     if (strcmp(row->path, "regions") == 0) {
         take_regions(p, value, shown);
     } else if (json_is_object(value) && strcmp(row->path, "databases") == 0) {
         take_databases(p, value, shown);
+    } else if (json_is_object(value) && kind) {
+        take_named(p, kind, value, shown);
     } else if (json_is_object(value)) {
         enqueue(p, value, row->path, shown, s->base);
     } else {
-        dp_problem(p->problems, shown, "must be an object, not %s", type_name(value));
+        dp_problem(p->problems, shown, "must be an object, not %s", dp_config_type_name(value));
     }
 }
 
@@ -386,7 +471,7 @@ static void syntax_reason(const char *text, char out[JSON_ERROR_TEXT_LENGTH])
     out[n] = '\0';
 }
 
-static json_t *parse_json(struct dp_span text, struct dp_problems *problems)
+json_t *dp_config_json(struct dp_span text, struct dp_problems *problems)
 {
     json_error_t error;
     json_t *root = json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES, &error);
@@ -397,7 +482,7 @@ static json_t *parse_json(struct dp_span text, struct dp_problems *problems)
         return NULL;
     }
     if (!json_is_object(root)) {
-        dp_problem(problems, "", "must be a JSON object, not %s", type_name(root));
+        dp_problem(problems, "", "must be a JSON object, not %s", dp_config_type_name(root));
         json_decref(root);
         return NULL;
     }
@@ -407,7 +492,7 @@ static json_t *parse_json(struct dp_span text, struct dp_problems *problems)
 enum dp_err dp_config_parse(const struct dp_config_source *source, struct dp_problems *problems,
                             struct dp_config **out)
 {
-    json_t *root = parse_json(source->text, problems);
+    json_t *root = dp_config_json(source->text, problems);
     if (!root) {
         return DP_EINVAL;
     }

@@ -146,6 +146,11 @@ static json_t *texts_schema(const struct dp_config_row *row)
     struct dp_config_row one = *row;
     json_t *items = text_schema(&one);
     (void)json_object_del(items, "description");
+    if (row->flags & DP_CONFIG_OR_ONE) {
+        return json_pack("{s:s, s:[O, {s:s, s:I, s:I, s:o}]}", "description", row->text, "anyOf",
+                         items, "type", "array", "minItems", (json_int_t)row->min, "maxItems",
+                         (json_int_t)row->max, "items", items);
+    }
     return json_pack("{s:s, s:s, s:I, s:I, s:o}", "description", row->text, "type", "array",
                      "minItems", (json_int_t)row->min, "maxItems", (json_int_t)row->max, "items",
                      items);
@@ -157,18 +162,36 @@ static json_t *array_schema(const struct dp_config_row *row)
                      "minItems", 1, "maxItems", DP_MAX_REGIONS, "items", object_schema(NULL));
 }
 
+/* How many there may be in a section whose keys are the operator's own, 0: it is none. */
+static unsigned map_max(const struct dp_config_row *row)
+{
+    static const struct {
+        const char *path;
+        unsigned max;
+    } maps[] = {{"databases", DP_MAX_RULES},
+                {"clients.users", DP_MAX_USERS},
+                {"admin.tokens", DP_MAX_TOKENS}};
+    for (size_t i = 0; i < DP_ARRAY_LEN(maps); i++) {
+        if (strcmp(row->path, maps[i].path) == 0) {
+            return maps[i].max;
+        }
+    }
+    return 0;
+}
+
 /* Keys of the operator's own, each with an object. */
 static json_t *map_schema(const struct dp_config_row *row)
 {
     return json_pack("{s:s, s:s, s:i, s:o}", "description", row->text, "type", "object",
-                     "maxProperties", DP_MAX_RULES, "additionalProperties", object_schema(NULL));
+                     "maxProperties", (int)map_max(row), "additionalProperties",
+                     object_schema(NULL));
 }
 
 static json_t *row_schema(const struct dp_config_row *row)
 {
     switch (row->type) {
     case DP_CONFIG_SECTION:
-        if (strcmp(row->path, "databases") == 0) {
+        if (map_max(row) > 0) {
             return map_schema(row);
         }
         return strcmp(row->path, "regions") == 0 ? array_schema(row) : object_schema(row->text);
@@ -338,6 +361,24 @@ void dp_config_dump(const struct dp_config *c, struct dp_text *out)
         }
         set(root, "databases", databases, out);
     }
+    if (c->n_users > 0) {
+        json_t *users = json_object();
+        for (uint16_t i = 0; i < c->n_users; i++) {
+            json_t *user = json_object();
+            dump_rows("clients.users{}.", &c->users[i], user, out);
+            set(users, c->users[i].name, user, out);
+        }
+        set(json_object_get(root, "clients"), "users", users, out);
+    }
+    if (c->n_tokens > 0) {
+        json_t *tokens = json_object();
+        for (uint16_t i = 0; i < c->n_tokens; i++) {
+            json_t *token = json_object();
+            dump_rows("admin.tokens{}.", &c->tokens[i], token, out);
+            set(tokens, c->tokens[i].name, token, out);
+        }
+        set(json_object_get(root, "admin"), "tokens", tokens, out);
+    }
     print_json(root, out);
     json_decref(root);
 }
@@ -373,6 +414,18 @@ static void summarize_listener(const struct dp_config *c, struct dp_text *out)
     dp_text_addf(out, "%s\n", c->listen_proxy_protocol ? ", PROXY protocol required" : "");
 }
 
+static const char *credentials_words(const struct dp_config_region *r)
+{
+    static const char *const words[] = {
+        [DP_CREDENTIAL_PASSTHROUGH] = "  (probed with credentials)",
+        [DP_CREDENTIAL_BASIC] = "  (our own credentials)",
+        [DP_CREDENTIAL_IAM] = "  (our own credentials: IAM)",
+        [DP_CREDENTIAL_BEARER] = "  (our own credentials: a token file)",
+        [DP_CREDENTIAL_COUCHDB_PROXY] = "  (users are asserted)",
+    };
+    return r->credentials == DP_CREDENTIAL_PASSTHROUGH && !r->username ? "" : words[r->credentials];
+}
+
 void dp_config_summary(const struct dp_config *c, struct dp_text *out)
 {
     int width = 0;
@@ -381,12 +434,17 @@ void dp_config_summary(const struct dp_config *c, struct dp_text *out)
         width = n > width ? n : width;
     }
     summarize_listener(c, out);
+    if (c->n_users > 0) {
+        dp_text_addf(out, "  clients       %u user%s, by password or session%s\n",
+                     (unsigned)c->n_users, c->n_users > 1 ? "s" : "",
+                     c->clients.certificate_suffices ? ", or by certificate" : "");
+    }
     dp_text_addf(out, "  operators     %s\n", c->admin_listen);
     for (unsigned i = 0; i < c->n_regions; i++) {
         const struct dp_config_region *r = &c->regions[i];
         dp_text_addf(out, "  region %-2u     %-*s  %s%s%s\n", i + 1, width, r->name,
                      c->endpoints[r->first].base_url, i == 0 ? "  (primary)" : "",
-                     r->username ? "  (probed with credentials)" : "");
+                     credentials_words(r));
         for (uint16_t k = 1; k < r->n_endpoints; k++) {
             dp_text_addf(out, "                %-*s  %s\n", width, "",
                          c->endpoints[r->first + k].base_url);
@@ -398,7 +456,7 @@ void dp_config_summary(const struct dp_config *c, struct dp_text *out)
 /* The list of keys
  * --------------------------------------------------------------------------------- */
 
-static void help_default(const struct dp_config_row *row, struct dp_text *out)
+void dp_config_help_value(const struct dp_config_row *row, struct dp_text *out)
 {
     switch (row->type) {
     case DP_CONFIG_SECTION:
@@ -417,7 +475,8 @@ static void help_default(const struct dp_config_row *row, struct dp_text *out)
         break;
     }
     case DP_CONFIG_TEXTS:
-        dp_text_addf(out, "  (an array of %" PRIu64 " to %" PRIu64 ")", row->min, row->max);
+        dp_text_addf(out, "  (%san array of %" PRIu64 " to %" PRIu64 ")",
+                     row->flags & DP_CONFIG_OR_ONE ? "one, or " : "", row->min, row->max);
         break;
     case DP_CONFIG_TEXT:
         if (row->def_text) {
@@ -438,7 +497,7 @@ void dp_config_help(struct dp_text *out)
             dp_text_addf(out, "\n");
         }
         dp_text_addf(out, "%s", row->path);
-        help_default(row, out);
+        dp_config_help_value(row, out);
         dp_text_addf(out, "\n    %s%s\n", row->text,
                      row->flags & DP_CONFIG_RESTART ? " Changed by a restart only." : "");
     }

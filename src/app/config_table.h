@@ -4,6 +4,8 @@
 
 #include "davenport/app/config.h"
 
+#include <jansson.h>
+
 enum dp_config_type {
     DP_CONFIG_SECTION,
     DP_CONFIG_UINT,
@@ -18,6 +20,7 @@ enum dp_config_check {
     DP_CHECK_LISTEN,
     DP_CHECK_MODE,
     DP_CHECK_ADMIN,
+    DP_CHECK_ADMIN_CLIENT, /* as whoever asks there calls it */
     DP_CHECK_NAME,
     DP_CHECK_URL,
     DP_CHECK_USERNAME,
@@ -25,10 +28,18 @@ enum dp_config_check {
     DP_CHECK_FILE,
     DP_CHECK_PINS,
     DP_CHECK_DATABASE,
+    DP_CHECK_DATABASES, /* with commas between */
     DP_CHECK_TOKEN,
     DP_CHECK_GATE,
     DP_CHECK_WINDOWS,
-    DP_CHECK_UTC_OFFSET
+    DP_CHECK_UTC_OFFSET,
+    DP_CHECK_ROLES,
+    DP_CHECK_TOKEN_URL,
+    DP_CHECK_PASSWORD,
+    DP_CHECK_TOKEN_HASH,
+    DP_CHECK_SECRET,
+    DP_CHECK_COLLECTOR,
+    DP_CHECK_FIELD
 };
 
 struct dp_config_row {
@@ -70,14 +81,35 @@ const char *dp_config_check_pattern(enum dp_config_check check);
 
 /* Does failback, as configured, wait for a time of the week? */
 bool dp_config_asks_window(const struct dp_config *c);
+/* Why replication is not watched; NULL: it is. */
+const char *dp_config_watch_off(const struct dp_config *c);
 /* A choice of "false" and "true": JSON's own words. */
 bool dp_config_is_bool(const struct dp_config_row *row);
+/* What stands behind a key in help: its default and what it may be, " = 8984  (0 to 65535)". */
+void dp_config_help_value(const struct dp_config_row *row, struct dp_text *out);
 
 /* How requests are routed: fills what a pattern leaves out, and makes the rules of it. */
 void dp_config_check_rules(struct dp_config *c, struct dp_problems *problems);
 void dp_config_rules(const struct dp_config *c, struct dp_rules *out);
 bool dp_config_nearest(
     const struct dp_config *c); /* does any rule ask which region is the nearest? */
+
+/* Credentials: who we are in the regions, and who applications are here. */
+const char *dp_config_check_username(const char *value);
+const char *dp_config_check_token_name(const char *value);
+const char *dp_config_check_roles(const char *value);
+const char *dp_config_check_token_url(const char *value);
+void dp_config_check_credentials(struct dp_config *c, struct dp_problems *problems);
+/* Who may ask over the operators' address. */
+void dp_config_check_admin(const struct dp_config *c, struct dp_problems *problems);
+struct dp_key_config dp_config_key(const struct dp_config_region *r);
+
+/* Tracing: where spans go. */
+struct dp_otlp_config;
+const char *dp_config_check_collector(const char *value);
+const char *dp_config_check_field(const char *value);
+void dp_config_check_tracing(const struct dp_config *c, struct dp_problems *problems);
+void dp_config_otlp(const struct dp_config *c, struct dp_otlp_config *out);
 
 /* The rules that involve more than one key; also fills what is made of the regions' urls. */
 void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems);
@@ -88,6 +120,13 @@ void dp_config_check_whole(struct dp_config *c, struct dp_problems *problems);
 DP_MUST_USE enum dp_err dp_config_expand(struct dp_arena *arena, struct dp_span in,
                                          const char *folder, const char **out,
                                          char why[DP_EXPAND_WHY]);
+
+/* A document whose root is an object, or NULL and a problem, which quotes nothing that could be a password. */
+DP_MUST_USE json_t *dp_config_json(struct dp_span text, struct dp_problems *problems);
+/* "an object": what a value is, to a person. */
+const char *dp_config_type_name(const json_t *value);
+/* The folder that a file's relative ${file:PATH} are of. */
+struct dp_span dp_config_folder_of(const char *path);
 
 /* A key of the document, cut and made printable for a message. */
 #define DP_SHOWN_KEY 64

@@ -9,13 +9,26 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+static void add_times(struct dp_report_latency *out, const struct dp_traffic_times *t)
+{
+    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++) {
+        out->buckets[b] += dp_counter_get(&t->buckets[b]);
+    }
+    out->sum_ns += dp_counter_get(&t->sum_ns);
+}
+
 void dp_report_set_status(struct dp_report *r, const struct dp_status *status)
 {
     r->status = *status;
+    if (status->lag) {
+        add_times(&r->control_lag, status->lag);
+    }
     for (uint16_t i = 0; i < r->status.n_regions; i++) {
         struct dp_region_status *region = &r->status.regions[i];
         memset(region->outcomes, 0, sizeof region->outcomes);
         region->in_flight = 0;
+        region->quorum_missed = 0;
+        region->quorum_missed_wall_ms = 0;
     }
     for (uint16_t i = 0; i < r->status.n_endpoints; i++) {
         struct dp_endpoint_status *endpoint = &r->status.endpoints[i];
@@ -44,6 +57,46 @@ static void add_endpoint(struct dp_endpoint_status *out, const struct dp_traffic
     out->in_flight += dp_counter_get(&e->in_flight);
 }
 
+static void add_classes(uint64_t out[DP_TRAFFIC_CLASSES][DP_OUTCOME_COUNT],
+                        const struct dp_traffic_endpoint *e)
+{
+    for (unsigned c = 0; c < DP_TRAFFIC_CLASSES; c++) {
+        for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
+            out[c][o] += dp_counter_get(&e->by_class[c][o]);
+        }
+    }
+}
+
+static void add_shown(uint64_t *earliest_s, const struct dp_traffic_endpoint *e)
+{
+    const uint64_t ends_s = dp_counter_get(&e->certificate_ends_s);
+    if (ends_s > 0 && (*earliest_s == 0 || ends_s < *earliest_s)) {
+        *earliest_s = ends_s;
+    }
+}
+
+static void add_quorum(struct dp_region_status *out, const struct dp_traffic_endpoint *e)
+{
+    const int64_t at_ms = (int64_t)dp_counter_get(&e->quorum_missed_ms);
+    out->quorum_missed += dp_counter_get(&e->quorum_missed);
+    if (at_ms > out->quorum_missed_wall_ms) {
+        out->quorum_missed_wall_ms = at_ms;
+    }
+}
+
+static void add_kind(struct dp_report_kind *out, const struct dp_traffic_kind *k)
+{
+    add_times(&out->total, &k->total);
+    for (unsigned i = 0; i < DP_TOLD_COUNT; i++) {
+        out->told[i] += dp_counter_get(&k->told[i]);
+    }
+    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++) {
+        out->first_byte.buckets[b] += dp_counter_get(&k->first_byte[b]);
+    }
+    out->first_byte.sum_ns += dp_counter_get(&k->first_byte_ns);
+    out->replays += dp_counter_get(&k->replays);
+}
+
 void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic,
                            const struct dp_view *view)
 {
@@ -53,9 +106,22 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
 #include "davenport/core/metrics.def"
 #undef DP_COUNTER
 #undef DP_GAUGE
+    for (unsigned i = 0; i < DP_TRAFFIC_KINDS; i++) {
+        add_kind(&r->kinds[i], &traffic->kinds[i]);
+    }
     for (unsigned i = 0; i < DP_ERR_COUNT; i++) {
         r->refused_by[i] += dp_counter_get(&traffic->refused_by[i]);
     }
+    for (unsigned i = 0; i < DP_FEED_END_COUNT; i++) {
+        r->feed_ends[i] += dp_counter_get(&traffic->feed_ends[i]);
+    }
+    for (unsigned i = 0; i < DP_MEMORY_COUNT; i++) {
+        r->memory[i] += dp_counter_get(&traffic->memory[i]);
+    }
+    add_times(&r->added, &traffic->added_times);
+    add_times(&r->queued, &traffic->queue_times);
+    add_times(&r->held, &traffic->hold_times);
+    add_times(&r->lag, &traffic->lag_times);
     for (uint16_t i = 0; i < view->n_endpoints; i++) {
         const struct dp_traffic_endpoint *e = &traffic->endpoints[i];
         if (view->endpoints[i].region == DP_VIEW_GONE) {
@@ -68,7 +134,13 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
         for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
             region->outcomes[o] += dp_counter_get(&e->outcomes[o]);
         }
+        add_classes(r->by_class[view->endpoints[i].region], e);
+        add_shown(&r->shown_ends_s[view->endpoints[i].region], e);
+        for (unsigned p = 0; p < DP_POOL_GAUGE_COUNT; p++) {
+            r->pools[view->endpoints[i].region][p] += dp_counter_get(&e->pool[p]);
+        }
         region->in_flight += dp_counter_get(&e->in_flight);
+        add_quorum(region, e);
         for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++) {
             latency->buckets[b] += dp_counter_get(&e->first_byte[b]);
         }
@@ -76,10 +148,12 @@ void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic
     }
 }
 
-void dp_report_add_certificate(struct dp_report *r, const char *region, int64_t not_after_s)
+void dp_report_add_certificate(struct dp_report *r, const char *to, const char *region,
+                               int64_t not_after_s)
 {
     if (not_after_s != 0 && r->n_certificates < DP_ARRAY_LEN(r->certificates)) {
-        r->certificates[r->n_certificates++] = (struct dp_report_certificate){region, not_after_s};
+        r->certificates[r->n_certificates++] =
+            (struct dp_report_certificate){to, region, not_after_s};
     }
 }
 
@@ -122,7 +196,6 @@ void dp_report_add_process(struct dp_report *r)
 {
     struct rusage usage;
     struct rlimit files;
-    r->pid = (long)getpid();
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
         r->cpu_s = seconds(usage.ru_utime) + seconds(usage.ru_stime);
     }

@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct dp_sequences;
+
 /* The workers' own counters (core/metrics.def), one index each. */
 enum dp_total {
 #define DP_COUNTER(field, name, help) DP_TOTAL_##field,
@@ -21,15 +23,23 @@ enum dp_total {
     DP_TOTAL_COUNT
 };
 
-/* Times to the first answer byte of one region. */
+/* Times as a histogram: dp_traffic_times of all workers, or times to the first answer byte. */
 struct dp_report_latency {
     uint64_t buckets[DP_LATENCY_BUCKETS]; /* each its own, not cumulative */
     uint64_t sum_ns;
 };
 
+/* Requests of one kind (couch/request.h). */
+struct dp_report_kind {
+    uint64_t told[DP_TOLD_COUNT];
+    uint64_t replays;
+    struct dp_report_latency first_byte, total;
+};
+
 /* When a certificate that this proxy shows ends. */
 struct dp_report_certificate {
-    const char *region; /* to whom it is shown; NULL: to clients */
+    const char *to;     /* whom it is shown: "clients", "operators", "region" */
+    const char *region; /* which; or NULL */
     int64_t not_after_s;
 };
 
@@ -43,16 +53,27 @@ struct dp_report {
     int64_t now_wall_ms, started_wall_ms;
     uint64_t hold_down_ms; /* as configured */
     uint64_t reloads_done, reloads_refused;
-    struct dp_report_certificate certificates[DP_MAX_REGIONS + 1];
+    struct dp_report_certificate certificates[DP_MAX_REGIONS + 2];
     uint16_t n_certificates;
-    /* the process */
+    /* the process: dp_report_add_process */
     double cpu_s;
     uint64_t resident_bytes, open_fds, max_fds;
     /* the program */
+    const struct dp_sequences *sequences; /* borrowed; NULL: nobody keeps maps */
+    const struct dp_governor *governor;   /* borrowed, for its ways; NULL: there is none */
     struct dp_status status;
     uint64_t totals[DP_TOTAL_COUNT];
+    struct dp_report_kind kinds[DP_TRAFFIC_KINDS];
     uint64_t refused_by[DP_ERR_COUNT]; /* by enum dp_err */
     struct dp_report_latency latency[DP_MAX_REGIONS];
+    uint64_t by_class[DP_MAX_REGIONS][DP_TRAFFIC_CLASSES][DP_OUTCOME_COUNT];
+    uint64_t pools[DP_MAX_REGIONS][DP_POOL_GAUGE_COUNT];
+    /* The earliest end of the certificates that its endpoints showed, in seconds since 1970; 0: none did. */
+    uint64_t shown_ends_s[DP_MAX_REGIONS];
+    uint64_t feed_ends[DP_FEED_END_COUNT];
+    uint64_t memory[DP_MEMORY_COUNT];
+    struct dp_report_latency added, queued, held;
+    struct dp_report_latency lag, control_lag; /* of the workers' loops, of the main thread's */
 };
 
 /* What the governor says, but for what the workers count: it samples that, and a report is of now. */
@@ -61,8 +82,9 @@ void dp_report_set_status(struct dp_report *r, const struct dp_status *status);
 void dp_report_add_traffic(struct dp_report *r, const struct dp_traffic *traffic,
                            const struct dp_view *view);
 /* not_after_s: seconds since 1970; 0: there is none. */
-void dp_report_add_certificate(struct dp_report *r, const char *region, int64_t not_after_s);
-/* Fill in what the kernel knows of this process. */
+void dp_report_add_certificate(struct dp_report *r, const char *to, const char *region,
+                               int64_t not_after_s);
+/* Fill in what the kernel knows of this process. It counts the open descriptors one by one, so it is for who needs it. */
 void dp_report_add_process(struct dp_report *r);
 
 /* May a load balancer send requests here? *why: a word and a reason for people when not. */

@@ -2,9 +2,12 @@
  * what comes next and what stands in its way, then each region: where it stands, what speaks against it so far,
  * how much more it takes. */
 #include "davenport/base/clock.h"
+#include "davenport/core/pace.h"
 
 #include "app/report.h"
+#include "app/report_keys.h"
 #include "app/report_routing.h"
+#include "app/report_sequences.h"
 #include "app/status_text.h"
 
 #include <inttypes.h>
@@ -128,6 +131,12 @@ static void say_orders(const struct dp_report *r, json_t *says)
         say(says, "no failback undoes that, but the region is left if it is lost");
     }
     for (uint16_t i = 0; i < s->n_regions; i++) {
+        char fault[DP_FAULT_WORDS];
+        if (s->regions[i].faulted.on) {
+            say(says, "a drill: %s is %s on purpose, %s", s->regions[i].name,
+                dp_fault_words(&s->regions[i].fault, fault),
+                standing_words(r, &s->regions[i].faulted, words, sizeof words));
+        }
         if (s->regions[i].drained.on) {
             say(says, "%s is drained %s", s->regions[i].name,
                 standing_words(r, &s->regions[i].drained, words, sizeof words));
@@ -249,15 +258,47 @@ static void say_role(const struct dp_report *r, const struct dp_region_status *g
     }
 }
 
+static void say_missing(const struct dp_control_config *c, const struct dp_region_status *g,
+                        json_t *says)
+{
+    struct dp_text names = {0};
+    for (uint16_t i = 0; i < c->n_probe_databases; i++) {
+        if (g->missing >> i & 1) {
+            dp_text_addf(&names, "%s%s", names.n ? ", " : "", c->probe_databases[i]);
+        }
+    }
+    say(says, "not provisioned: %s%s not there; it is used only when nothing else is left",
+        names.n ? dp_text_str(&names) : "its database", names.n ? ":" : " is");
+    dp_text_fini(&names);
+}
+
+static void say_trial(const struct dp_control_config *c, const struct dp_region_status *g,
+                      json_t *says)
+{
+    if (g->slow && g->health != DP_REGION_DOWN) {
+        say(says,
+            "on trial: most of %u reads that may be sent again elsewhere must be quick here again",
+            (unsigned)c->trial_requests);
+    } else {
+        say(says,
+            "on trial: probes pass, but requests had failed here; %u reads that may be sent "
+            "again elsewhere must be answered first, most of them quickly, and %s",
+            (unsigned)c->trial_requests,
+            g->active ? "it has the traffic: a row of failures ends it, as anywhere"
+                      : "one without an answer ends it");
+    }
+}
+
 /* How much more it takes until it is trusted, or settled. */
 static void say_way_back(const struct dp_report *r, const struct dp_region_status *g, json_t *says)
 {
     const struct dp_control_config *c = r->status.config;
     char wait[SPAN];
+    char key[320];
     bool passes = g->probe_successes_in_row >= c->rise;
     if (g->health == DP_REGION_DOWN && passes && g->tried_in_ms) {
         say(says,
-            "its probes pass, but did not see why it fell: it is %s in %.1f s at the earliest",
+            "its probes pass, but requests had failed there: it is %s in %.1f s at the earliest",
             c->trial_requests ? "tried with a few reads" : "trusted",
             (double)g->tried_in_ms / 1000);
     } else if ((g->health == DP_REGION_DOWN || g->health == DP_REGION_SUSPECT) && !g->trial &&
@@ -266,15 +307,13 @@ static void say_way_back(const struct dp_report *r, const struct dp_region_statu
             (unsigned)g->probe_successes_in_row, (unsigned)c->rise);
     }
     if (g->trial) {
-        say(says,
-            "on trial: probes pass, but they did not see why it fell; %u reads that may be sent "
-            "again elsewhere must be answered here first",
-            (unsigned)c->trial_requests);
+        say_trial(c, g, says);
     }
     if (g->unprovisioned) {
-        say(says,
-            "not provisioned: its database is not there; it is used only when nothing else is "
-            "left");
+        say_missing(c, g, says);
+    }
+    if (*dp_keys_words(&g->key, r->now_wall_ms, key, sizeof key)) {
+        say(says, "%s", key);
     }
     if (g->slow) {
         say(says, "slow: far slower than it was and than others are");
@@ -295,6 +334,13 @@ static void say_evidence(const struct dp_report *r, const struct dp_region_statu
 {
     const struct dp_control_config *c = r->status.config;
     uint64_t window = (uint64_t)g->window_good + g->window_bad;
+    if (g->quorum_missed) {
+        char ago[SPAN];
+        say(says,
+            "%" PRIu64 " writes were taken by fewer of its nodes than its quorum, the last one %s "
+            "ago: they are kept, with fewer copies than wanted",
+            g->quorum_missed, since(r, g->quorum_missed_wall_ms, ago));
+    }
     if (g->health == DP_REGION_DOWN) {
         return;
     }
@@ -310,6 +356,15 @@ static void say_evidence(const struct dp_report *r, const struct dp_region_statu
     if (g->errors) {
         say(says, "%u requests in a row ended with 5xx: doubt only, unless probes fail too",
             (unsigned)g->errors);
+    }
+    if (c->slow_ms && g->usual_ms && !g->slow) {
+        uint32_t above = DP_PACE_FACTOR * g->usual_ms;
+        say(says,
+            "slow after %d looks in a row that find half of its requests at %u ms or more (now "
+            "%u); "
+            "95 of 100 take %u ms at most",
+            DP_PACE_WINDOWS, (unsigned)(above > c->slow_ms ? above : c->slow_ms),
+            (unsigned)g->slow_windows, (unsigned)g->usual_ms);
     }
     if (c->failure_requests && window >= c->failure_requests) {
         say(says,
@@ -369,14 +424,16 @@ static void say_endpoints(const struct dp_report *r, const struct dp_region_stat
 static json_t *evidence_json(const struct dp_report *r, const struct dp_region_status *g)
 {
     const struct dp_control_config *c = r->status.config;
-    json_t *e =
-        json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}",
-                  "probes_failed_in_row", (int)g->probe_failures_in_row, "fall", (int)c->fall,
-                  "probes_passed_in_row", (int)g->probe_successes_in_row, "rise", (int)c->rise,
-                  "unanswered_in_row", (int)g->unanswered, "errors_in_row", (int)g->errors,
-                  "failures", (int)c->traffic_failures, "window_bad", (int)g->window_bad,
-                  "window_good", (int)g->window_good, "window_percent", (int)c->failure_percent,
-                  "well_for_ms", (json_int_t)g->well_for_ms, "hold_ms", (json_int_t)g->hold_ms);
+    json_t *e = json_pack(
+        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}",
+        "probes_failed_in_row", (int)g->probe_failures_in_row, "fall", (int)c->fall,
+        "probes_passed_in_row", (int)g->probe_successes_in_row, "rise", (int)c->rise,
+        "unanswered_in_row", (int)g->unanswered, "errors_in_row", (int)g->errors, "failures",
+        (int)c->traffic_failures, "window_bad", (int)g->window_bad, "window_good",
+        (int)g->window_good, "window_percent", (int)c->failure_percent, "late_ms", (int)g->late_ms,
+        "usual_ms", (int)g->usual_ms, "slow_looks_in_row", (int)g->slow_windows, "slow_looks",
+        DP_PACE_WINDOWS, "well_for_ms", (json_int_t)g->well_for_ms, "hold_ms",
+        (json_int_t)g->hold_ms);
     return e ? e : json_null();
 }
 
@@ -384,13 +441,13 @@ static json_t *evidence_json(const struct dp_report *r, const struct dp_region_s
 static json_t *state_json(const struct dp_region_status *g)
 {
     char text[96];
-    if (snprintf(text, sizeof text, "%s%s%s%s%s", dp_region_health_name(g->health),
+    if (snprintf(text, sizeof text, "%s%s%s%s%s%s", dp_region_health_name(g->health),
                  g->drained.on ? ", drained" : "", g->draining ? ", draining" : "",
                  g->trial           ? ", on trial"
                  : g->unprovisioned ? ", not provisioned"
                  : g->slow          ? ", slow"
                                     : "",
-                 g->held_down ? ", held" : "") < 0) {
+                 g->held_down ? ", held" : "", g->faulted.on ? ", in a drill" : "") < 0) {
         text[0] = '\0';
     }
     return json_string(text);
@@ -416,6 +473,8 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     say_evidence(r, g, says);
     say_endpoints(r, g, says);
     say_layers(r, g, says);
+    dp_report_sequences_words(r, g->name, words, sizeof words);
+    say_if(says, words);
     if (g->last_probe_wall_ms) {
         say(says, "last probe %s ago: %s", since(r, g->last_probe_wall_ms, age), g->last_probe);
     }

@@ -1,9 +1,14 @@
 /* GET /status: a report as JSON. Its names are the ones operators script against. */
+#include "app/report_json.h"
+
 #include "davenport/base/clock.h"
 #include "davenport/core/outcome.h"
 
-#include "app/report.h"
+#include "app/report_faults.h"
+#include "app/report_keys.h"
+#include "app/report_replication.h"
 #include "app/report_routing.h"
+#include "app/report_sequences.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -111,26 +116,29 @@ static json_t *lookup_json(const struct dp_report *r, const struct dp_lookup_sta
     return lookup;
 }
 
-/* An order that stands, or null. */
-static void put_standing(json_t *object, const char *key, const struct dp_standing *s,
-                         int64_t now_ms)
+json_t *dp_standing_json(const struct dp_standing *s, int64_t now_wall_ms)
 {
     if (!s->on) {
-        put(object, key, json_null());
-        return;
+        return json_null();
     }
     json_t *standing = json_object();
     put_text(standing, "actor", s->actor);
     put_text(standing, "reason", s->reason);
     put_time(standing, "since", s->since_wall_ms);
-    put_seconds(standing, "for_s", s->since_wall_ms, now_ms);
+    put_seconds(standing, "for_s", s->since_wall_ms, now_wall_ms);
     put_time(standing, "until", s->until_wall_ms);
     if (s->until_wall_ms) {
-        put_seconds(standing, "left_s", now_ms, s->until_wall_ms);
+        put_seconds(standing, "left_s", now_wall_ms, s->until_wall_ms);
     } else {
         put(standing, "left_s", json_null());
     }
-    put(object, key, standing);
+    return standing;
+}
+
+static void put_standing(json_t *object, const char *key, const struct dp_standing *s,
+                         int64_t now_ms)
+{
+    put(object, key, dp_standing_json(s, now_ms));
 }
 
 static void put_journal(json_t *root, const struct dp_status *s)
@@ -166,6 +174,19 @@ static json_t *layers_json(const struct dp_endpoint_status *s)
     return layers;
 }
 
+/* Of probe.database. */
+static json_t *missing_json(const struct dp_report *r, uint32_t missing)
+{
+    const struct dp_control_config *c = r->status.config;
+    json_t *names = json_array();
+    for (uint16_t i = 0; i < c->n_probe_databases; i++) {
+        if (missing >> i & 1) {
+            (void)json_array_append_new(names, json_string(c->probe_databases[i]));
+        }
+    }
+    return names;
+}
+
 static json_t *endpoint_json(const struct dp_report *r, const struct dp_endpoint_status *s)
 {
     json_t *endpoint = json_object();
@@ -177,12 +198,14 @@ static json_t *endpoint_json(const struct dp_report *r, const struct dp_endpoint
     put_bool(endpoint, "slow", s->slow);
     put_bool(endpoint, "trial", s->trial);
     put_bool(endpoint, "not_provisioned", s->unprovisioned);
+    put(endpoint, "missing_databases", missing_json(r, s->missing));
     put(endpoint, "layers", layers_json(s));
     put_text(endpoint, "route", dp_route_state_name(s->route));
     put_time(endpoint, "since", s->since_wall_ms);
     put_seconds(endpoint, "for_s", s->since_wall_ms, r->now_wall_ms);
     put_text(endpoint, "why", s->why);
     put_uint(endpoint, "late_ms", s->late_ms);
+    put_uint(endpoint, "usual_ms", s->usual_ms);
     put_uint(endpoint, "late", s->late);
     put_ms(endpoint, "latency_ms", s->latency_ms);
     put_uint(endpoint, "in_flight", s->in_flight);
@@ -237,6 +260,7 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_bool(region, "draining", s->draining);
     put_standing(region, "drained", &s->drained, r->now_wall_ms);
     put_standing(region, "approved", &s->approved, r->now_wall_ms);
+    put(region, "fault", dp_fault_json(s, r->now_wall_ms));
     put_uint(region, "hold_ms", s->hold_ms);
     put_uint(region, "falls", s->falls);
     put(region, "gate", gate_json(&s->gate));
@@ -244,13 +268,18 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_bool(region, "slow", s->slow);
     put_bool(region, "trial", s->trial);
     put_bool(region, "not_provisioned", s->unprovisioned);
+    put(region, "missing_databases", missing_json(r, s->missing));
+    dp_keys_put(region, &s->key);
     put_uint(region, "late_ms", s->late_ms);
+    put_uint(region, "usual_ms", s->usual_ms);
     put_uint(region, "late", s->late);
     put_time(region, "since", s->since_wall_ms);
     put_seconds(region, "for_s", s->since_wall_ms, r->now_wall_ms);
     put_text(region, "why", s->why);
     put_ms(region, "latency_ms", s->latency_ms);
     put_uint(region, "in_flight", s->in_flight);
+    put_uint(region, "quorum_missed", s->quorum_missed);
+    put_time(region, "quorum_missed_at", s->quorum_missed_wall_ms);
     dp_routing_put_region(region, &r->status, s);
     put_outcomes(region, s->outcomes);
     put_uint(region, "probes_ok", s->probes_ok);
@@ -297,7 +326,7 @@ static json_t *certificates_json(const struct dp_report *r)
     for (uint16_t i = 0; i < r->n_certificates; i++) {
         const struct dp_report_certificate *c = &r->certificates[i];
         json_t *one = json_object();
-        put_text(one, "to", c->region ? "region" : "clients");
+        put_text(one, "to", c->to);
         put_text(one, "region", c->region);
         put_time(one, "not_after", c->not_after_s * 1000);
         (void)json_array_append_new(certificates, one);
@@ -385,6 +414,8 @@ void dp_report_json(const struct dp_report *r, struct dp_text *out)
     put_routing(root, r);
     put(root, "regions", regions_json(r));
     put(root, "certificates", certificates_json(r));
+    put(root, "sequences", dp_report_sequences_json(r));
+    put(root, "replication", dp_report_replication_json(r));
     put_uint(root, "reloads_done", r->reloads_done);
     put_uint(root, "reloads_refused", r->reloads_refused);
     put(root, "totals", totals_json(r));

@@ -2,6 +2,8 @@
  * tell but the mode's name. */
 #include "app/report_routing.h"
 
+#include "app/metric.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -203,37 +205,26 @@ const char *dp_routing_region_words(const struct dp_status *s, const struct dp_r
 
 /* ---- GET /metrics ---- */
 
-static void family(struct dp_text *out, const char *name, const char *help)
-{
-    dp_text_addf(out, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name);
-}
-
 void dp_routing_metrics(const struct dp_status *s, struct dp_text *out)
 {
-    static const char share[] = "davenport_region_share_percent";
-    static const char near[] = "davenport_region_near_workers";
-    static const char distance[] = "davenport_region_distance_seconds";
-    family(out, share,
-           "Share of the reads that the region would get: less than 100 while it returns.");
+    dp_metric_family(out, DP_METRIC_region_share);
     for (uint16_t i = 0; i < s->n_regions; i++) {
-        dp_text_addf(out, "%s{region=\"%s\"} %u\n", share, s->regions[i].name,
-                     (unsigned)s->regions[i].share);
+        dp_metric_uint(out, DP_METRIC_region_share, DP_LABELS(s->regions[i].name),
+                       s->regions[i].share);
     }
     if (!s->config->nearest) {
         return;
     }
-    family(out, near, "Workers that hold the region for one of the nearest.");
+    dp_metric_family(out, DP_METRIC_region_near_workers);
     for (uint16_t i = 0; i < s->n_regions; i++) {
-        dp_text_addf(out, "%s{region=\"%s\"} %u\n", near, s->regions[i].name,
-                     (unsigned)s->regions[i].near_workers);
+        dp_metric_uint(out, DP_METRIC_region_near_workers, DP_LABELS(s->regions[i].name),
+                       s->regions[i].near_workers);
     }
-    family(out, distance,
-           "Peak moving average of the time to the first byte, as the workers estimate it, in "
-           "seconds.");
+    dp_metric_family(out, DP_METRIC_region_distance);
     for (uint16_t i = 0; i < s->n_regions; i++) {
         if (s->regions[i].distance_ms >= 0) {
-            dp_text_addf(out, "%s{region=\"%s\"} %.9g\n", distance, s->regions[i].name,
-                         s->regions[i].distance_ms / 1000);
+            dp_metric_real(out, DP_METRIC_region_distance, DP_LABELS(s->regions[i].name),
+                           s->regions[i].distance_ms / 1000);
         }
     }
 }

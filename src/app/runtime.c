@@ -4,12 +4,21 @@
 #include "davenport/base/clock.h"
 #include "davenport/base/log.h"
 #include "davenport/base/sink.h"
+#include "davenport/control/sequences.h"
 #include "davenport/net/listener.h"
 #include "davenport/proxy/address_limit.h"
+#include "davenport/proxy/checkpoints.h"
+#include "davenport/proxy/login_limit.h"
+#include "davenport/proxy/recent.h"
 #include "davenport/version.h"
 
 #include "app/admin.h"
+#include "app/otlp_export.h"
+#include "app/privilege.h"
 #include "app/reload.h"
+#include "app/runtime_state.h"
+#include "app/supervisor.h"
+#include "app/upgrade.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -23,150 +32,19 @@
 
 #include <uv.h>
 
-#define WORKERS_MAX 256
-#define POLL_MS     20
-#define SOCKET_MODE 0600
+#define POLL_MS 20
 
 /* The access log's buffers: 1 MiB a worker. How long its pipe's reader may take at the end. */
 #define SINK_CHUNKS    16
 #define SINK_LINGER_MS 2000
 
-enum stage { STAGE_STARTING, STAGE_RUNNING, STAGE_DRAINING, STAGE_CLOSING };
+/* Sequence maps: how often workers may get new ones, and how often the file is written. */
+#define SEQUENCES_PUBLISH_MS 500
+#define SEQUENCES_SAVE_MS    10000
 
-struct dp_runtime {
-    struct dp_generation *now;      /* in force */
-    const struct dp_config *config; /* its, or before there is one: what it is to be made of */
-    struct dp_admin_addr admin_addr;
-    uv_loop_t loop;
-    uv_signal_t on_term, on_int, on_hup, on_usr1;
-    uv_timer_t poll; /* while draining: have the threads ended? */
-    enum stage stage;
-    struct dp_governor *governor;
-    struct dp_admin *admin;
-    struct dp_access_config access;     /* its sink is ours */
-    struct dp_address_limit *addresses; /* NULL: no such limit */
-    struct dp_tls_load *tls;            /* in force */
-    struct dp_tls_ticket_keys ticket_keys;
-    struct dp_reloader *reloader;
-    bool reloading; /* it is being put in force: views wait for the workers' part */
-    uint64_t reloads_done, reloads_refused;
-    int admin_fd;                                  /* until the admin server owns it */
-    struct dp_socket_file listen_file, admin_file; /* to be removed at the end */
-    uint32_t n_workers;
-    int fds[WORKERS_MAX]; /* until the workers own them */
-    struct dp_worker *workers[WORKERS_MAX];
-    const struct dp_traffic *traffic[WORKERS_MAX];
-    bool started[WORKERS_MAX];
-    int64_t started_wall_ms;
-    char listen_text[DP_BOUND_TEXT];
-    char canary_id[DP_BOUND_TEXT + 96]; /* see dp_control_config */
-    char admin_text[DP_BOUND_TEXT];
-};
-
-static void failed(const char *what, const char *why)
+void runtime_failed(const char *what, const char *why)
 {
     dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", what), DP_KV_STR("reason", why));
-}
-
-/* Sockets -------------------------------------------------------------------------------------- */
-
-static void address_text(char out[DP_BOUND_TEXT], const char *ip, uint16_t port)
-{
-    bool v6 = strchr(ip, ':') != NULL;
-    if (snprintf(out, DP_BOUND_TEXT, "%s%s%s:%u", v6 ? "[" : "", ip, v6 ? "]" : "",
-                 (unsigned)port) < 0) {
-        out[0] = '\0';
-    }
-}
-
-/* SO_REUSEPORT would let a second proxy share the port in silence: try without it first. */
-static enum dp_err check_free(const char *ip, uint16_t port, unsigned flags, const char **why)
-{
-    int fd;
-    uint16_t bound;
-    if (port == 0) {
-        return DP_OK;
-    }
-    enum dp_err err = dp_listen_tcp(ip, port, flags, &fd, &bound, why);
-    if (err == DP_OK) {
-        (void)close(fd);
-    }
-    return err;
-}
-
-static void unix_text(char out[DP_BOUND_TEXT], const char *path)
-{
-    if (snprintf(out, DP_BOUND_TEXT, DP_UNIX_PREFIX "%s", path) < 0) {
-        out[0] = '\0';
-    }
-}
-
-static enum dp_err bind_ports(struct dp_runtime *r, const char **why)
-{
-    const char *ip = r->config->listen_address;
-    uint16_t port = (uint16_t)r->config->listen_port;
-    unsigned flags = r->config->listen_ipv6_only ? 0 : DP_LISTEN_BOTH;
-    enum dp_err err = check_free(ip, port, flags, why);
-    if (r->n_workers > 1) {
-        flags |= DP_LISTEN_REUSE_PORT;
-    }
-    for (uint32_t i = 0; i < r->n_workers && err == DP_OK; i++) {
-        err = dp_listen_tcp(ip, port, flags, &r->fds[i], &port, why);
-    }
-    address_text(r->listen_text, ip, port);
-    return err;
-}
-
-/* There is one socket to a path: all workers accept from it, each by a descriptor of its own. */
-static enum dp_err bind_path(struct dp_runtime *r, const char *path, const char **why)
-{
-    const uint32_t mode = dp_config_mode(r->config->listen_socket_mode);
-    enum dp_err err = dp_listen_unix(path, mode, &r->fds[0], &r->listen_file, why);
-    for (uint32_t i = 1; i < r->n_workers && err == DP_OK; i++) {
-        r->fds[i] = fcntl(r->fds[0], F_DUPFD_CLOEXEC, 0);
-        if (r->fds[i] < 0) {
-            *why = strerror(errno);
-            err = DP_EIO;
-        }
-    }
-    unix_text(r->listen_text, path);
-    return err;
-}
-
-static enum dp_err bind_traffic(struct dp_runtime *r)
-{
-    const char *path = dp_config_unix_path(r->config->listen_address);
-    const char *why = "";
-    enum dp_err err = path ? bind_path(r, path, &why) : bind_ports(r, &why);
-    if (err != DP_OK) {
-        dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "listen"),
-               DP_KV_STR("address", r->listen_text), DP_KV_STR("reason", why));
-    }
-    return err;
-}
-
-static enum dp_err bind_admin(struct dp_runtime *r)
-{
-    const struct dp_admin_addr *addr = &r->admin_addr;
-    const char *why = "";
-    uint16_t port = addr->port;
-    enum dp_err err = dp_admin_addr_parse(r->config->admin_listen, &r->admin_addr, &why);
-    if (err == DP_OK && addr->unix_path) {
-        err = dp_listen_unix(addr->unix_path, SOCKET_MODE, &r->admin_fd, &r->admin_file, &why);
-    } else if (err == DP_OK) {
-        err = dp_listen_tcp(addr->ip, addr->port, 0, &r->admin_fd, &port, &why);
-    }
-    if (err != DP_OK) {
-        dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "admin.listen"),
-               DP_KV_STR("address", r->config->admin_listen), DP_KV_STR("reason", why));
-        return err;
-    }
-    if (addr->unix_path) {
-        unix_text(r->admin_text, addr->unix_path);
-    } else {
-        address_text(r->admin_text, addr->ip, port);
-    }
-    return DP_OK;
 }
 
 /* What the parts ask of each other ------------------------------------------------------------- */
@@ -181,6 +59,16 @@ static void publish(void *ctx, struct dp_view *view)
     }
 }
 
+static void publish_sequences(void *ctx, struct dp_seqview *view)
+{
+    struct dp_runtime *r = ctx;
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        if (r->started[i] && !dp_worker_done(r->workers[i])) {
+            dp_worker_publish_sequences(r->workers[i], view);
+        }
+    }
+}
+
 static void kick(void *ctx)
 {
     dp_governor_kick(ctx);
@@ -188,9 +76,10 @@ static void kick(void *ctx)
 
 static void report_certificates(const struct dp_runtime *r, struct dp_report *out)
 {
-    dp_report_add_certificate(out, NULL, dp_tls_load_listen_not_after(r->now->tls));
+    dp_report_add_certificate(out, "clients", NULL, dp_tls_load_listen_not_after(r->now->tls));
+    dp_report_add_certificate(out, "operators", NULL, dp_tls_load_admin_not_after(r->now->tls));
     for (uint16_t i = 0; i < r->config->n_regions; i++) {
-        dp_report_add_certificate(out, r->config->regions[i].name,
+        dp_report_add_certificate(out, "region", r->config->regions[i].name,
                                   dp_tls_load_region_not_after(r->now->tls, i));
     }
 }
@@ -200,9 +89,10 @@ static void report(void *ctx, struct dp_report *out)
     struct dp_runtime *r = ctx;
     *out = (struct dp_report){
         .version = DP_VERSION,
-        .listen = r->listen_text,
-        .admin = r->admin_text,
+        .listen = r->sockets.traffic_text,
+        .admin = r->sockets.admin_text,
         .listen_tls = r->config->listen_cert_file != NULL,
+        .pid = (long)getpid(),
         .n_workers = r->n_workers,
         .draining = r->stage >= STAGE_DRAINING,
         .now_wall_ms = dp_clock_wall_ms(&dp_clock_system),
@@ -210,6 +100,8 @@ static void report(void *ctx, struct dp_report *out)
         .hold_down_ms = r->config->failback_hold_ms,
         .reloads_done = r->reloads_done,
         .reloads_refused = r->reloads_refused,
+        .sequences = r->sequences,
+        .governor = r->governor,
     };
     struct dp_status status;
     dp_governor_status(r->governor, &status);
@@ -218,10 +110,11 @@ static void report(void *ctx, struct dp_report *out)
         dp_report_add_traffic(out, r->traffic[i], dp_governor_view(r->governor));
     }
     report_certificates(r, out);
+    out->totals[DP_TOTAL_trace_spans_exported] += dp_otlp_exported(r->exporter);
+    out->totals[DP_TOTAL_trace_spans_dropped] += dp_otlp_dropped(r->exporter);
     if (r->access.sink) {
         out->totals[DP_TOTAL_access_log_dropped] += dp_sink_lost(r->access.sink);
     }
-    dp_report_add_process(out);
 }
 
 static size_t events(void *ctx, struct dp_span *lines, size_t max)
@@ -230,17 +123,67 @@ static size_t events(void *ctx, struct dp_span *lines, size_t max)
     return dp_governor_events(r->governor, lines, max);
 }
 
+static const char being_replaced[] = "a new process is taking over; ask again in a moment";
+
 static enum dp_err order(void *ctx, const struct dp_order_request *request,
                          struct dp_order_result *out)
 {
     struct dp_runtime *r = ctx;
+    if (r->handing) {
+        (void)snprintf(out->why, sizeof out->why, "%s", being_replaced);
+        return DP_EDRAINING;
+    }
     return dp_governor_order(r->governor, request, out);
+}
+
+static enum dp_err fault(void *ctx, const struct dp_fault_request *request,
+                         struct dp_fault_result *out)
+{
+    struct dp_runtime *r = ctx;
+    return dp_governor_fault(r->governor, request, out);
+}
+
+static enum dp_err heal(void *ctx, const char *region, const char *actor, uint32_t *healed)
+{
+    struct dp_runtime *r = ctx;
+    return dp_governor_heal(r->governor, region, actor, healed);
 }
 
 static bool saved(void *ctx, uint64_t ticket)
 {
     const struct dp_runtime *r = ctx;
     return dp_governor_saved(r->governor, ticket);
+}
+
+static void tokens(void *ctx, struct dp_admin_tokens *out)
+{
+    const struct dp_runtime *r = ctx;
+    *out = (struct dp_admin_tokens){r->config->tokens, r->config->n_tokens};
+}
+
+/* So many a minute are journaled of one address or token, and of all together. */
+#define DENIALS_OF_ONE 10
+#define DENIALS_OF_ALL 60
+#define DENIALS_S      60
+
+static uint32_t denied(void *ctx, const char *who, const char *actor, const char *reason)
+{
+    struct dp_runtime *r = ctx;
+    const uint64_t now_s = dp_clock_mono_ns(&dp_clock_system) / (1000 * DP_NS_PER_MS);
+    uint64_t unused;
+    const bool address = dp_address_key(who, &unused);
+    const uint64_t one = dp_login_limit_key(r->denials, address ? DP_SPAN("") : dp_span_str(who),
+                                            address ? who : "");
+    const uint64_t all = dp_login_limit_key(r->denials, DP_SPAN(""), "");
+    if (dp_login_limit_past(r->denials, one, DENIALS_OF_ONE, DENIALS_S, now_s)) {
+        return DENIALS_S;
+    }
+    dp_login_limit_failed(r->denials, one, DENIALS_S, now_s);
+    if (!dp_login_limit_past(r->denials, all, DENIALS_OF_ALL, DENIALS_S, now_s)) {
+        dp_login_limit_failed(r->denials, all, DENIALS_S, now_s);
+        dp_governor_access_refused(r->governor, actor, reason);
+    }
+    return 0;
 }
 
 /* The governor begins before the admin server and ends after it. */
@@ -262,6 +205,14 @@ static void on_saved(void *ctx)
 
 /* The end -------------------------------------------------------------------------------------- */
 
+void runtime_close_admin(struct dp_runtime *r)
+{
+    if (r->admin) {
+        dp_admin_destroy(r->admin, NULL, NULL);
+    }
+    r->admin = NULL;
+}
+
 /* Closes what lives on the loop; the loop ends when that is done. */
 static void close_parts(struct dp_runtime *r)
 {
@@ -270,15 +221,20 @@ static void close_parts(struct dp_runtime *r)
     uv_close((uv_handle_t *)&r->on_int, NULL);
     uv_close((uv_handle_t *)&r->on_hup, NULL);
     uv_close((uv_handle_t *)&r->on_usr1, NULL);
+    uv_close((uv_handle_t *)&r->on_usr2, NULL);
     uv_close((uv_handle_t *)&r->poll, NULL);
+    uv_close((uv_handle_t *)&r->look, NULL);
+    dp_upgrade_destroy(r->upgrade);
+    r->upgrade = NULL;
     dp_reloader_destroy(r->reloader);
     r->reloader = NULL;
     if (r->governor) { /* who follows the journal sees its last line */
         dp_governor_destroy(r->governor, NULL, NULL);
     }
-    if (r->admin) {
-        dp_admin_destroy(r->admin, NULL, NULL);
-    }
+    dp_sequences_destroy(r->sequences); /* writes what the governor told it */
+    r->sequences = NULL;
+    runtime_close_admin(r);
+    dp_otlp_export_end(r->exporter);
 }
 
 static bool threads_ended(const struct dp_runtime *r)
@@ -294,9 +250,15 @@ static bool threads_ended(const struct dp_runtime *r)
 static void on_poll(uv_timer_t *timer)
 {
     struct dp_runtime *r = timer->data;
-    if (threads_ended(r)) {
+    if (threads_ended(r) && !dp_upgrade_waits(r->upgrade)) {
         close_parts(r);
     }
+}
+
+void runtime_await_end(struct dp_runtime *r)
+{
+    r->stage = STAGE_DRAINING;
+    (void)uv_timer_start(&r->poll, on_poll, 0, POLL_MS);
 }
 
 static void drain(struct dp_runtime *r)
@@ -306,9 +268,15 @@ static void drain(struct dp_runtime *r)
             dp_worker_drain(r->workers[i]);
         }
     }
-    if (r->stage != STAGE_DRAINING) {
-        r->stage = STAGE_DRAINING;
-        (void)uv_timer_start(&r->poll, on_poll, 0, POLL_MS);
+    if (r->stage == STAGE_DRAINING) {
+        dp_upgrade_destroy(r->upgrade);
+        r->upgrade = NULL;
+    } else {
+        dp_upgrade_cancel(r->upgrade);
+        if (r->stage == STAGE_RUNNING) {
+            dp_supervisor_stopping(r->now->proxy.drain_timeout_ms);
+        }
+        runtime_await_end(r);
     }
 }
 
@@ -366,6 +334,10 @@ static void tell_changes(const struct dp_generation *old, const struct dp_reload
         dp_text_addf(out, "%sTLS files of listen", between);
         between = "; ";
     }
+    if (dp_tls_load_admin_differs(old->tls, reload->next->tls)) {
+        dp_text_addf(out, "%sTLS files of admin", between);
+        between = "; ";
+    }
     for (uint16_t i = 0; i < reload->next->config->n_regions; i++) {
         if (renew[i]) {
             dp_text_addf(out, "%sTLS files of region %s", between,
@@ -380,7 +352,7 @@ static void tell_changes(const struct dp_generation *old, const struct dp_reload
 
 /* One for each worker, or none: out of memory. */
 static bool make_worker_parts(const struct dp_runtime *r, struct dp_generation *next,
-                              struct dp_worker_reload *parts[WORKERS_MAX])
+                              struct dp_worker_reload *parts[DP_WORKERS_MAX])
 {
     for (uint32_t i = 0; i < r->n_workers; i++) {
         parts[i] = dp_worker_reload_new(&next->proxy, dp_generation_unref, dp_generation_ref(next),
@@ -400,7 +372,7 @@ static bool make_worker_parts(const struct dp_runtime *r, struct dp_generation *
 /* All of it, or nothing. */
 static bool put_in_force(struct dp_runtime *r, struct dp_reload *reload, const char *what)
 {
-    struct dp_worker_reload *parts[WORKERS_MAX] = {NULL};
+    struct dp_worker_reload *parts[DP_WORKERS_MAX] = {NULL};
     struct dp_generation *next = reload->next;
     bool renew[DP_MAX_REGIONS];
     if (!make_worker_parts(r, next, parts)) {
@@ -432,6 +404,7 @@ static bool put_in_force(struct dp_runtime *r, struct dp_reload *reload, const c
     r->now = dp_generation_ref(next);
     r->config = next->config;
     r->ticket_keys = reload->ticket_keys;
+    runtime_follow_tracing(r);
     dp_log_set_level((enum dp_log_level)r->config->log_level);
     return true;
 }
@@ -460,6 +433,10 @@ static void on_reloaded(void *ctx, struct dp_reload *reload)
         dp_text_add(&what, dp_span_trim(dp_text_span(&reload->problems.text)));
         dp_governor_refuse_reload(r->governor, reload->actor, dp_text_str(&what));
     }
+    dp_supervisor_reloaded();
+    if (r->admin && done) {
+        dp_admin_renew_tls(r->admin, dp_tls_load_admin(r->now->tls));
+    }
     if (r->admin) {
         dp_admin_reloaded(r->admin, reload->asked, done, dp_text_span(&reload->changes),
                           dp_text_span(&reload->problems.text));
@@ -470,7 +447,11 @@ static void on_reloaded(void *ctx, struct dp_reload *reload)
 static uint64_t ask_reload(void *ctx, const char *actor)
 {
     struct dp_runtime *r = ctx;
-    return r->stage == STAGE_RUNNING ? dp_reloader_ask(r->reloader, actor) : 0;
+    if (r->stage != STAGE_RUNNING || r->handing) {
+        return 0;
+    }
+    dp_supervisor_reloading();
+    return dp_reloader_ask(r->reloader, actor);
 }
 
 static void on_reload_signal(uv_signal_t *handle, int signum)
@@ -497,20 +478,21 @@ static enum dp_err init_loop(struct dp_runtime *r)
 {
     int e = uv_loop_init(&r->loop);
     if (e != 0) {
-        failed("loop", uv_strerror(e));
+        runtime_failed("loop", uv_strerror(e));
         return DP_EIO;
     }
-    uv_signal_t *signals[] = {&r->on_term, &r->on_int, &r->on_hup, &r->on_usr1};
+    uv_signal_t *signals[] = {&r->on_term, &r->on_int, &r->on_hup, &r->on_usr1, &r->on_usr2};
     for (size_t i = 0; i < DP_ARRAY_LEN(signals); i++) {
         e = e ? e : uv_signal_init(&r->loop, signals[i]);
         signals[i]->data = r;
     }
     if (e != 0) { /* no descriptors left for the signal pipe: nothing has begun */
-        failed("signals", uv_strerror(e));
+        runtime_failed("signals", uv_strerror(e));
         return DP_EIO;
     }
     (void)uv_timer_init(&r->loop, &r->poll); /* cannot fail */
-    r->poll.data = r;
+    (void)uv_timer_init(&r->loop, &r->look);
+    r->poll.data = r->look.data = r;
     return DP_OK;
 }
 
@@ -520,8 +502,9 @@ static enum dp_err listen_to_signals(struct dp_runtime *r)
     e = e ? e : uv_signal_start(&r->on_int, on_end_signal, SIGINT);
     e = e ? e : uv_signal_start(&r->on_hup, on_reload_signal, SIGHUP);
     e = e ? e : uv_signal_start(&r->on_usr1, on_rotate_signal, SIGUSR1);
+    e = e ? e : uv_signal_start(&r->on_usr2, runtime_on_upgrade, SIGUSR2);
     if (e != 0) {
-        failed("signals", uv_strerror(e));
+        runtime_failed("signals", uv_strerror(e));
         return DP_EIO;
     }
     return DP_OK;
@@ -540,27 +523,44 @@ static uint64_t random_seed(void)
 static enum dp_err limit_addresses(struct dp_runtime *r)
 {
     const struct dp_config *c = r->config;
+    r->logins = dp_login_limit_new(random_seed()); /* a reload may ask for it */
+    r->denials = dp_login_limit_new(random_seed());
+    if (!r->logins || !r->denials) {
+        runtime_failed("clients", dp_err_info(DP_ENOMEM)->reason);
+        return DP_ENOMEM;
+    }
     if (c->max_per_address == 0) {
         return DP_OK;
     }
     r->addresses = dp_address_limit_new((uint32_t)c->max_per_address,
                                         c->max_connections * r->n_workers, random_seed());
     if (!r->addresses) {
-        failed("limits.connections_per_address", dp_err_info(DP_ENOMEM)->reason);
+        runtime_failed("limits.connections_per_address", dp_err_info(DP_ENOMEM)->reason);
         return DP_ENOMEM;
     }
     return DP_OK;
 }
 
-/* Unlike any other proxy's and the same after a restart: the host's name and where we listen. */
+static enum dp_err remember_writes(struct dp_runtime *r)
+{
+    r->recent = dp_recent_new((uint32_t)r->config->recent_documents, random_seed());
+    if (!r->recent) {
+        runtime_failed("read_your_writes.documents", dp_err_info(DP_ENOMEM)->reason);
+        return DP_ENOMEM;
+    }
+    return DP_OK;
+}
+
+/* As configured; else unlike any other proxy's and the same after a restart: the host's name and where we listen. */
 static void name_canary(struct dp_runtime *r)
 {
+    const char *name = r->now->config->canary_name;
     char host[65] = "";
     if (gethostname(host, sizeof host - 1) != 0) {
         host[0] = '\0';
     }
-    if (snprintf(r->canary_id, sizeof r->canary_id, "davenport-canary-%s-%s", host,
-                 r->listen_text) < 0) {
+    if (snprintf(r->canary_id, sizeof r->canary_id, "davenport-canary-%s%s%s", name ? name : host,
+                 name ? "" : "-", name ? "" : r->sockets.traffic_text) < 0) {
         r->canary_id[0] = '\0';
     }
     for (char *c = r->canary_id; *c; c++) {
@@ -569,6 +569,45 @@ static void name_canary(struct dp_runtime *r)
         }
     }
     r->now->control.canary_id = r->canary_id;
+}
+
+static enum dp_err make_checkpoints(struct dp_runtime *r)
+{
+    if (r->config->checkpoints_after_failover == 0) {
+        return DP_OK;
+    }
+    r->checkpoints = dp_checkpoints_new(random_seed());
+    if (!r->checkpoints) {
+        runtime_failed("checkpoints.after_failover", dp_err_info(DP_ENOMEM)->reason);
+    }
+    return r->checkpoints ? DP_OK : DP_ENOMEM;
+}
+
+static enum dp_err make_sequences(struct dp_runtime *r)
+{
+    const struct dp_config *c = r->config;
+    const struct dp_sequences_options options = {
+        .loop = &r->loop,
+        .clock = &dp_clock_system,
+        .maps = {(uint32_t)c->sequence_databases, (uint32_t)c->sequence_marks,
+                 (uint32_t)c->sequence_min_age_ms},
+        .folder = c->state_dir,
+        .save_ms = SEQUENCES_SAVE_MS,
+        .publish_ms = SEQUENCES_PUBLISH_MS,
+        .publish = publish_sequences,
+        .ctx = r,
+    };
+    enum dp_err err = dp_sequences_new(&options, &r->sequences);
+    if (err != DP_OK) {
+        runtime_failed("sequences", dp_err_info(err)->reason);
+    }
+    return err;
+}
+
+static void on_settled(void *ctx, uint16_t region, uint64_t until_ns)
+{
+    struct dp_runtime *r = ctx;
+    dp_recent_settle(r->recent, region, until_ns / DP_NS_PER_MS);
 }
 
 static enum dp_err make_governor(struct dp_runtime *r)
@@ -583,14 +622,28 @@ static enum dp_err make_governor(struct dp_runtime *r)
                                           .publish_ctx = r,
                                           .told = on_event,
                                           .saved = on_saved,
+                                          .settled = on_settled,
                                           .ctx = r,
+                                          .replication = dp_sequences_listener(r->sequences),
                                           .seed = random_seed()};
     enum dp_err err = dp_governor_new(&options, &r->governor, &why);
     if (err != DP_OK) {
         dp_generation_unref(r->now);
-        failed("governor", why);
+        runtime_failed("governor", why);
     }
     return err;
+}
+
+static enum dp_err open_sockets(struct dp_runtime *r)
+{
+    enum dp_err err = dp_sockets_open(&r->sockets, r->config, r->handed);
+    r->n_workers = r->sockets.n;
+    return err;
+}
+
+static enum dp_err drop_privileges(struct dp_runtime *r)
+{
+    return dp_privilege_drop(r->config, &r->sockets);
 }
 
 static enum dp_err open_access_log(struct dp_runtime *r)
@@ -618,7 +671,7 @@ static enum dp_err make_generation(struct dp_runtime *r)
         err = dp_generation_new(NULL, r->config, &r->ticket_keys, r->n_workers, &r->now, why);
     }
     if (err != DP_OK) {
-        failed("tls", why);
+        runtime_failed("tls", why);
     }
     return err;
 }
@@ -629,21 +682,25 @@ static enum dp_err make_workers(struct dp_runtime *r)
         struct dp_worker_options options = {.config = &r->now->proxy,
                                             .release = dp_generation_unref,
                                             .release_ctx = dp_generation_ref(r->now),
-                                            .listen_fd = r->fds[i],
+                                            .listen_fd = r->sockets.traffic[i],
                                             .view = dp_governor_view(r->governor),
                                             .tls = dp_tls_load_take(r->now->tls, i),
                                             .access = r->access,
+                                            .spans = dp_otlp_export_ring(r->exporter, i),
                                             .addresses = r->addresses,
+                                            .recent = r->recent,
+                                            .checkpoints = r->checkpoints,
+                                            .logins = r->logins,
                                             .index = i,
                                             .kick = kick,
                                             .kick_ctx = r->governor};
         enum dp_err err = dp_worker_new(&options, &r->workers[i]);
         if (err != DP_OK) {
             dp_generation_unref(r->now);
-            failed("worker", dp_err_info(err)->reason);
+            runtime_failed("worker", dp_err_info(err)->reason);
             return err;
         }
-        r->fds[i] = -1;
+        r->sockets.traffic[i] = -1;
         r->traffic[i] = dp_worker_traffic(r->workers[i]);
     }
     return DP_OK;
@@ -652,18 +709,25 @@ static enum dp_err make_workers(struct dp_runtime *r)
 static enum dp_err make_admin(struct dp_runtime *r)
 {
     struct dp_admin_source source = {.ctx = r,
+                                     .answer = dp_admin_answer,
                                      .report = report,
+                                     .process = dp_report_add_process,
                                      .events = events,
                                      .order = order,
+                                     .fault = fault,
+                                     .heal = heal,
                                      .saved = saved,
-                                     .reload = ask_reload};
+                                     .reload = ask_reload,
+                                     .tokens = tokens,
+                                     .denied = denied};
     const char *why = "";
-    int fd = r->admin_fd;
-    r->admin_fd = -1;
+    const bool tcp = r->sockets.admin_addr.unix_path == NULL;
+    int fd = r->sockets.admin;
+    r->sockets.admin = -1;
     enum dp_err err =
-        dp_admin_new(&r->loop, fd, r->admin_addr.unix_path == NULL, &source, &r->admin, &why);
+        dp_admin_new(&r->loop, fd, tcp, dp_tls_load_admin(r->now->tls), &source, &r->admin, &why);
     if (err != DP_OK) {
-        failed("admin.listen", why);
+        runtime_failed("admin.listen", why);
     }
     return err;
 }
@@ -673,13 +737,25 @@ static enum dp_err start_threads(struct dp_runtime *r)
     for (uint32_t i = 0; i < r->n_workers; i++) {
         enum dp_err err = dp_worker_start(r->workers[i]);
         if (err != DP_OK) {
-            failed("worker", dp_err_info(err)->reason);
+            runtime_failed("worker", dp_err_info(err)->reason);
             return err;
         }
         r->started[i] = true;
+        dp_worker_publish_sequences(r->workers[i], dp_sequences_view(r->sequences));
     }
     dp_governor_start(r->governor, r->traffic, r->n_workers);
     r->stage = STAGE_RUNNING;
+    return DP_OK;
+}
+
+static enum dp_err make_reloader(struct dp_runtime *r)
+{
+    const struct dp_reload_options reload = {.loop = &r->loop,
+                                             .n_workers = r->n_workers,
+                                             .in_force = in_force,
+                                             .done = on_reloaded,
+                                             .ctx = r};
+    r->reloader = dp_reloader_new(&reload, r->path);
     return DP_OK;
 }
 
@@ -691,36 +767,33 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
     }
     r->config = config;
     r->started_wall_ms = dp_clock_wall_ms(&dp_clock_system);
-    r->n_workers = config->workers ? (uint32_t)config->workers : uv_available_parallelism();
-    if (r->n_workers > WORKERS_MAX) {
-        r->n_workers = WORKERS_MAX;
-    }
-    r->admin_fd = -1;
-    for (size_t i = 0; i < WORKERS_MAX; i++) {
-        r->fds[i] = -1;
-    }
+    dp_sockets_init(&r->sockets, config);
+    r->n_workers = r->sockets.n;
     return r;
 }
 
-enum dp_err dp_runtime_start(const struct dp_config *config, const char *path,
-                             struct dp_runtime **out)
+enum dp_err dp_runtime_start(const struct dp_runtime_options *options, struct dp_runtime **out)
 {
     static enum dp_err (*const steps[])(struct dp_runtime *) = {
-        listen_to_signals, bind_traffic,    bind_admin,   open_access_log, make_generation,
-        make_governor,     limit_addresses, make_workers, make_admin,      start_threads,
+        listen_to_signals,  open_sockets,          drop_privileges,        make_reloader,
+        open_access_log,    runtime_begin_tracing, make_generation,        runtime_make_upgrade,
+        runtime_take_state, make_sequences,        runtime_report_crashes, remember_writes,
+        make_governor,      limit_addresses,       make_checkpoints,       make_workers,
+        make_admin,         start_threads,         runtime_tell_crash,
     };
-    struct dp_runtime *r = runtime_new(config);
+    struct dp_runtime *r = runtime_new(options->config);
+    r->handed = options->handed;
+    r->path = options->path;
+    if (options->ticket_keys) {
+        r->ticket_keys = *options->ticket_keys;
+    }
+    r->port_file = options->port_file;
+    r->before = -1;
     enum dp_err err = init_loop(r);
     if (err != DP_OK) {
         free(r);
         return err;
     }
-    const struct dp_reload_options reload = {.loop = &r->loop,
-                                             .n_workers = r->n_workers,
-                                             .in_force = in_force,
-                                             .done = on_reloaded,
-                                             .ctx = r};
-    r->reloader = dp_reloader_new(&reload, path);
     for (size_t i = 0; i < DP_ARRAY_LEN(steps); i++) {
         err = steps[i](r);
         if (err != DP_OK) {
@@ -732,14 +805,19 @@ enum dp_err dp_runtime_start(const struct dp_config *config, const char *path,
     return DP_OK;
 }
 
+bool dp_runtime_replaced(const struct dp_runtime *r)
+{
+    return r->replaced;
+}
+
 const char *dp_runtime_listen(const struct dp_runtime *r)
 {
-    return r->listen_text;
+    return r->sockets.traffic_text;
 }
 
 const char *dp_runtime_admin(const struct dp_runtime *r)
 {
-    return r->admin_text;
+    return r->sockets.admin_text;
 }
 
 uint32_t dp_runtime_workers(const struct dp_runtime *r)
@@ -747,8 +825,19 @@ uint32_t dp_runtime_workers(const struct dp_runtime *r)
     return r->n_workers;
 }
 
+static void on_look(uv_timer_t *timer)
+{
+    struct dp_runtime *r = timer->data;
+    struct dp_view *view = r->stage == STAGE_RUNNING ? dp_governor_view(r->governor) : NULL;
+    dp_supervisor_look(&r->supervisor, r->workers, r->n_workers, view, uv_timer_get_repeat(timer));
+}
+
 void dp_runtime_run(struct dp_runtime *r)
 {
+    const uint64_t look_ms = dp_supervisor_init(&r->supervisor);
+    (void)uv_timer_start(&r->look, on_look, look_ms, look_ms);
+    dp_supervisor_ready(&r->supervisor, dp_governor_view(r->governor));
+    runtime_take_over(r);
     (void)uv_run(&r->loop, UV_RUN_DEFAULT);
 }
 
@@ -762,6 +851,7 @@ static void end_at_once(struct dp_runtime *r)
 
 void dp_runtime_destroy(struct dp_runtime *r)
 {
+    runtime_forget_crashes();
     if (r->stage != STAGE_CLOSING) {
         end_at_once(r);
     }
@@ -769,19 +859,20 @@ void dp_runtime_destroy(struct dp_runtime *r)
         if (r->workers[i]) {
             dp_worker_destroy(r->workers[i]);
         }
-        if (r->fds[i] >= 0) {
-            (void)close(r->fds[i]);
-        }
     }
     dp_address_limit_free(r->addresses);
+    dp_recent_free(r->recent);
+    dp_checkpoints_free(r->checkpoints);
+    dp_login_limit_free(r->logins);
+    dp_login_limit_free(r->denials);
     dp_sink_close(r->access.sink);
+    dp_otlp_export_free(r->exporter);
     dp_generation_unref(r->now);
     explicit_bzero(&r->ticket_keys, sizeof r->ticket_keys);
-    if (r->admin_fd >= 0) {
-        (void)close(r->admin_fd);
+    dp_sockets_fini(&r->sockets);
+    if (r->before >= 0) {
+        (void)close(r->before);
     }
-    dp_listen_unix_remove(&r->listen_file);
-    dp_listen_unix_remove(&r->admin_file);
     (void)uv_loop_close(&r->loop);
     free(r);
 }

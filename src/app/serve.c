@@ -1,12 +1,14 @@
 /* `davenport serve`: configuration, the process's limits, the runtime, and telling the world where it listens. */
 #include "app/serve.h"
 
+#include "davenport/base/crash.h"
 #include "davenport/base/log.h"
 #include "davenport/version.h"
 
 #include "app/cli.h"
 #include "app/file.h"
 #include "app/runtime.h"
+#include "app/upgrade.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,15 +23,9 @@
 /* Descriptors for everything but connections. */
 #define OTHER_FILES 128
 
-/* As many descriptors as the system allows. */
 static void raise_file_limit(void)
 {
-    struct rlimit files;
-    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
-        return;
-    }
-    files.rlim_cur = files.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &files) != 0) {
+    if (!dp_cli_raise_files()) {
         dp_log(DP_LOG_WARN, "file_limit", DP_KV_STR("reason", "it cannot be raised"));
     }
 }
@@ -107,11 +103,18 @@ static bool announce(const struct dp_serve_options *options, const struct dp_run
     return good;
 }
 
-static int run(const struct dp_serve_options *options, const struct dp_config *config)
+static int run(const struct dp_serve_options *options, const struct dp_config *config,
+               struct dp_handed *handed, const struct dp_heirloom *heirloom)
 {
     struct dp_runtime *r;
     int code = DP_EXIT_FAILED;
-    if (dp_runtime_start(config, options->config_path, &r) != DP_OK) {
+    const struct dp_runtime_options start = {.config = config,
+                                             .path = options->config_path,
+                                             .handed = handed,
+                                             .port_file = options->port_file,
+                                             .ticket_keys =
+                                                 heirloom ? &heirloom->ticket_keys : NULL};
+    if (dp_runtime_start(&start, &r) != DP_OK) {
         return code;
     }
     compare_file_limit(config, dp_runtime_workers(r));
@@ -121,8 +124,9 @@ static int run(const struct dp_serve_options *options, const struct dp_config *c
         dp_log(DP_LOG_INFO, "stopped", DP_KV_INT("pid", getpid()));
         code = DP_EXIT_OK;
     }
+    const bool replaced = dp_runtime_replaced(r);
     dp_runtime_destroy(r);
-    if (options->port_file) {
+    if (options->port_file && !replaced) {
         (void)unlink(options->port_file);
     }
     return code;
@@ -130,17 +134,35 @@ static int run(const struct dp_serve_options *options, const struct dp_config *c
 
 int dp_serve(const struct dp_serve_options *options)
 {
+    struct dp_handed handed;
+    char why[DP_HANDED_WHY];
+    if (dp_handed_take(&handed, why) != DP_OK) {
+        dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "sockets"),
+               DP_KV_STR("reason", why));
+        return DP_EXIT_FAILED;
+    }
+    struct dp_heirloom heirloom;
+    const struct dp_handed_fd *before = dp_handed_next(&handed, DP_HANDED_BEFORE);
+    const bool inherits = before && dp_upgrade_inherit(before->fd, &heirloom);
+    if (inherits) { /* the configuration's cookies are made of it */
+        dp_secret_inherit(heirloom.secret);
+    }
     struct dp_config *config = dp_cli_load_config(options->config_path, DP_RESOLVE_TRY);
     if (!config) {
         return DP_EXIT_FAILED;
     }
     dp_log_set_level((enum dp_log_level)config->log_level);
     ignore_sigpipe();
+    dp_crash_install(&(struct dp_crash_options){.program = DP_PROGRAM});
+    dp_crash_thread_begin();
     raise_file_limit();
-    if (options->port_file) {
+    if (options->port_file && !dp_handed_next(&handed, DP_HANDED_BEFORE)) {
         (void)unlink(options->port_file); /* of a run before: it must not be taken for this one's */
     }
-    int code = run(options, config);
+    int code = run(options, config, &handed, inherits ? &heirloom : NULL);
+    explicit_bzero(&heirloom, sizeof heirloom);
+    dp_handed_close(&handed);
     dp_config_destroy(config);
+    dp_crash_thread_end();
     return code;
 }

@@ -4,18 +4,13 @@
 
 #include "davenport/app/config.h"
 
+#include "app/paint.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define CELL 64
-/* Marks in the text while it is made; paint() makes terminal codes of them, or nothing. */
-#define RESET  "\001"
-#define BOLD   "\002"
-#define DIM    "\003"
-#define RED    "\004"
-#define GREEN  "\005"
-#define YELLOW "\006"
 
 enum column {
     COLUMN_REGION,
@@ -134,13 +129,15 @@ static void fill(const json_t *region, struct line *line)
     bool missing = is_true(region, "not_provisioned");
     bool slow = is_true(region, "slow");
     bool drained = json_is_object(json_object_get(region, "drained"));
+    bool drill = json_is_object(json_object_get(region, "fault"));
     line->active = is_true(region, "active");
-    line->tint = tint_of(state, held || draining || slow || drained || missing);
+    line->tint = tint_of(state, held || draining || slow || drained || missing || drill);
     line->why = text_of(region, "why");
     cell(line->cells[COLUMN_REGION], "%.63s", text_of(region, "name"));
-    cell(line->cells[COLUMN_STATE], "%.32s%s%s%s%s%s%s", state, trial ? ", trial" : "",
+    cell(line->cells[COLUMN_STATE], "%.32s%s%s%s%s%s%s%s", state, trial ? ", trial" : "",
          missing ? ", not provisioned" : "", drained ? ", drained" : "",
-         draining ? ", draining" : "", slow ? ", slow" : "", held ? ", held" : "");
+         draining ? ", draining" : "", slow ? ", slow" : "", held ? ", held" : "",
+         drill ? ", drill" : "");
     duration_of(region, "for_s", line->cells[COLUMN_FOR], CELL);
     if (json_is_number(latency)) {
         cell(line->cells[COLUMN_LATENCY], "%.1f ms", json_number_value(latency));
@@ -272,6 +269,19 @@ static void print_standing(const char *what, const json_t *s, struct dp_text *ou
                  reason && *reason ? ": " : "", reason ? reason : "");
 }
 
+/* What a region is made to do on purpose. */
+static void print_drill(const json_t *region, struct dp_text *out)
+{
+    const json_t *fault = json_object_get(region, "fault");
+    struct dp_text what = {0};
+    if (json_is_object(fault)) {
+        dp_text_addf(&what, "Drill: %s is %s", text_of(region, "name"), text_of(fault, "words"));
+        print_standing(dp_text_str(&what), fault, out);
+    }
+    out->failed |= what.failed;
+    dp_text_fini(&what);
+}
+
 static void print_orders(const json_t *status, struct dp_text *out)
 {
     const json_t *regions = json_object_get(status, "regions");
@@ -287,6 +297,7 @@ static void print_orders(const json_t *status, struct dp_text *out)
         if (snprintf(what, sizeof what, "Approved: %.63s", text_of(region, "name")) > 0) {
             print_standing(what, json_object_get(region, "approved"), out);
         }
+        print_drill(region, out);
     }
     if (is_true(journal, "troubled")) {
         dp_text_addf(out,
@@ -391,29 +402,6 @@ static void print_failback(const json_t *status, struct dp_text *out)
     }
 }
 
-/* Marks become colours or nothing. What came from the other side cannot move the cursor: its control
- * characters (C1 in UTF-8 too) are shown as "?". */
-static void paint(const struct dp_text *marked, bool colour, struct dp_text *out)
-{
-    static const char *const codes[] = {"",         "\033[0m",  "\033[1m", "\033[2m",
-                                        "\033[31m", "\033[32m", "\033[33m"};
-    struct dp_span s = dp_text_span(marked);
-    for (size_t i = 0; i < s.n; i++) {
-        unsigned char c = (unsigned char)s.p[i];
-        if (c < DP_ARRAY_LEN(codes)) {
-            dp_text_add(out, dp_span_str(colour ? codes[c] : ""));
-        } else if ((c < ' ' && c != '\n') || c == 127) {
-            dp_text_add(out, DP_SPAN("?"));
-        } else if (c == 0xC2 && i + 1 < s.n && (unsigned char)s.p[i + 1] < 0xA0) {
-            dp_text_add(out, DP_SPAN("?"));
-            i++;
-        } else {
-            dp_text_add(out, (struct dp_span){s.p + i, 1});
-        }
-    }
-    out->failed |= marked->failed;
-}
-
 /* By a freeze, or because it was forced. */
 static bool active_is_down(const json_t *status)
 {
@@ -494,7 +482,7 @@ void dp_status_text(const json_t *status, bool colour, struct dp_text *out)
 {
     struct dp_text marked = {0};
     print_status(status, &marked);
-    paint(&marked, colour, out);
+    dp_paint(&marked, colour, out);
     dp_text_fini(&marked);
 }
 
@@ -527,7 +515,7 @@ void dp_explain_text(const json_t *explain, bool colour, struct dp_text *out)
 {
     struct dp_text marked = {0};
     print_explain(explain, &marked);
-    paint(&marked, colour, out);
+    dp_paint(&marked, colour, out);
     dp_text_fini(&marked);
 }
 
@@ -608,14 +596,40 @@ static void print_order(const json_t *order, struct dp_text *out)
 
 void dp_plain_text(const struct dp_text *in, struct dp_text *out)
 {
-    paint(in, false, out);
+    dp_paint(in, false, out);
 }
 
 void dp_order_text(const json_t *order, bool colour, struct dp_text *out)
 {
     struct dp_text marked = {0};
     print_order(order, &marked);
-    paint(&marked, colour, out);
+    dp_paint(&marked, colour, out);
+    dp_text_fini(&marked);
+}
+
+void dp_fault_text(const json_t *answer, bool colour, struct dp_text *out)
+{
+    struct dp_text marked = {0};
+    const json_t *fault = json_object_get(answer, "fault");
+    char left[CELL];
+    duration_of(fault, "left_s", left, sizeof left);
+    dp_text_addf(&marked, YELLOW "%s" RESET ": %s, for %s (epoch %" JSON_INTEGER_FORMAT ")\n",
+                 text_of(answer, "region"), text_of(fault, "words"), left,
+                 json_integer_value(json_object_get(answer, "epoch")));
+    dp_paint(&marked, colour, out);
+    dp_text_fini(&marked);
+}
+
+void dp_heal_text(const json_t *answer, bool colour, struct dp_text *out)
+{
+    struct dp_text marked = {0};
+    const json_t *healed = json_object_get(answer, "healed");
+    for (size_t i = 0; i < json_array_size(healed); i++) {
+        const char *name = json_string_value(json_array_get(healed, i));
+        dp_text_addf(&marked, "%s%s", i ? ", " : "healed: ", name ? name : "-");
+    }
+    dp_text_addf(&marked, json_array_size(healed) ? "\n" : "nothing was faulty on purpose\n");
+    dp_paint(&marked, colour, out);
     dp_text_fini(&marked);
 }
 
@@ -655,6 +669,6 @@ void dp_event_text(const json_t *event, bool colour, struct dp_text *out)
 {
     struct dp_text marked = {0};
     print_event(event, &marked);
-    paint(&marked, colour, out);
+    dp_paint(&marked, colour, out);
     dp_text_fini(&marked);
 }

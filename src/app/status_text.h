@@ -15,6 +15,9 @@ void dp_status_text(const json_t *status, bool colour, struct dp_text *out);
 void dp_explain_text(const json_t *explain, bool colour, struct dp_text *out);
 /* `order`: the parsed answer to an order: what changed, or would change. */
 void dp_order_text(const json_t *order, bool colour, struct dp_text *out);
+/* The parsed answers to `fault` and `heal`. */
+void dp_fault_text(const json_t *answer, bool colour, struct dp_text *out);
+void dp_heal_text(const json_t *answer, bool colour, struct dp_text *out);
 /* `event`: one parsed line of the journal, told in one line. */
 void dp_event_text(const json_t *event, bool colour, struct dp_text *out);
 

@@ -40,3 +40,11 @@ bool dp_suggest_near(struct dp_span typed, unsigned distance)
 {
     return distance <= 1 + typed.n / 5 && distance < typed.n;
 }
+
+void dp_suggest_consider(struct dp_suggestion *best, struct dp_span typed, const char *word)
+{
+    const unsigned distance = dp_suggest_distance(typed, dp_span_str(word));
+    if ((!best->word || distance < best->distance) && dp_suggest_near(typed, distance)) {
+        *best = (struct dp_suggestion){word, distance};
+    }
+}

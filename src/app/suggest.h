@@ -10,4 +10,13 @@ unsigned dp_suggest_distance(struct dp_span a, struct dp_span b);
 /* Near enough to be a slip of the finger in a word of that length. */
 bool dp_suggest_near(struct dp_span typed, unsigned distance);
 
+/* The nearest word so far; begins as {0}. word: borrowed; NULL: none is near enough. */
+struct dp_suggestion {
+    const char *word;
+    unsigned distance;
+};
+
+/* One more known word; of equally near ones the first stays. */
+void dp_suggest_consider(struct dp_suggestion *best, struct dp_span typed, const char *word);
+
 #endif

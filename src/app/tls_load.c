@@ -21,7 +21,8 @@ struct identity {
 };
 
 struct dp_tls_load {
-    struct identity listen, regions[DP_MAX_REGIONS];
+    struct identity listen, admin, regions[DP_MAX_REGIONS];
+    struct dp_tls *admin_tls; /* NULL: none */
     uint32_t n_workers;
     struct dp_worker_tls *workers[]; /* NULL once taken */
 };
@@ -120,6 +121,27 @@ static enum dp_err load_listen(struct dp_tls_load *l, const struct dp_config *co
     return err;
 }
 
+static enum dp_err load_admin(struct dp_tls_load *l, const struct dp_config *config,
+                              const char *whose, char why[DP_TLS_LOAD_WHY])
+{
+    struct dp_tls_server_config c;
+    char reason[DP_TLS_TEXT_BYTES];
+    if (!dp_config_admin_tls(config, &c)) {
+        return DP_OK;
+    }
+    const char *const path[FILES] = {c.client_ca_file, c.cert_file, c.key_file};
+    enum dp_err err = read_files(&l->admin, path, whose, why);
+    if (err != DP_OK) {
+        return err;
+    }
+    err = dp_tls_server_new(&c, &l->admin_tls, reason, sizeof reason);
+    if (err != DP_OK) {
+        return refused(whose, reason, err, why);
+    }
+    l->admin.not_after = dp_tls_not_after(l->admin_tls);
+    return DP_OK;
+}
+
 static enum dp_err no_memory(char why[DP_TLS_LOAD_WHY])
 {
     (void)snprintf(why, DP_TLS_LOAD_WHY, "out of memory");
@@ -153,6 +175,7 @@ enum dp_err dp_tls_load_new(const struct dp_config *config,
         return no_memory(why);
     }
     enum dp_err err = load_listen(l, config, ticket_keys, "listen", why);
+    err = err ? err : load_admin(l, config, "admin", why);
     for (uint16_t i = 0; i < config->n_regions && err == DP_OK; i++) {
         char whose[96];
         (void)snprintf(whose, sizeof whose, "region %s", config->regions[i].name);
@@ -184,6 +207,11 @@ enum dp_err dp_tls_load_check(const struct dp_config *config, struct dp_problems
     enum dp_err result = load_listen(l, config, NULL, listen, why);
     if (result != DP_OK) {
         add_problem(problems, listen, why);
+    }
+    const enum dp_err admin_result = load_admin(l, config, "admin.tls", why);
+    if (admin_result != DP_OK) {
+        add_problem(problems, "admin.tls", why);
+        result = admin_result;
     }
     for (uint16_t i = 0; i < config->n_regions; i++) {
         char whose[32];
@@ -217,7 +245,9 @@ void dp_tls_load_free(struct dp_tls_load *l)
     for (uint32_t w = 0; w < l->n_workers; w++) {
         dp_worker_tls_free(l->workers[w]);
     }
+    dp_tls_unref(l->admin_tls);
     identity_fini(&l->listen);
+    identity_fini(&l->admin);
     for (unsigned i = 0; i < DP_MAX_REGIONS; i++) {
         identity_fini(&l->regions[i]);
     }
@@ -229,6 +259,11 @@ struct dp_worker_tls *dp_tls_load_take(struct dp_tls_load *l, uint32_t i)
     struct dp_worker_tls *tls = l->workers[i];
     l->workers[i] = NULL;
     return tls;
+}
+
+struct dp_tls *dp_tls_load_admin(const struct dp_tls_load *l)
+{
+    return l->admin_tls;
 }
 
 const struct dp_fetch_tls *dp_tls_load_probe(const struct dp_tls_load *l, uint16_t i)
@@ -255,6 +290,16 @@ bool dp_tls_load_region_differs(const struct dp_tls_load *a, uint16_t i,
 bool dp_tls_load_listen_differs(const struct dp_tls_load *a, const struct dp_tls_load *b)
 {
     return differs(&a->listen, &b->listen);
+}
+
+bool dp_tls_load_admin_differs(const struct dp_tls_load *a, const struct dp_tls_load *b)
+{
+    return differs(&a->admin, &b->admin);
+}
+
+int64_t dp_tls_load_admin_not_after(const struct dp_tls_load *l)
+{
+    return l->admin.not_after;
 }
 
 int64_t dp_tls_load_listen_not_after(const struct dp_tls_load *l)

@@ -31,14 +31,19 @@ void dp_tls_load_free(struct dp_tls_load *load);
 
 /* The contexts of worker i, once; the caller owns them. */
 struct dp_worker_tls *dp_tls_load_take(struct dp_tls_load *load, uint32_t i);
+/* Of the operators' address, shared; NULL: it speaks none. */
+struct dp_tls *dp_tls_load_admin(const struct dp_tls_load *load);
 /* For probes of region i; lives as long as `load`. NULL: its url is plain http. */
 const struct dp_fetch_tls *dp_tls_load_probe(const struct dp_tls_load *load, uint16_t i);
-/* Do two readings hold other files for a region, which is number i in one and k in the other; for the listener? */
+/* Do two readings hold other files for a region, which is number i in one and k in the other; for the listener; for the
+ * operators' address? */
 bool dp_tls_load_region_differs(const struct dp_tls_load *a, uint16_t i,
                                 const struct dp_tls_load *b, uint16_t k);
 bool dp_tls_load_listen_differs(const struct dp_tls_load *a, const struct dp_tls_load *b);
-/* When the certificate shown to clients, or to region i, ends: seconds since 1970, 0 without one. */
+bool dp_tls_load_admin_differs(const struct dp_tls_load *a, const struct dp_tls_load *b);
+/* When the certificate shown to clients, to operators, or to region i, ends: seconds since 1970, 0 without one. */
 int64_t dp_tls_load_listen_not_after(const struct dp_tls_load *load);
+int64_t dp_tls_load_admin_not_after(const struct dp_tls_load *load);
 int64_t dp_tls_load_region_not_after(const struct dp_tls_load *load, uint16_t i);
 
 #endif

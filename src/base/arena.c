@@ -38,6 +38,8 @@ void dp_arena_init(struct dp_arena *a, struct dp_arena_cache *cache)
 static void block_release(struct dp_arena_cache *c, struct dp_arena_block *b)
 {
     bool first_size = b->cap == DP_ARENA_FIRST_BYTES - sizeof(*b);
+    if (c)
+        c->used_bytes -= sizeof(*b) + b->cap;
     if (c && first_size && c->n_free < c->max_free) {
         b->next = c->free;
         c->free = b;
@@ -102,6 +104,8 @@ void *dp_arena_alloc(struct dp_arena *a, size_t n)
             a->first = b;
         a->last = b;
         a->total_bytes += b->cap;
+        if (a->cache)
+            a->cache->used_bytes += sizeof(*b) + b->cap;
     }
     void *p = b->data + b->used;
     b->used += need;

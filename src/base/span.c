@@ -92,3 +92,19 @@ size_t dp_span_plain(struct dp_span s)
         i++;
     return i;
 }
+
+static int hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int dp_span_percent(struct dp_span s)
+{
+    if (s.n < 3 || s.p[0] != '%' || hex(s.p[1]) < 0 || hex(s.p[2]) < 0)
+        return -1;
+    return hex(s.p[1]) * 16 + hex(s.p[2]);
+}

@@ -32,6 +32,7 @@ struct dp_fetcher {
     uv_timer_t timer;
     struct dp_list fetches;
     unsigned open_handles; /* uv handles whose close callback has not run */
+    bool starved;          /* a fetch is, and is to end */
     bool dead;
     void (*done)(void *ctx);
     void *done_ctx;
@@ -48,6 +49,7 @@ struct dp_fetch {
     size_t body_bytes, body_cap, max_body_bytes;
     bool fresh; /* a connection of its own was asked for */
     bool too_large, no_memory;
+    bool starved; /* nobody watches its socket: it would wait for ever */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -119,6 +121,8 @@ static int on_timer(CURLM *multi, long timeout_ms, void *ctx)
     (void)multi;
     if (f->dead)
         return 0;
+    if (f->starved)
+        timeout_ms = 0;
     if (timeout_ms < 0)
         (void)uv_timer_stop(&f->timer);
     else
@@ -142,11 +146,29 @@ static struct watch *watch_new(struct dp_fetcher *f, curl_socket_t fd)
     return w;
 }
 
+static struct dp_fetch *fetch_of(CURL *easy)
+{
+    char *private = NULL;
+    (void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, &private);
+    return (struct dp_fetch *)(void *)private;
+}
+
+/* Its socket can't be watched, so it ends at the next turn. To tell curl of it would end all others too, and every later
+ * one: it holds an error of this callback for the application's wish to stop. */
+static int starve(struct dp_fetcher *f, CURL *easy)
+{
+    struct dp_fetch *t = fetch_of(easy);
+    if (!t)
+        return 0;
+    t->starved = f->starved = true;
+    (void)uv_timer_start(&f->timer, on_timeout, 0, 0);
+    return 0;
+}
+
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *socket_ctx)
 {
     struct dp_fetcher *f = ctx;
     struct watch *w = socket_ctx;
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (w) {
             (void)curl_multi_assign(f->multi, fd, NULL);
@@ -157,11 +179,11 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, void *so
     if (!w) {
         w = watch_new(f, fd);
         if (!w)
-            return -1;
+            return starve(f, easy);
         (void)curl_multi_assign(f->multi, fd, w);
     }
     int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    return uv_poll_start(&w->poll, events, on_poll) == 0 ? 0 : -1;
+    return uv_poll_start(&w->poll, events, on_poll) == 0 ? 0 : starve(f, easy);
 }
 
 static size_t on_body(char *p, size_t size, size_t count, void *ctx)
@@ -265,22 +287,27 @@ static bool was_reached(const struct dp_fetch *t, const struct dp_fetch_result *
 {
     long os_errno = 0;
     (void)curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &os_errno);
-    return r->err == DP_OK || r->status > 0 || r->connect_ns > 0 || r->err == DP_ECLOSED ||
-           r->err == DP_ERESET || os_errno == ECONNREFUSED;
+    return r->connected || r->err == DP_OK || r->status > 0 || r->connect_ns > 0 ||
+           r->err == DP_ECLOSED || r->err == DP_ERESET || os_errno == ECONNREFUSED;
 }
 
 static void complete(struct dp_fetch *t, CURLcode code)
 {
     long status = 0, connects = 0;
+    curl_off_t retry_after_s = 0;
     (void)curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     (void)curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
+    (void)curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
     struct dp_fetch_result r = {
+        .retry_after_s =
+            retry_after_s > 0 && retry_after_s < UINT32_MAX ? (uint32_t)retry_after_s : 0,
         .status = status > 0 && status <= 999 ? (uint16_t)status : 0,
         .body = {t->body, t->body_bytes},
         .connect_ns = time_of(t->easy, CURLINFO_CONNECT_TIME_T),
         .tls_ns = time_of(t->easy, CURLINFO_APPCONNECT_TIME_T),
         .first_byte_ns = time_of(t->easy, CURLINFO_STARTTRANSFER_TIME_T),
         .total_ns = time_of(t->easy, CURLINFO_TOTAL_TIME_T),
+        .connected = connects > 0, /* also where no time of it is told: a handshake failed on it */
         .reused = connects == 0 && !t->fresh, /* curl counts those that stood */
     };
     r.err = error_of(t, code, r.status);
@@ -292,6 +319,16 @@ static void complete(struct dp_fetch *t, CURLcode code)
     fetch_free(t);
 }
 
+static struct dp_fetch *a_starved_one(struct dp_fetcher *f)
+{
+    for (struct dp_list *n = f->fetches.next; n != &f->fetches; n = n->next) {
+        struct dp_fetch *t = DP_CONTAINER_OF(n, struct dp_fetch, node);
+        if (t->starved)
+            return t;
+    }
+    return NULL;
+}
+
 static void drain(struct dp_fetcher *f)
 {
     CURLMsg *msg;
@@ -299,12 +336,15 @@ static void drain(struct dp_fetcher *f)
     /* The fetcher's memory outlives this turn of the loop, so `dead` may be read after a callback.
      */
     while (!f->dead && (msg = curl_multi_info_read(f->multi, &left)) != NULL) {
-        char *private = NULL;
         CURLcode code = msg->data.result;
-        if (msg->msg != CURLMSG_DONE)
-            continue;
-        (void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &private);
-        complete((struct dp_fetch *)(void *)private, code);
+        if (msg->msg == CURLMSG_DONE)
+            complete(fetch_of(msg->easy_handle), code);
+    }
+    while (!f->dead && f->starved) {
+        struct dp_fetch *t = a_starved_one(f);
+        f->starved = t != NULL;
+        if (t)
+            complete(t, CURLE_OUT_OF_MEMORY);
     }
 }
 
@@ -440,11 +480,36 @@ static bool connect_there(struct dp_fetch *t, const struct dp_fetch_request *req
     return n > 0 && (size_t)n < sizeof(line) && append(&t->resolve, line);
 }
 
+/* curl takes lines without their ends. */
+static bool append_fields(struct dp_fetch *t, struct dp_span fields)
+{
+    while (fields.n > 0) {
+        const char *end = memmem(fields.p, fields.n, "\r\n", 2);
+        const size_t n = end ? (size_t)(end - fields.p) : fields.n;
+        char *line = malloc(n + 1);
+        if (line) {
+            memcpy(line, fields.p, n);
+            line[n] = '\0';
+        }
+        bool good = line && append(&t->headers, line);
+        if (line)
+            explicit_bzero(line, n);
+        free(line);
+        if (!good)
+            return false;
+        fields.p += end ? n + 2 : n;
+        fields.n -= end ? n + 2 : n;
+    }
+    return true;
+}
+
 static bool make_lists(struct dp_fetch *t, const struct dp_fetch_request *req)
 {
     char line[512];
     /* No Expect: 100-continue: a second of waiting for nothing. */
     if (!append(&t->headers, "Accept: application/json") || !append(&t->headers, "Expect:"))
+        return false;
+    if (!append_fields(t, req->headers))
         return false;
     if (req->body.n || req->content_type) {
         int n = snprintf(line, sizeof(line), "Content-Type: %s",

@@ -1,13 +1,17 @@
-/* The deeper layers of probing one endpoint: its database, then a document of our own that is written and read. One
+/* The deeper layers of probing one endpoint: its databases, then a document of our own that is written and read. One
  * request at a time, one after the other; each layer's answer is a result of its own.
  *
- *   database   GET /{db}
+ *   database   GET /{db}, of each: one result, as soon as one fails, else when all have answered
  *   canary     GET /{db}/{id}  ->  PUT it, on the revision that it has  ->  GET it, and it is what was written
  *
- * The document's id is this proxy's own in this region, so no two write the same one, and replication brings no
- * conflict. A 409 all the same means that another of this name wrote it: the region lives. Control thread. */
+ * The document's id is this region's own, so replication brings no conflict. Who else writes it (another node's probe, a
+ * proxy of the same name) makes a 409, or a later revision than ours: the region lives. It stays there at the end: deleted
+ * it would be a tombstone, which is replicated and kept just as long, and every start would add a revision to it.
+ * Control thread. */
 #ifndef DAVENPORT_CONTROL_DEEP_PROBE_H
 #define DAVENPORT_CONTROL_DEEP_PROBE_H
+
+#include "davenport/control/governor.h"
 
 #include "control/prober.h"
 
@@ -21,8 +25,17 @@ struct dp_deep_probe {
     /* All layers were asked, or one did not pass. */
     void (*done)(void *ctx, bool passed);
     void *ctx;
-    char *database_url, *canary_url; /* NULL: not asked */
+    char *names[DP_MAX_PROBE_DATABASES]; /* of databases */
+    char *database_urls[DP_MAX_PROBE_DATABASES];
+    uint16_t n_databases;
+    char *canary_url; /* NULL: not asked */
     /* under way */
+    uint16_t database;                 /* that is asked */
+    uint32_t missing;                  /* that are not there: a bit each */
+    enum dp_probe_kind worst;          /* of those that did not fail */
+    uint16_t worst_status;             /* its HTTP status */
+    char trouble[DP_PROBE_DETAIL / 2]; /* which answered so */
+    uint64_t generation;               /* of the revision that was written */
     struct dp_fetch *fetch;
     unsigned step;
     uint64_t layer_started_ns;

@@ -32,15 +32,24 @@ static void look(struct dp_governor *g)
 {
     uint64_t now = governor_wake(g);
     governor_expire(g, now);
+    governor_faults_expire(g, now);
+    dp_keys_tick(g->keys);
     governor_sample(g, now);
     governor_try_on(g, now);
+    governor_look_at_replication(g, now);
     governor_settle(g, now);
     governor_watch_gate(g, now);
 }
 
 static void on_sample(uv_timer_t *timer)
 {
-    look(timer->data);
+    struct dp_governor *g = timer->data;
+    const uint64_t now = governor_now(g);
+    const uint64_t due = g->sampled_ns + g->config->sample_ms * DP_NS_PER_MS;
+    const uint64_t late = g->sampled_ns > 0 && now > due ? now - due : 0;
+    g->sampled_ns = now;
+    dp_traffic_times_add(&g->late, dp_latency_bucket(late), late);
+    look(g);
 }
 
 static void on_kick(uv_async_t *kick)
@@ -112,6 +121,7 @@ void governor_take_config(struct dp_governor *g, const struct dp_control_config 
         .trial_requests = c->n_endpoints > 1 ? c->trial_requests : 0,
         .traffic_failures = c->traffic_failures,
         .traffic_hold_ns = DP_TRAFFIC_HOLD_MS * DP_NS_PER_MS,
+        .row_pause_ns = DP_ROW_PAUSE_MS * DP_NS_PER_MS,
         .window_ns = c->failure_window_ms * DP_NS_PER_MS,
         .window_requests = c->failure_requests,
         .window_percent = c->failure_percent,
@@ -139,7 +149,13 @@ void governor_take_config(struct dp_governor *g, const struct dp_control_config 
         .forget_ns = c->failback_forget_ms * DP_NS_PER_MS,
         .ramp_ns = c->failback_ramp_ms * DP_NS_PER_MS,
         .dwell_ns = c->dwell_ms * DP_NS_PER_MS,
+        .start_ns = DP_START_MS * DP_NS_PER_MS,
         .no_region = c->no_region,
+    };
+    g->handover_config = (struct dp_handover_config){
+        .limit_ns = c->failback_pause_ms * DP_NS_PER_MS,
+        .again_ns = DP_HANDOVER_AGAIN_MS * DP_NS_PER_MS,
+        .again_max_ns = DP_HANDOVER_AGAIN_MAX_MS * DP_NS_PER_MS,
     };
 }
 
@@ -151,12 +167,15 @@ void governor_init_endpoint(struct dp_governor *g, uint16_t i)
     /* Any odd multiplier: the endpoints' chances are apart, and the same in every run. */
     uint64_t seed = g->opt.seed + (i + 1) * UINT64_C(0xD1B54A32D192ED03);
     dp_health_init(&e->health, &g->health_config, governor_now(g), seed);
+    if (e->down_before)
+        dp_health_presume_down(&e->health);
     e->addrs = g->config->endpoints[i].addrs;
     dp_pace_init(&e->pace);
     e->late_ms = dp_pace_late_ms(&e->pace, &g->pace_config);
     e->latency_ms = -1;
     e->since_wall_ms = dp_clock_wall_ms(g->clock);
-    (void)snprintf(e->why, sizeof(e->why), "%s", nothing_yet);
+    (void)snprintf(e->why, sizeof(e->why), "%s",
+                   e->down_before ? "it was down before the restart" : nothing_yet);
 }
 
 void governor_init_region(struct dp_governor *g, uint16_t i)
@@ -168,7 +187,7 @@ void governor_init_region(struct dp_governor *g, uint16_t i)
     (void)snprintf(r->why, sizeof(r->why), "%s", nothing_yet);
 }
 
-static void init_endpoints(struct dp_governor *g)
+void governor_init_endpoints(struct dp_governor *g)
 {
     for (uint16_t i = 0; i < g->config->n_endpoints; i++)
         governor_init_endpoint(g, i);
@@ -176,7 +195,8 @@ static void init_endpoints(struct dp_governor *g)
         governor_init_region(g, i);
 }
 
-struct dp_prober *governor_make_prober(struct dp_governor *g, const struct dp_control_config *c)
+struct dp_prober *governor_make_prober(struct dp_governor *g, const struct dp_control_config *c,
+                                       const struct dp_keys *keys)
 {
     struct dp_probe_target targets[DP_MAX_ENDPOINTS] = {0};
     char ids[DP_MAX_REGIONS][CANARY_ID_BYTES];
@@ -194,10 +214,10 @@ struct dp_prober *governor_make_prober(struct dp_governor *g, const struct dp_co
         targets[i] = (struct dp_probe_target){.url = e->url,
                                               .path = c->probe_path,
                                               .tls = r->tls,
-                                              .username = r->username,
-                                              .password = r->password,
+                                              .key = dp_keys_for_us(keys, e->region),
                                               .addrs = e->addrs,
-                                              .database = c->probe_database,
+                                              .databases = c->probe_databases,
+                                              .n_databases = c->n_probe_databases,
                                               .canary_database = c->canary_database,
                                               .canary_id = ids[e->region]};
     }
@@ -208,6 +228,7 @@ struct dp_prober *governor_make_prober(struct dp_governor *g, const struct dp_co
                                                      .deep_timeout_ms = c->deep_timeout_ms,
                                                      .race_delay_ms = c->race_delay_ms,
                                                      .asked = on_asked,
+                                                     .fault = governor_fault_met,
                                                      .result = governor_probed,
                                                      .ctx = g},
                          targets, c->n_endpoints);
@@ -277,6 +298,9 @@ static void say_first(struct dp_governor *g)
         (void)snprintf(g->why, sizeof(g->why), "%.127s chose it before the restart", g->pin.actor);
     else if (g->decision.after == DP_NO_REGION)
         (void)snprintf(g->why, sizeof(g->why), "every region was drained by an operator");
+    else if (g->decision.move == DP_MOVE_FAILOVER)
+        (void)snprintf(g->why, sizeof(g->why), "%s was down before the restart",
+                       governor_region_name(g, g->decision.before));
     else if (g->decision.move == DP_MOVE_NONE && g->failover.active != 0)
         (void)snprintf(g->why, sizeof(g->why), "it was there before the restart");
     else
@@ -298,6 +322,7 @@ enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_gov
     g->opt = *opt;
     g->config = opt->config;
     g->clock = opt->clock ? opt->clock : &dp_clock_system;
+    g->fault_chance = opt->seed;
     governor_take_config(g, opt->config);
     g->journal = make_journal(g);
     if (!g->journal)
@@ -312,14 +337,16 @@ enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_gov
     g->kick.data = g;
     g->saved.data = g;
     g->sample.data = g;
-    init_endpoints(g);
-    bool viewed = governor_first_view(g);
+    governor_init_endpoints(g);
+    g->keys = governor_make_keys(g, g->config);
+    bool viewed = g->keys && governor_first_view(g);
     if (viewed)
         say_first(g);
     g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
-    g->prober = viewed ? governor_make_prober(g, g->config) : NULL;
+    g->prober = viewed ? governor_make_prober(g, g->config, g->keys) : NULL;
     g->resolver = viewed ? governor_make_resolver(g, g->config) : NULL;
-    if (!g->prober || !g->resolver) {
+    g->replication = viewed ? governor_make_replication(g) : NULL;
+    if (!g->prober || !g->resolver || !g->replication) {
         dp_governor_destroy(g, NULL, NULL);
         return DP_ENOMEM;
     }
@@ -347,7 +374,9 @@ void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *tr
     g->n_workers = n_workers;
     g->started = true;
     dp_lag_init(&g->lag, g->config->sample_ms * DP_NS_PER_MS, DP_STALL_LIMIT_NS, now);
-    init_endpoints(g);
+    governor_init_endpoints(g);
+    for (uint16_t i = 0; i < DP_MAX_ENDPOINTS; i++)
+        g->endpoints[i].down_before = false; /* a place may become another one's */
     if (g->state_unread)
         governor_record_forgotten(g);
     governor_record_plain(g, "started");
@@ -360,6 +389,7 @@ void dp_governor_start(struct dp_governor *g, const struct dp_traffic *const *tr
     else if (g->opt.publish)
         g->opt.publish(g->opt.publish_ctx, g->view);
     governor_start_probing(g);
+    dp_replication_start(g->replication);
     (void)uv_timer_start(&g->sample, on_sample, g->config->sample_ms, g->config->sample_ms);
 }
 
@@ -401,6 +431,7 @@ void governor_part_closed(struct dp_governor *g)
 void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *ctx)
 {
     if (g->started) {
+        governor_faults_stop(g);
         governor_record_plain(g, "stopped");
         governor_keep(g, true);
     }
@@ -416,9 +447,17 @@ void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *c
         g->open++;
         dp_prober_destroy(g->prober, on_part_closed, g);
     }
+    if (g->replication) {
+        g->open++;
+        dp_replication_destroy(g->replication, on_part_closed, g);
+    }
     if (g->resolver) {
         g->open++;
         dp_resolver_destroy(g->resolver, on_part_closed, g);
+    }
+    if (g->keys) {
+        g->open++;
+        dp_keys_destroy(g->keys, on_part_closed, g);
     }
 }
 
@@ -429,6 +468,11 @@ void dp_governor_refuse_reload(struct dp_governor *g, const char *actor, const c
     governor_record_reload(g, false, actor, detail);
 }
 
+void dp_governor_access_refused(struct dp_governor *g, const char *actor, const char *reason)
+{
+    governor_record_access(g, actor, reason);
+}
+
 bool dp_governor_saved(const struct dp_governor *g, uint64_t ticket)
 {
     return dp_journal_saved(g->journal, ticket);
@@ -437,4 +481,32 @@ bool dp_governor_saved(const struct dp_governor *g, uint64_t ticket)
 void dp_governor_reopen(struct dp_governor *g)
 {
     dp_journal_reopen(g->journal);
+}
+
+void dp_governor_hand_over(struct dp_governor *g)
+{
+    governor_keep(g, true);
+    dp_journal_stop(g->journal);
+}
+
+/* The other one began above our bound and may have told some epochs. */
+enum dp_err dp_governor_take_back(struct dp_governor *g)
+{
+    enum dp_err err = dp_journal_resume(g->journal);
+    g->epoch_floor = governor_next_epoch(g) + UINT64_C(2) * DP_EPOCHS_AHEAD;
+    free(g->kept);
+    g->kept = NULL;
+    governor_keep(g, false);
+    return err;
+}
+
+void dp_governor_record(struct dp_governor *g, const char *event, const char *actor,
+                        const char *reason, const char *detail)
+{
+    const struct dp_kv kv[] = {
+        DP_KV_STR("actor", actor),
+        DP_KV_STR("reason", reason),
+        DP_KV_STR("detail", detail),
+    };
+    dp_journal_write(g->journal, g->view->epoch, event, kv, DP_ARRAY_LEN(kv));
 }

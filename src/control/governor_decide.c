@@ -16,23 +16,25 @@ void governor_regions(const struct dp_governor *g, struct dp_failover_region *ou
         unsigned unmet = governor_gate_unmet(g, i);
         out[i] = (struct dp_failover_region){
             .health = l->health,
-            .draining = l->draining,
+            .draining = l->draining || governor_locked_out(g, i),
             .slow = l->slow,
+            .mute = governor_mute(g, i),
             .unprovisioned = l->unprovisioned,
-            .shut = unmet != 0,
+            .shut = unmet != 0 || governor_hands_over(g, i),
             .unready = (unmet & ~DP_GATE_BIT(DP_GATE_WINDOW)) != 0,
         };
     }
     governor_soften(g, out);
 }
 
-/* Nothing is tried where an operator wants no requests. */
+/* Nothing is tried where an operator wants no requests, nor where answers are known to be of yesterday. */
 static uint32_t trial_mask(const struct dp_governor *g)
 {
     uint32_t mask = 0;
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
-        if (g->endpoints[i].health.trial && !g->endpoints[i].health.draining &&
-            !g->failover.drained[g->config->endpoints[i].region])
+        if (governor_on_trial(&g->endpoints[i].health) && !g->endpoints[i].health.draining &&
+            !g->failover.drained[g->config->endpoints[i].region] &&
+            !governor_lacks(g, g->config->endpoints[i].region))
             mask |= UINT32_C(1) << i;
     }
     return mask;
@@ -120,19 +122,25 @@ static struct dp_view *view_of(struct dp_governor *g, uint64_t epoch)
     if (g->view && g->view->n_endpoints > v->n_endpoints) /* vacant, for who is on the way there */
         v->n_endpoints = g->view->n_endpoints;
     v->home = g->failover.home;
+    v->parted = g->parted;
+    v->pause = governor_pause(g);
     v->trial_mask = trial_mask(g);
     v->trials = g->health_config.trial_requests;
     v->retry_after_s = g->config->retry_after_s;
     v->generation = g->generation;
     v->numbering = g->numbering;
     for (uint16_t i = 0; i < v->n_regions; i++)
-        v->regions[i] =
-            (struct dp_view_region){.name = keep_text(&text, g->config->regions[i].name),
-                                    .state = g->decision.routes[i],
-                                    .held = g->decision.held[i],
-                                    .share = share_of(g, i),
-                                    .latency_us = g->regions[i].distance_us};
+        v->regions[i] = (struct dp_view_region){
+            .name = keep_text(&text, g->config->regions[i].name),
+            .state = governor_route(g, i),
+            .held = g->decision.held[i],
+            .share = share_of(g, i),
+            .latency_us = g->regions[i].distance_us,
+            .injected = g->config->regions[i].key.type != DP_CREDENTIAL_PASSTHROUGH,
+            .awaits_key = governor_awaits_key(g, i),
+            .credential = dp_credential_ref(dp_keys_for_requests(g->keys, i))};
     view_endpoints(g, v, text);
+    governor_view_faults(g, v);
     return v;
 }
 
@@ -141,10 +149,13 @@ static bool routes_same(const struct dp_governor *g)
     const struct dp_view *v = g->view;
     enum dp_route_state routes[DP_MAX_ENDPOINTS];
     if (v->active != g->decision.after || v->home != g->failover.home ||
-        v->trial_mask != trial_mask(g) || v->generation != g->generation)
+        v->trial_mask != trial_mask(g) || v->pause != governor_pause(g) ||
+        v->generation != g->generation)
         return false;
     for (uint16_t i = 0; i < v->n_regions; i++) {
-        if (v->regions[i].state != g->decision.routes[i] ||
+        if (v->regions[i].state != governor_route(g, i) ||
+            v->regions[i].credential != dp_keys_for_requests(g->keys, i) ||
+            v->regions[i].awaits_key != governor_awaits_key(g, i) ||
             v->regions[i].held != g->decision.held[i])
             return false;
     }
@@ -162,7 +173,7 @@ uint64_t governor_next_epoch(const struct dp_governor *g)
 {
     uint64_t told = dp_journal_last_epoch(g->journal);
     if (g->view) /* it began above all that was told before */
-        return g->view->epoch + 1;
+        return g->view->epoch + 1 > g->epoch_floor ? g->view->epoch + 1 : g->epoch_floor;
     if (g->state_unread) /* and lines may be missing */
         return told + DP_EPOCHS_AHEAD;
     return told >= g->epoch_below ? told + 1 : g->epoch_below;
@@ -180,9 +191,19 @@ static void publish(struct dp_governor *g, uint64_t epoch)
     dp_view_unref(old);
 }
 
+/* False: its view is missing yet, for there was no memory. */
+static bool decision_told(const struct dp_governor *g)
+{
+    const struct dp_view *v = g->view;
+    bool told = v->active == g->decision.after && v->home == g->failover.home;
+    for (uint16_t i = 0; i < v->n_regions && told; i++)
+        told = v->regions[i].held == g->decision.held[i];
+    return told;
+}
+
 void governor_publish_again(struct dp_governor *g)
 {
-    publish(g, g->view->epoch);
+    publish(g, decision_told(g) ? g->view->epoch : governor_next_epoch(g));
 }
 
 void governor_publish_if_changed(struct dp_governor *g)
@@ -194,6 +215,7 @@ void governor_publish_if_changed(struct dp_governor *g)
 void governor_tune(struct dp_governor *g)
 {
     bool moved = governor_distances_moved(g);
+    moved = moved || !governor_faults_told(g); /* there was no memory for a view */
     for (uint16_t i = 0; i < g->config->n_regions; i++)
         moved = moved || g->view->regions[i].share != share_of(g, i);
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
@@ -217,7 +239,8 @@ bool governor_first_view(struct dp_governor *g)
     struct dp_failover_region regions[DP_MAX_REGIONS];
     dp_failover_init(&g->failover);
     governor_restore(g);
-    governor_regions(g, regions); /* as init_endpoints judged them */
+    governor_init_endpoints(g); /* by what was restored */
+    governor_regions(g, regions);
     dp_failover_step(&g->failover, &g->failover_config, regions, governor_now(g), &g->decision);
     g->view = view_of(g, governor_next_epoch(g));
     return g->view != NULL;
@@ -244,9 +267,11 @@ static enum dp_move_reason move_reason(const struct dp_governor *g,
         return DP_MOVE_REASON_DOWN;
     const struct dp_region_look *l = &g->regions[d->before].look;
     return g->failover.drained[d->before] ? DP_MOVE_REASON_DRAINED
-           : l->health == DP_HEALTH_DOWN  ? DP_MOVE_REASON_DOWN
-           : l->draining                  ? DP_MOVE_REASON_DRAINING
-                                          : DP_MOVE_REASON_SLOW;
+           : governor_locked_out(g, d->before) && l->health != DP_HEALTH_DOWN
+               ? DP_MOVE_REASON_CREDENTIALS
+           : l->health == DP_HEALTH_DOWN ? DP_MOVE_REASON_DOWN
+           : l->draining                 ? DP_MOVE_REASON_DRAINING
+                                         : DP_MOVE_REASON_SLOW;
 }
 
 /* A move that was ordered is told as the order. */
@@ -256,18 +281,32 @@ static bool tells_move(const struct dp_failover_decision *d, const struct govern
     return d->move != DP_MOVE_NONE && !(cause->order && ordered);
 }
 
+/* Did traffic flee, from a region that is down, or from none to another than it was in? */
+static bool parts(const struct dp_governor *g, const struct dp_failover_decision *d)
+{
+    const uint16_t last = g->failover.last;
+    if (d->after == DP_NO_REGION || d->after == last)
+        return false;
+    return d->move == DP_MOVE_REGAINED || d->move == DP_MOVE_OPEN ||
+           (d->move == DP_MOVE_FAILOVER && g->regions[last].look.health == DP_HEALTH_DOWN);
+}
+
 /* Publish first, tell afterwards, the cause before its effect. */
 void governor_carry_out(struct dp_governor *g, const struct dp_failover_decision *d,
                         const struct governor_cause *cause)
 {
     bool held_before[DP_MAX_REGIONS];
     const struct governor_order *order = cause->order;
+    if (d->move != DP_MOVE_NONE)
+        governor_handover_moved(g);
     memcpy(held_before, g->decision.held, sizeof(held_before));
     bool ramp_over = g->decision.ramp_from != DP_NO_REGION && d->ramp_from == DP_NO_REGION &&
                      d->move == DP_MOVE_NONE;
     g->decision = *d;
     if (cause->change)
         governor_explain_health(g, cause);
+    if (parts(g, d))
+        g->parted = governor_next_epoch(g);
     if (d->move != DP_MOVE_NONE) {
         g->active_since_wall_ms = dp_clock_wall_ms(g->clock);
         g->failovers += d->move == DP_MOVE_FAILOVER;
@@ -330,7 +369,10 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
     struct governor_endpoint *ep = &g->endpoints[endpoint];
     struct dp_health_actions actions;
     uint64_t due = ep->health.probe_at_ns;
+    const bool hush = ep->health.silence.hush, open = ep->health.silence.since_ns != 0;
     dp_health_step(&ep->health, &g->health_config, e, now_ns, &actions);
+    if (!hush && ep->health.silence.hush) /* if it is to be left, it must be known who speaks */
+        governor_ask_around(g, endpoint, now_ns);
     /* Every probe is followed by another; anything else may only bring the next one nearer. */
     if ((e->kind == DP_HEALTH_PROBE && e->layer == DP_LAYER_UP) || ep->health.probe_at_ns != due)
         dp_prober_set(g->prober, endpoint, ep->health.probe_at_ns);
@@ -338,10 +380,14 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
         governor_record_credentials(g, endpoint, e->layer);
     if (!actions.changed)
         return;
+    if (ep->health.health != DP_HEALTH_DOWN)
+        ep->fell_unheard = false;
+    else if (actions.change.before != DP_HEALTH_DOWN)
+        ep->fell_unheard = open || ep->health.silent_since_ns != 0;
     const struct dp_health_change *c = &actions.change;
     if (c->before != c->after && c->after != DP_HEALTH_UP)
         governor_ask_around(g, endpoint, now_ns);
-    if (c->signal == DP_HEALTH_SIGNAL_TRIAL_BEGUN)
+    if (c->signal == DP_HEALTH_SIGNAL_TRIAL_BEGUN || c->signal == DP_HEALTH_SIGNAL_SLOW_TRIAL)
         governor_try(ep, now_ns);
     /* What was connected before it fell, or before it came back, is not to be trusted. */
     if (c->before != c->after && (c->before == DP_HEALTH_DOWN || c->after == DP_HEALTH_DOWN))

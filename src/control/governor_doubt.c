@@ -3,6 +3,15 @@
  * the last not asked yet, is undone. Operators' orders are not: after one there is no going back to before it. */
 #include "control/governor_state.h"
 
+/* What fell unheard is silent until a connection of its own says more: one that was kept tells nothing of who is there. */
+static uint64_t silent_since(const struct governor_endpoint *e)
+{
+    const struct dp_health_state *h = &e->health;
+    if (h->silent_since_ns == 0 && h->health == DP_HEALTH_DOWN && e->fell_unheard)
+        return h->since_ns;
+    return h->silent_since_ns;
+}
+
 /* A region is as silent as all of its endpoints are, since the last of them. */
 static struct dp_doubt_region look_at(const struct dp_governor *g, uint16_t region)
 {
@@ -12,10 +21,11 @@ static struct dp_doubt_region look_at(const struct dp_governor *g, uint16_t regi
     bool answers = false, failing = true;
     for (uint16_t i = 0; i < c->n_endpoints; i++) {
         const struct dp_health_state *h = &g->endpoints[c->first + i].health;
-        if (h->silent_since_ns == 0)
+        const uint64_t since_ns = silent_since(&g->endpoints[c->first + i]);
+        if (since_ns == 0)
             answers = true;
-        else if (h->silent_since_ns > out.silent_since_ns)
-            out.silent_since_ns = h->silent_since_ns;
+        else if (since_ns > out.silent_since_ns)
+            out.silent_since_ns = since_ns;
         failing = failing && h->probe_failing;
     }
     if (answers)
@@ -65,6 +75,12 @@ bool governor_doubt(struct dp_governor *g, uint64_t now_ns)
             g->failover = g->calm;
     }
     return true;
+}
+
+bool governor_doubted_lately(const struct dp_governor *g, uint64_t now_ns)
+{
+    const struct dp_doubt_state *d = &g->doubt;
+    return d->on || (d->since_ns != 0 && now_ns < d->since_ns + DP_DOUBT_GRACE_NS);
 }
 
 void governor_soften(const struct dp_governor *g, struct dp_failover_region *regions)

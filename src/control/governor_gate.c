@@ -11,19 +11,26 @@
 _Static_assert(DP_GATE_COUNT *(CONDITION_BYTES + 1) + 2 <= GOVERNOR_GATE_BYTES,
                "every condition has its place in the journal's line");
 
+/* Where replication is watched, or its being unseen is not to be passed over. */
+static unsigned watched(const struct dp_governor *g)
+{
+    bool is = g->config->replication_interval_ms > 0 || g->config->failback_unseen_manual;
+    return is ? DP_GATE_BIT(DP_GATE_REPLICATION) : 0;
+}
+
 unsigned governor_gate_asked(const struct dp_governor *g)
 {
     switch (g->config->failback) {
     case DP_FAILBACK_MANUAL:
         return 0;
     case DP_FAILBACK_HOLD_DOWN:
-        return DP_GATE_BIT(DP_GATE_HEALTH);
+        return DP_GATE_BIT(DP_GATE_HEALTH) | watched(g);
     case DP_FAILBACK_GATED:
         return DP_GATE_BIT(DP_GATE_HEALTH) | g->config->failback_conditions;
     case DP_FAILBACK_WINDOW:
         break;
     }
-    return DP_GATE_BIT(DP_GATE_HEALTH) | DP_GATE_BIT(DP_GATE_WINDOW);
+    return DP_GATE_BIT(DP_GATE_HEALTH) | DP_GATE_BIT(DP_GATE_WINDOW) | watched(g);
 }
 
 /* Whether a dead node matters is the region's health to say: here the others' probes count. */
@@ -41,8 +48,8 @@ static void endpoint_facts(const struct dp_governor *g, uint16_t endpoint, struc
         f->probes_passed++;
     else if (e->last_probe_wall_ms)
         f->probe_trouble = e->last_probe.detail;
-    const char *const deeper[DP_LAYER_COUNT] = {[DP_LAYER_DATABASE] = g->config->probe_database,
-                                                [DP_LAYER_CANARY] = g->config->canary_database};
+    const bool deeper[DP_LAYER_COUNT] = {[DP_LAYER_DATABASE] = g->config->n_probe_databases > 0,
+                                         [DP_LAYER_CANARY] = g->config->canary_database != NULL};
     for (unsigned l = DP_LAYER_UP + 1; l < DP_LAYER_COUNT; l++) {
         const struct dp_layer_status *s = &e->layers[DP_STATUS_LAYER_UP + l];
         if (!deeper[l])
@@ -70,6 +77,7 @@ static void facts_of(const struct dp_governor *g, uint16_t region, struct dp_gat
     };
     for (uint16_t i = 0; i < c->n_endpoints; i++)
         endpoint_facts(g, (uint16_t)(c->first + i), f);
+    governor_replication_facts(g, region, f);
 }
 
 void governor_gate(const struct dp_governor *g, uint16_t region, struct dp_gate *out)

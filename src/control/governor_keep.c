@@ -3,10 +3,11 @@
  * is killed between a decision and its journal line leaves no epoch to be told twice.
  *
  *   {"version":1,"epoch_below":17,"frozen":{…},"drained":{"eu":{"actor":…,"reason":…,"since_ms":…,"until_ms":…}},
- *    "pinned":{"region":"us","forced":false,…},"home":"us","active":"us","unsettled":{"eu":1}}
+ *    "pinned":{"region":"us","forced":false,…},"home":"us","active":"us","unsettled":{"eu":1},"down":["https://…"]}
  *
  * Active and unsettled (with the number of falls) are there after a failover: what a region lacks it lacks after our restart
- * too, so a restart is no way around the hold, the gate or an operator's word. */
+ * too, so a restart is no way around the hold, the gate or an operator's word. Endpoints that are down begin so, and probes
+ * clear them: so a process that takes over, or one after a crash, does not send requests there to find it out again. */
 #include "control/governor_state.h"
 
 #include <stdio.h>
@@ -50,6 +51,12 @@ static json_t *state_json(const struct dp_governor *g)
                                       json_integer(f->falls[i]));
     }
     (void)json_object_set_new(root, "unsettled", unsettled);
+    json_t *down = json_array();
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
+        if (!governor_vacant(g, i) && g->endpoints[i].health.health == DP_HEALTH_DOWN)
+            (void)json_array_append_new(down, json_string(g->config->endpoints[i].url));
+    }
+    (void)json_object_set_new(root, "down", down);
     if (f->pinned) {
         json_t *pin = note_json(&g->pin);
         (void)json_object_set_new(pin, "region", json_string(g->config->regions[f->active].name));
@@ -66,6 +73,8 @@ void governor_keep(struct dp_governor *g, bool last)
         g->epoch_below = next;
     else if (next + EPOCHS_NEAR > g->epoch_below)
         g->epoch_below = next + DP_EPOCHS_AHEAD;
+    if (!g->config->journal_path) /* there is no file for it */
+        return;
     json_t *root = state_json(g);
     char *text = json_dumps(root, JSON_COMPACT);
     json_decref(root);
@@ -162,6 +171,32 @@ static void take_place(struct dp_governor *g, json_t *root)
     }
 }
 
+static bool is_among(const json_t *texts, const char *text)
+{
+    size_t i;
+    const json_t *one;
+    json_array_foreach (texts, i, one) {
+        const char *s = json_string_value(one);
+        if (s && strcmp(s, text) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Not where that would be all: then it is as likely that it was us who were cut off, and nothing is known. */
+static void take_health(struct dp_governor *g, const json_t *down)
+{
+    bool any_left = false;
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
+        if (governor_vacant(g, i))
+            continue;
+        g->endpoints[i].down_before = is_among(down, g->config->endpoints[i].url);
+        any_left = any_left || !g->endpoints[i].down_before;
+    }
+    for (uint16_t i = 0; i < g->config->n_endpoints && !any_left; i++)
+        g->endpoints[i].down_before = false;
+}
+
 void governor_restore(struct dp_governor *g)
 {
     struct dp_span text = dp_journal_state(g->journal);
@@ -187,6 +222,7 @@ void governor_restore(struct dp_governor *g)
     }
     (void)region_named(g, json_string_value(json_object_get(root, "home")), &g->failover.home);
     take_place(g, root);
+    take_health(g, json_object_get(root, "down"));
     if (json_is_object(pinned))
         take_pin(g, pinned);
     json_decref(root);

@@ -7,8 +7,7 @@
 
 #define RECORD_BYTES 1024
 
-/* As much of `text` as fits, never half a character of it. */
-static void copy_text(char *out, size_t cap, const char *text)
+void governor_copy_text(char *out, size_t cap, const char *text)
 {
     size_t n = text ? strlen(text) : 0;
     if (n >= cap) {
@@ -49,8 +48,8 @@ static void note_standing(struct dp_governor *g, const struct governor_order *o)
                               .since_wall_ms = dp_clock_wall_ms(g->clock)};
     if (o->ttl_s)
         s->until_wall_ms = s->since_wall_ms + (int64_t)o->ttl_s * 1000;
-    copy_text(s->actor, sizeof(s->actor), o->actor);
-    copy_text(s->reason, sizeof(s->reason), o->reason);
+    governor_copy_text(s->actor, sizeof(s->actor), o->actor);
+    governor_copy_text(s->reason, sizeof(s->reason), o->reason);
 }
 
 /* ---- orders ---- */
@@ -123,7 +122,7 @@ static void explain_verdict(const struct dp_governor *g, const struct dp_order *
     }
 }
 
-static bool find_region(const struct dp_governor *g, const char *name, uint16_t *out)
+bool governor_find_region(const struct dp_governor *g, const char *name, uint16_t *out)
 {
     for (uint16_t i = 0; name && i < g->config->n_regions; i++) {
         if (strcmp(g->config->regions[i].name, name) == 0) {
@@ -167,7 +166,7 @@ enum dp_err dp_governor_order(struct dp_governor *g, const struct dp_order_reque
                                .reason = r->reason ? r->reason : "",
                                .ttl_s = ttl_ns ? r->ttl_s : 0};
     memset(out, 0, sizeof(*out));
-    if (dp_order_names_region(r->kind) && !find_region(g, r->region, &o.order.region)) {
+    if (dp_order_names_region(r->kind) && !governor_find_region(g, r->region, &o.order.region)) {
         governor_say(out->why, sizeof(out->why), "there is no region of this name");
         return DP_EINVAL;
     }

@@ -41,7 +41,7 @@ static void note(struct dp_layer_status *l, enum dp_probe_kind kind, uint64_t ns
 static void note_below(struct governor_endpoint *e, const struct dp_probe_result *r, bool tls,
                        int64_t wall_ms)
 {
-    bool stood = r->connect_ns > 0;
+    bool stood = r->connect_ns > 0 || r->connected; /* curl knows no time where TLS failed */
     if (r->reused || (!stood && r->err == DP_OK))
         return;
     note(&e->layers[DP_STATUS_LAYER_TCP], stood ? DP_PROBE_OK : DP_PROBE_DARK, r->connect_ns, "",
@@ -65,6 +65,8 @@ static void note_layer(struct dp_governor *g, uint16_t endpoint, const struct dp
     int64_t wall_ms = dp_clock_wall_ms(g->clock);
     bool tls = strncmp(g->config->endpoints[endpoint].url, "https", 5) == 0;
     note(&e->layers[layers[r->layer]], r->kind, r->total_ns, r->detail, wall_ms);
+    if (r->layer == DP_LAYER_DATABASE && passes(r->kind))
+        e->missing = r->missing;
     if (r->layer != DP_LAYER_UP)
         return;
     note_below(e, r, tls, wall_ms);
@@ -78,9 +80,10 @@ static void note_layer(struct dp_governor *g, uint16_t endpoint, const struct dp
 }
 
 /* Nothing on a kept connection says nothing of who is there: then it is as it was. */
-static bool is_silent(const struct governor_endpoint *e, const struct dp_probe_result *r)
+static bool is_silent(struct governor_endpoint *e, const struct dp_probe_result *r)
 {
     bool known = !r->reused || r->err != DP_ETIMEOUT;
+    e->fell_unheard = e->fell_unheard && !(known && r->reached);
     return known ? !r->reached : e->health.silent_since_ns != 0;
 }
 
@@ -123,7 +126,7 @@ void governor_try_on(struct dp_governor *g, uint64_t now_ns)
     bool any = false;
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
-        if (!e->health.trial || now_ns < e->trial_next_ns)
+        if (!governor_on_trial(&e->health) || now_ns < e->trial_next_ns)
             continue;
         governor_try(e, now_ns);
         any = true;

@@ -73,6 +73,13 @@ void governor_record_reload(struct dp_governor *g, bool done, const char *actor,
            DP_KV_STR("detail", detail), DP_KV_INT("epoch", g->view->epoch));
 }
 
+void governor_record_access(struct dp_governor *g, const char *actor, const char *reason)
+{
+    const struct dp_kv kv[] = {DP_KV_STR("actor", actor), DP_KV_STR("reason", reason)};
+    dp_journal_write(g->journal, g->view->epoch, "access_refused", kv, DP_ARRAY_LEN(kv));
+    dp_log(DP_LOG_WARN, "access_refused", DP_KV_STR("actor", actor), DP_KV_STR("reason", reason));
+}
+
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint,
                                  enum dp_probe_layer layer)
 {
@@ -165,6 +172,13 @@ static void lost_words(const struct dp_governor *g, uint16_t region, char *buf, 
                      drain->actor, drain->reason[0] ? ": " : "", drain->reason);
         return;
     }
+    if (r->look.health != DP_HEALTH_DOWN && governor_locked_out(g, region)) {
+        struct dp_key_status key;
+        dp_keys_status(g->keys, region, &key);
+        governor_say(buf, cap, "%s serves, but our credentials there are not used: %s",
+                     governor_region_name(g, region), key.why);
+        return;
+    }
     governor_say(buf, cap, "%s is %s: %s", governor_region_name(g, region),
                  r->look.health == DP_HEALTH_DOWN ? "down"
                  : r->look.draining               ? "draining"
@@ -238,6 +252,7 @@ struct dp_span governor_regions_json(const struct dp_governor *g,
             DP_KV_STR("health", dp_health_name(h->health)),
             DP_KV_BOOL("draining", h->draining),
             DP_KV_BOOL("slow", h->slow),
+            DP_KV_BOOL("mute", governor_mute(g, i)),
             DP_KV_BOOL("drained", g->failover.drained[i]),
             DP_KV_BOOL("held", d->held[i]),
             DP_KV_STR("route", dp_route_state_name(d->routes[i])),

@@ -60,6 +60,8 @@ static enum event event_of(const struct state *before, const struct state *after
     }
     if (before->slow != after->slow)
         return after->slow ? SLOW : SLOW_OVER;
+    if (before->trial != after->trial) /* of its slowness */
+        return after->trial ? TRIAL : SLOW;
     if (before->unprovisioned != after->unprovisioned)
         return after->unprovisioned ? UNPROVISIONED : PROVISIONED;
     return after->draining ? DRAINING : DRAIN_OVER;
@@ -100,13 +102,20 @@ static void evidence_words(char *buf, size_t cap, const struct dp_health_change 
         [DP_HEALTH_SIGNAL_SLOW] = {"look found it slow", "looks in a row found it slow"},
         [DP_HEALTH_SIGNAL_SLOW_OVER] = {"probe passed after the wait",
                                         "probes passed after the wait"},
+        [DP_HEALTH_SIGNAL_SLOW_TRIAL] = {"probe passed after the wait, and requests shall tell: on "
+                                         "trial",
+                                         "probes passed after the wait, and requests shall tell: "
+                                         "on trial"},
+        [DP_HEALTH_SIGNAL_SLOW_PASSED] = {"answer on trial was quick",
+                                          "answers on trial were quick"},
+        [DP_HEALTH_SIGNAL_SLOW_FAILED] = {"answer on trial was as slow as before",
+                                          "answers on trial were as slow as before"},
         [DP_HEALTH_SIGNAL_DEEP_FAILED] = {"deeper probe failed", "deeper probes in a row failed"},
-        [DP_HEALTH_SIGNAL_TRIAL_BEGUN] = {"probe passed, but none had seen the fault: on trial",
-                                          "probes passed, but none had seen the fault: on trial"},
+        [DP_HEALTH_SIGNAL_TRIAL_BEGUN] = {"probe passed, and requests shall prove it: on trial",
+                                          "probes passed, and requests shall prove it: on trial"},
         [DP_HEALTH_SIGNAL_TRIAL_PASSED] = {"request answered on trial",
                                            "requests answered on trial"},
-        [DP_HEALTH_SIGNAL_TRIAL_FAILED] = {"request got no answer on trial",
-                                           "requests got no answer on trial"},
+        [DP_HEALTH_SIGNAL_TRIAL_FAILED] = {"request failed on trial", "requests failed on trial"},
         [DP_HEALTH_SIGNAL_REGION_UNANSWERED] = {"request to the region got no answer",
                                                 "requests in a row to the region got no answer"},
         [DP_HEALTH_SIGNAL_REGION_RATE] = {"recent request to the region got no answer",
@@ -143,13 +152,15 @@ static void explain_endpoint(struct dp_governor *g, const struct governor_cause 
 
 static struct state state_of(const struct dp_region_look *l)
 {
-    return (struct state){l->health, l->draining, l->slow, l->trial, l->unprovisioned};
+    return (struct state){l->health, l->draining, l->slow, l->trial || l->slow_trial,
+                          l->unprovisioned};
 }
 
 static bool region_changed(const struct dp_region_look *a, const struct dp_region_look *b)
 {
     return a->health != b->health || a->draining != b->draining || a->slow != b->slow ||
-           a->trial != b->trial || a->unprovisioned != b->unprovisioned;
+           a->trial != b->trial || a->slow_trial != b->slow_trial ||
+           a->unprovisioned != b->unprovisioned;
 }
 
 void governor_explain_health(struct dp_governor *g, const struct governor_cause *cause)
@@ -213,9 +224,11 @@ static void record_endpoint(struct dp_governor *g, const struct governor_cause *
         DP_KV_STR("probe_detail", e->layers[DP_STATUS_LAYER_UP + c->layer].detail),
         DP_KV_STR("layer", dp_probe_layer_name(c->layer)),
     };
-    const struct state states[2] = {
-        {c->before, c->draining_before, c->slow_before, c->trial_before, c->unprovisioned_before},
-        {c->after, c->draining_after, c->slow_after, e->health.trial, c->unprovisioned_after}};
+    const struct state states[2] = {{c->before, c->draining_before, c->slow_before,
+                                     c->trial_before || c->slow_trial_before,
+                                     c->unprovisioned_before},
+                                    {c->after, c->draining_after, c->slow_after,
+                                     governor_on_trial(&e->health), c->unprovisioned_after}};
     tell(g, event_name(event_of(&states[0], &states[1]), governor_has_siblings(g, cause->endpoint)),
          cause->endpoint, states, e->why,
          governor_object(buf, sizeof(buf), inputs, DP_ARRAY_LEN(inputs)));

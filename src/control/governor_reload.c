@@ -75,10 +75,11 @@ static void on_retired(void *ctx)
 
 static void retire(struct dp_governor *g, struct retired *r)
 {
-    *r = (struct retired){g, 2, g->release, g->release_ctx};
+    *r = (struct retired){g, 3, g->release, g->release_ctx};
     g->retiring++;
     dp_prober_destroy(g->prober, on_retired, r);
     dp_resolver_destroy(g->resolver, on_retired, r);
+    dp_keys_destroy(g->keys, on_retired, r);
 }
 
 /* A pool that kept its number drops its idle connections by a new epoch, not by another endpoint's. */
@@ -101,11 +102,32 @@ static void carry_endpoints(struct dp_governor *g, const struct numbers *n,
     }
 }
 
+/* What no probe asks any more says nothing any more; what is asked anew says it soon. */
+static void forget_layers(struct dp_governor *g)
+{
+    const bool asked[DP_LAYER_COUNT] = {
+        [DP_LAYER_UP] = true,
+        [DP_LAYER_DATABASE] = g->config->n_probe_databases > 0,
+        [DP_LAYER_CANARY] = g->config->canary_database != NULL,
+    };
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
+        struct governor_endpoint *e = &g->endpoints[i];
+        e->missing = 0; /* by the old list's numbers */
+        for (unsigned l = DP_LAYER_UP + 1; l < DP_LAYER_COUNT; l++) {
+            if (asked[l])
+                continue;
+            memset(&e->health.deep[l], 0, sizeof(e->health.deep[l]));
+            e->layers[DP_STATUS_LAYER_UP + l] = (struct dp_layer_status){0};
+        }
+    }
+}
+
 /* What is kept by a region's number, in its new order. */
 static void carry_regions(struct dp_governor *g, const struct numbers *n, uint16_t n_old)
 {
     struct governor_region regions[DP_MAX_REGIONS] = {0};
     struct dp_standing drained[DP_MAX_REGIONS] = {0}, approved[DP_MAX_REGIONS] = {0};
+    struct dp_standing faulted[DP_MAX_REGIONS] = {0};
     bool known[DP_MAX_REGIONS] = {false};
     for (uint16_t i = 0; i < n_old; i++) {
         uint16_t to = n->regions[i];
@@ -114,13 +136,16 @@ static void carry_regions(struct dp_governor *g, const struct numbers *n, uint16
         regions[to] = g->regions[i];
         drained[to] = g->drained[i];
         approved[to] = g->approved[i];
+        faulted[to] = g->faulted[i];
         known[to] = true;
     }
     memcpy(g->regions, regions, sizeof(regions));
     memcpy(g->drained, drained, sizeof(drained));
     memcpy(g->approved, approved, sizeof(approved));
+    memcpy(g->faulted, faulted, sizeof(faulted));
     memset(g->gate_told, 0, sizeof(g->gate_told));
-    g->calm_known = false; /* in the old numbers; soon known again */
+    memset(g->settled_ns, 0, sizeof(g->settled_ns)); /* it is told anew, by the new numbers */
+    g->calm_known = false;                           /* in the old numbers; soon known again */
     for (uint16_t i = 0; i < g->config->n_regions; i++) {
         if (known[i])
             governor_judge(g, i);
@@ -129,6 +154,7 @@ static void carry_regions(struct dp_governor *g, const struct numbers *n, uint16
     }
     dp_failover_remap(&g->failover, n->regions, n_old);
     dp_orders_remap(&g->orders, n->regions, n_old);
+    dp_faults_remap(&g->faults, n->regions, n_old);
 }
 
 /* The last decision in the new numbers, so that what changes now is told as a change. */
@@ -154,12 +180,26 @@ static void decide(struct dp_governor *g, const char *left)
     governor_carry_out(g, &d, &(struct governor_cause){.removed = left});
 }
 
+/* Tokens go on where nothing changed about them. */
+static struct dp_keys *make_keys(struct dp_governor *g, const struct dp_control_config *next)
+{
+    struct dp_keys *keys = governor_make_keys(g, next);
+    for (uint16_t i = 0; i < next->n_regions && keys; i++) {
+        const uint16_t was = region_named(g->config, next->regions[i].name);
+        if (was != DP_NO_REGION &&
+            dp_keys_alike(&g->config->regions[was].key, &next->regions[i].key))
+            dp_keys_carry(keys, i, g->keys, was);
+    }
+    return keys;
+}
+
 enum dp_err dp_governor_reload(struct dp_governor *g, const struct dp_governor_reload *reload)
 {
     const struct dp_control_config *old = g->config, *next = reload->config;
     struct governor_endpoint *endpoints = malloc(sizeof(g->endpoints));
     struct retired *retired = malloc(sizeof(*retired));
-    struct dp_prober *prober = governor_make_prober(g, next);
+    struct dp_keys *keys = make_keys(g, next);
+    struct dp_prober *prober = keys ? governor_make_prober(g, next, keys) : NULL;
     struct dp_resolver *resolver = governor_make_resolver(g, next);
     struct numbers n;
     if (!endpoints || !retired || !prober || !resolver || !governor_reserve_view(g, next)) {
@@ -167,6 +207,8 @@ enum dp_err dp_governor_reload(struct dp_governor *g, const struct dp_governor_r
             dp_prober_destroy(prober, NULL, NULL);
         if (resolver)
             dp_resolver_destroy(resolver, NULL, NULL);
+        if (keys)
+            dp_keys_destroy(keys, NULL, NULL);
         free(endpoints);
         free(retired);
         return DP_ENOMEM;
@@ -178,22 +220,30 @@ enum dp_err dp_governor_reload(struct dp_governor *g, const struct dp_governor_r
                            ? old->regions[active].name
                            : NULL;
     retire(g, retired);
+    governor_faults_leave(g, next, n.regions);
     g->config = next;
     g->release = reload->release;
     g->release_ctx = reload->ctx;
     g->prober = prober;
     g->resolver = resolver;
+    g->keys = keys;
     g->generation++;
     if (!n.same)
         g->numbering = g->generation;
     governor_take_config(g, next);
     carry_endpoints(g, &n, endpoints, reload->renew);
+    forget_layers(g);
     carry_regions(g, &n, old->n_regions);
     carry_decision(g, &n, old->n_regions);
     for (uint16_t i = 0; i < next->n_endpoints; i++) {
         if (n.endpoints[i] < DP_MAX_ENDPOINTS)
             dp_prober_move(prober, i, &g->endpoints[i].addrs);
     }
+    dp_handover_moved(&g->handover); /* in the old numbers; it begins anew */
+    memset(g->arrived, 0, sizeof(g->arrived));
+    memset(g->lost_ns, 0, sizeof(g->lost_ns));
+    memset(g->overdue_ns, 0, sizeof(g->overdue_ns)); /* nothing is on its way now */
+    dp_replication_reload(g->replication, next, n.regions, old->n_regions);
     decide(g, left);
     governor_record_reload(g, true, reload->actor, reload->detail);
     governor_start_probing(g);

@@ -54,8 +54,9 @@ static struct dp_health_traffic take_difference(struct governor_endpoint *e,
     return t;
 }
 
-/* What the best other endpoint that is well takes, of this region or another: its traffic's latency or, without traffic, its probes'. */
-static double best_peer_ms(const struct dp_governor *g, uint16_t endpoint)
+/* What the best other endpoint that is well takes, of this region or another: for its probes or, where it has requests and
+ * they take longer, for these. Probes may be quick where all work is slow. */
+static double best_peer_ms(const struct dp_governor *g, uint16_t endpoint, uint64_t now_ns)
 {
     double best = -1;
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
@@ -64,6 +65,9 @@ static double best_peer_ms(const struct dp_governor *g, uint16_t endpoint)
             e->health.draining || !e->last_probe_wall_ms)
             continue;
         double ms = (double)e->last_probe.total_ns / 1e6;
+        const double requests_ms = dp_pace_recent_ms(&e->pace, now_ns);
+        if (requests_ms > ms)
+            ms = requests_ms;
         if (best < 0 || ms < best)
             best = ms;
     }
@@ -72,15 +76,25 @@ static double best_peer_ms(const struct dp_governor *g, uint16_t endpoint)
 
 /* True when a window ended: `out` is the event to feed. */
 static bool feed_pace(struct dp_governor *g, uint16_t endpoint, const struct governor_totals *now,
-                      uint64_t now_ns, struct dp_health_event *out)
+                      uint64_t now_ns, struct dp_health_event *out, uint32_t *quick,
+                      uint32_t *tardy)
 {
     struct governor_endpoint *e = &g->endpoints[endpoint];
+    const double peer_ms = best_peer_ms(g, endpoint, now_ns);
     uint32_t answers[DP_LATENCY_BUCKETS];
     for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
         answers[b] = (uint32_t)(now->point_first_byte[b] - e->totals.point_first_byte[b]);
     *out = (struct dp_health_event){.kind = DP_HEALTH_PACE};
-    dp_pace_step(&e->pace, &g->pace_config, answers, best_peer_ms(g, endpoint), now_ns, &out->pace);
+    dp_pace_sort(&e->pace, &g->pace_config, answers, peer_ms, quick, tardy);
+    dp_pace_step(&e->pace, &g->pace_config, answers, peer_ms, now_ns, &out->pace);
     return out->pace.whole;
+}
+
+/* On trial or not, the traffic goes there: nothing else is left, or an operator wants it so. */
+static bool carries(const struct dp_governor *g, uint16_t endpoint)
+{
+    const uint16_t region = g->config->endpoints[endpoint].region;
+    return g->decision.after == region && g->regions[region].look.trial;
 }
 
 static bool met_anything_bad(const struct dp_health_state *h)
@@ -124,7 +138,8 @@ void governor_begin_counting(struct dp_governor *g, uint16_t endpoint)
 void governor_sample(struct dp_governor *g, uint64_t now_ns)
 {
     struct dp_health_traffic together[DP_MAX_REGIONS] = {{0, 0, 0}};
-    bool doubtful = dp_lag_recent(&g->lag, now_ns, DP_STALL_GRACE_NS);
+    bool doubtful =
+        dp_lag_recent(&g->lag, now_ns, DP_STALL_GRACE_NS) || governor_doubted_lately(g, now_ns);
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
         struct governor_totals now;
@@ -134,12 +149,16 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
         governor_follow(g, i);
         feed_latency(e, &now, now_ns);
         struct dp_health_event event, pace;
-        bool paced = feed_pace(g, i, &now, now_ns, &pace) && !doubtful;
+        uint32_t quick, tardy;
+        bool paced = feed_pace(g, i, &now, now_ns, &pace, &quick, &tardy) && !doubtful;
         event = (struct dp_health_event){.kind = DP_HEALTH_TICK};
         event.answers = (uint32_t)(now.answers - e->totals.answers);
         event.under_way = doubtful ? 0 : now.in_flight;
+        event.carries = carries(g, i);
+        event.quick = quick;
+        event.tardy = tardy;
         struct dp_health_traffic t = take_difference(e, &now);
-        if (doubtful) { /* we slept, and so perhaps did the workers: their timeouts prove nothing */
+        if (doubtful) { /* we slept, or are cut off, and so are the workers: their timeouts prove nothing */
             t.unanswered = 0;
             t.errors = 0;
         }

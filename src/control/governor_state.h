@@ -14,13 +14,17 @@
 #include "davenport/control/governor.h"
 #include "davenport/core/doubt.h"
 #include "davenport/core/failover.h"
+#include "davenport/core/fault.h"
+#include "davenport/core/handover.h"
 #include "davenport/core/health.h"
 #include "davenport/core/pace.h"
 #include "davenport/core/region.h"
 
 #include "control/journal.h"
+#include "control/keys.h"
 #include "control/lag.h"
 #include "control/prober.h"
+#include "control/replication.h"
 #include "control/resolver.h"
 
 #include <uv.h>
@@ -28,14 +32,24 @@
 /* How long a region that was slow is not believed to be quick again, at first and at most. */
 #define DP_SLOW_HOLD_MS     30000
 #define DP_SLOW_HOLD_MAX_MS 300000
+/* How long a region that was never up may be starting. */
+#define DP_START_MS 30000
+/* Bad outcomes further apart than this are no row. Of one stalled node among several, or with little to do, a request every
+ * timeouts.try_ms is all there is to see. */
+#define DP_ROW_PAUSE_MS 30000
 /* How far the kept bound of epochs runs ahead. */
 #define DP_EPOCHS_AHEAD 16
 /* How often the workers may try an endpoint on trial anew, each time with as many requests as are wanted. */
 #define DP_TRIAL_AGAIN_MS 5000
+/* A handover that came to nothing is tried again so much later, each time longer, and at most. */
+#define DP_HANDOVER_AGAIN_MS     15000
+#define DP_HANDOVER_AGAIN_MAX_MS 240000
 /* A loop later than this was asleep; for as long afterwards, traffic's bad news may be of our
  * making. */
 #define DP_STALL_LIMIT_NS DP_NS_PER_S
 #define DP_STALL_GRACE_NS DP_NS_PER_S
+/* Requests that began while our own network was in doubt may be late, or time out, so long after it. */
+#define DP_DOUBT_GRACE_NS (3 * DP_NS_PER_S)
 
 /* Cumulative counters of one endpoint, summed over the workers. */
 struct governor_totals {
@@ -60,6 +74,8 @@ struct governor_endpoint {
     uint32_t usual_ms;     /* likewise */
     struct dp_addrs addrs; /* none: its name was never resolved */
     struct governor_lookup lookup;
+    bool down_before;  /* as a process before us left it; until we have started */
+    bool fell_unheard; /* down, and a question to it was open when it fell: it may be our network */
     uint64_t followed; /* dp_addr_tag of the address that is probed first; 0: as addrs stand */
     uint32_t pool_epoch;
     struct governor_totals totals; /* as last sampled */
@@ -70,6 +86,7 @@ struct governor_endpoint {
     double distance_us;         /* EWMA of probes; <=0: none yet */
     bool distance_sure;         /* of probes on kept connections */
     struct dp_layer_status layers[DP_STATUS_LAYERS];
+    uint32_t missing;       /* databases, as in dp_endpoint_status */
     uint32_t trial;         /* its number; 0: none yet */
     uint64_t trial_next_ns; /* while on trial: when the workers get another number */
     uint64_t probes_ok, probes_failed;
@@ -119,7 +136,10 @@ struct dp_governor {
     struct dp_journal *journal;
     struct dp_prober *prober;
     struct dp_resolver *resolver;
+    struct dp_keys *keys;
     struct dp_lag lag;
+    uint64_t sampled_ns;          /* the last look that was not asked for; 0: none yet */
+    struct dp_traffic_times late; /* how late these were */
     const struct dp_traffic *const *traffic;
     uint32_t n_workers;
     uv_timer_t sample;
@@ -135,8 +155,28 @@ struct dp_governor {
     void *release_ctx;
     unsigned retiring; /* parts of earlier configurations that still close */
     uint64_t failovers, failbacks;
+    uint64_t epoch_floor; /* no epoch below it is told any more */
+    uint64_t parted;      /* see core/view.h */
     uint64_t moves[DP_MOVE_COUNT][DP_MOVE_REASON_COUNT];
     struct governor_gate_told gate_told[DP_MAX_REGIONS];
+    struct dp_replication *replication;
+    struct dp_replication_verdict
+        arrived[DP_MAX_REGIONS];         /* of the way to each from the active one */
+    uint64_t lost_ns[DP_MAX_REGIONS];    /* when each was last seen lost; 0: never */
+    uint64_t settled_ns[DP_MAX_REGIONS]; /* as told to opt.settled */
+    /* From, to: since when it is told that a document of ours does not come through; 0: it is not. */
+    uint64_t overdue_ns[DP_MAX_REGIONS][DP_MAX_REGIONS];
+    uint64_t noted_ns; /* when the workers' notes of databases were read last */
+    struct dp_handover_config handover_config;
+    struct dp_handover_state handover;
+    struct dp_faults faults;
+    struct dp_standing faulted[DP_MAX_REGIONS]; /* who gave them */
+    uint64_t fault_chance;
+    struct {
+        uint64_t done, gave_up;
+        uint64_t last_ns;      /* how long writes stood still the last time that all arrived */
+        char why[DP_WHY_TEXT]; /* of the last one that gave up */
+    } handovers;
 };
 
 /* An order that is being carried out, or one whose time is over (ended). */
@@ -161,6 +201,12 @@ struct governor_cause {
 static inline uint64_t governor_now(const struct dp_governor *g)
 {
     return dp_clock_mono_ns(g->clock);
+}
+
+/* Requests shall prove that it serves, or that it is quick. */
+static inline bool governor_on_trial(const struct dp_health_state *h)
+{
+    return h->trial || h->slow_trial;
 }
 
 /* Its region has others too, so it is told by name. */
@@ -189,6 +235,9 @@ void governor_members(const struct dp_governor *g, uint16_t region,
 void governor_judge(struct dp_governor *g, uint16_t region);
 /* The state of every endpoint's route by the last decision: out[n_endpoints]. */
 void governor_routes(const struct dp_governor *g, enum dp_route_state out[DP_MAX_ENDPOINTS]);
+/* All of its endpoints that are not down have been asked and say nothing: for longer than usual, or, where the active
+ * region fell unheard, at all. */
+bool governor_mute(const struct dp_governor *g, uint16_t region);
 /* The endpoint that speaks for its region: the first of those that are as the region is. */
 uint16_t governor_speaker(const struct dp_governor *g, uint16_t region);
 
@@ -196,6 +245,8 @@ uint16_t governor_speaker(const struct dp_governor *g, uint16_t region);
 
 /* Are we cut off? True: that changed, and what was decided in the silence is as if it had not been. */
 bool governor_doubt(struct dp_governor *g, uint64_t now_ns);
+/* What requests say that ends badly now may come from our own network. */
+bool governor_doubted_lately(const struct dp_governor *g, uint64_t now_ns);
 /* In doubt nobody is lost by silence. */
 void governor_soften(const struct dp_governor *g, struct dp_failover_region *regions);
 /* One endpoint's health changed for the worse: ask all others now. */
@@ -209,6 +260,19 @@ void governor_probed(void *governor, uint16_t endpoint, const struct dp_probe_re
 void governor_try(struct governor_endpoint *e, uint64_t now_ns);
 /* Trials that no request has decided yet: the workers may try again. */
 void governor_try_on(struct dp_governor *g, uint64_t now_ns);
+
+/* governor_keys.c */
+
+/* NULL: out of memory. */
+struct dp_keys *governor_make_keys(struct dp_governor *g, const struct dp_control_config *c);
+/* Requests can't go there now, for they would have no key. */
+bool governor_keyless(const struct dp_governor *g, uint16_t region);
+/* And that is no matter of a moment: it counts as one that lives and asks for no requests. */
+bool governor_locked_out(const struct dp_governor *g, uint16_t region);
+/* It is barred for that alone, and a token may come. */
+bool governor_awaits_key(const struct dp_governor *g, uint16_t region);
+/* Of the decision, but for a region without a key. */
+enum dp_route_state governor_route(const struct dp_governor *g, uint16_t region);
 
 /* governor.c */
 
@@ -267,8 +331,11 @@ void governor_take_config(struct dp_governor *g, const struct dp_control_config 
 /* One of which nothing is known. */
 void governor_init_endpoint(struct dp_governor *g, uint16_t endpoint);
 void governor_init_region(struct dp_governor *g, uint16_t region);
+/* All of them, and their regions. */
+void governor_init_endpoints(struct dp_governor *g);
 /* Of a configuration; NULL: out of memory. */
-struct dp_prober *governor_make_prober(struct dp_governor *g, const struct dp_control_config *c);
+struct dp_prober *governor_make_prober(struct dp_governor *g, const struct dp_control_config *c,
+                                       const struct dp_keys *keys);
 struct dp_resolver *governor_make_resolver(struct dp_governor *g,
                                            const struct dp_control_config *c);
 void governor_start_probing(struct dp_governor *g);
@@ -291,6 +358,27 @@ void governor_begin_counting(struct dp_governor *g, uint16_t endpoint);
 void governor_expire(struct dp_governor *g, uint64_t now_ns);
 void governor_record_order(struct dp_governor *g, const struct governor_order *o,
                            const struct dp_failover_decision *d);
+
+/* As much of `text` (NULL: none) as fits, never half a character of it. */
+void governor_copy_text(char *out, size_t cap, const char *text);
+/* False: there is no region of this name; NULL is none. */
+bool governor_find_region(const struct dp_governor *g, const char *name, uint16_t *out);
+
+/* governor_faults.c */
+
+/* What a probe that begins now meets; NULL: nothing. `governor` is a struct dp_governor. */
+const struct dp_fault *governor_fault_met(void *governor, uint16_t endpoint);
+/* Put the faults in force into a view that has none yet. */
+void governor_view_faults(const struct dp_governor *g, struct dp_view *v);
+/* Are they as the last view has them? */
+bool governor_faults_told(const struct dp_governor *g);
+/* End those whose time is over. */
+void governor_faults_expire(struct dp_governor *g, uint64_t now_ns);
+/* Before a reload: end those that `next` has no place for. map: its number for each region, or DP_NO_REGION. */
+void governor_faults_leave(struct dp_governor *g, const struct dp_control_config *next,
+                           const uint16_t map[DP_MAX_REGIONS]);
+/* The end. */
+void governor_faults_stop(struct dp_governor *g);
 
 /* governor_keep.c: what must outlive us, as the text of the state file. */
 
@@ -315,6 +403,7 @@ void governor_record_forgotten(struct dp_governor *g);
 void governor_record_stall(struct dp_governor *g);
 void governor_record_reload(struct dp_governor *g, bool done, const char *actor,
                             const char *detail);
+void governor_record_access(struct dp_governor *g, const char *actor, const char *reason);
 void governor_record_credentials(struct dp_governor *g, uint16_t endpoint,
                                  enum dp_probe_layer layer);
 void governor_record_doubt(struct dp_governor *g, uint16_t active_before);
@@ -341,11 +430,29 @@ void governor_gate(const struct dp_governor *g, uint16_t region, struct dp_gate 
 /* What is not met, besides health, as bits. */
 unsigned governor_gate_unmet(const struct dp_governor *g, uint16_t region);
 /* For the journal: [{"name":…,"state":…,"reason":…},…]. */
-#define GOVERNOR_GATE_BYTES 1536
+#define GOVERNOR_GATE_BYTES 2048
 struct dp_span governor_gate_json(const struct dp_governor *g, uint16_t region,
                                   char buf[GOVERNOR_GATE_BYTES]);
 /* Tell of a region whose hold is over and whose gate is shut. */
 void governor_watch_gate(struct dp_governor *g, uint64_t now_ns);
+
+/* governor_replication.c */
+
+/* NULL: out of memory. */
+struct dp_replication *governor_make_replication(struct dp_governor *g);
+/* What is known of databases and replication, as of now. Before any decision by time. */
+void governor_look_at_replication(struct dp_governor *g, uint64_t now_ns);
+/* What the gate of `region` is told. */
+void governor_replication_facts(const struct dp_governor *g, uint16_t region,
+                                struct dp_gate_facts *f);
+/* A region that was away, and is not known to have what was written meanwhile where that is watched. */
+bool governor_lacks(const struct dp_governor *g, uint16_t region);
+/* The serial of the pause that workers shall keep; 0: none. */
+uint32_t governor_pause(const struct dp_governor *g);
+/* Would traffic return to `region`, but for writes that have yet to arrive there? */
+bool governor_hands_over(const struct dp_governor *g, uint16_t region);
+/* A decision is about to be carried out: what the handover was for may be over. */
+void governor_handover_moved(struct dp_governor *g);
 
 /* governor_status.c */
 

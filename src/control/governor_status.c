@@ -98,11 +98,14 @@ static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_rou
         .slow = e->health.slow,
         .route = route,
         .since_wall_ms = e->since_wall_ms,
-        .trial = e->health.trial,
-        .trial_good = e->health.trial_good,
+        .trial = governor_on_trial(&e->health),
+        .trial_good = e->health.trial ? e->health.trial_good : e->health.slow_quick,
         .tried_in_ms = tried_in_ms(g, &e->health),
         .unprovisioned = e->health.unprovisioned,
+        .missing = e->missing,
         .late_ms = e->late_ms,
+        .usual_ms = dp_pace_usual_ms(&e->pace),
+        .slow_windows = e->pace.slow_windows,
         .late = e->totals.late,
         .unanswered = e->health.unanswered,
         .errors = e->health.errors,
@@ -130,6 +133,7 @@ static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_rou
 static void add_endpoint(struct dp_region_status *r, const struct dp_endpoint_status *e)
 {
     r->late += e->late;
+    r->missing |= e->missing;
     r->unanswered += e->unanswered;
     r->errors += e->errors;
     r->window_good += e->window_good;
@@ -160,12 +164,14 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
         .active = i == g->decision.after,
         .held_down = g->decision.held[i],
         .slow = r->look.slow,
-        .trial = r->look.trial,
+        .trial = r->look.trial || r->look.slow_trial,
         .unprovisioned = r->look.unprovisioned,
         .draining = r->look.draining,
         .drained = standing(&g->drained[i], g->failover.drained[i]),
         .route = g->decision.routes[i],
         .approved = standing(&g->approved[i], g->failover.approved[i]),
+        .faulted = standing(&g->faulted[i], g->faults.faults[i].kind != DP_FAULT_NONE),
+        .fault = g->faults.faults[i],
         .hold_ms =
             (uint32_t)(dp_failover_hold_ns(&g->failover, &g->failover_config, i) / DP_NS_PER_MS),
         .falls = g->failover.falls[i],
@@ -173,6 +179,8 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
         .well_for_ms = up_since ? (governor_now(g) - up_since) / DP_NS_PER_MS : 0,
         .since_wall_ms = r->since_wall_ms,
         .late_ms = e->late_ms,
+        .usual_ms = e->usual_ms,
+        .slow_windows = e->slow_windows,
         .probe_failures_in_row = e->probe_failures_in_row,
         .probe_successes_in_row = e->probe_successes_in_row,
         .tried_in_ms = e->tried_in_ms,
@@ -185,6 +193,7 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
         .latency_ms = e->latency_ms,
     };
     governor_gate(g, i, &out->gate);
+    dp_keys_status(g->keys, i, &out->key);
     memcpy(out->why, r->why, sizeof(out->why));
     memcpy(out->last_probe, e->last_probe, sizeof(out->last_probe));
     for (uint16_t k = 0; k < c->n_endpoints; k++)
@@ -247,6 +256,7 @@ void dp_governor_status(const struct dp_governor *g, struct dp_status *out)
     out->doubt = g->doubt.on;
     out->doubt_since_wall_ms = g->doubt_since_wall_ms;
     out->doubts = g->doubts;
+    out->lag = &g->late;
     out->failovers = g->failovers;
     out->failbacks = g->failbacks;
     enum dp_route_state routes[DP_MAX_ENDPOINTS];

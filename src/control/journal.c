@@ -32,6 +32,7 @@ struct dp_journal {
     size_t state_bytes;
     struct entry ring[DP_JOURNAL_RING];
     size_t next, count;
+    size_t unwritten; /* lines since the file was stopped */
 };
 
 static void remember(struct dp_journal *j, const char *line, size_t n)
@@ -119,6 +120,17 @@ static bool name_state(const char *path, char *buf, size_t cap)
     return snprintf(buf, cap, "%s.state", path) < (int)cap;
 }
 
+static struct dp_journal_writer *writer_of(const struct dp_journal_options *opt)
+{
+    char state_path[4096];
+    const struct dp_journal_files files = {
+        .path = opt->path,
+        .state_path = name_state(opt->path, state_path, sizeof(state_path)) ? state_path : NULL,
+        .max_bytes = opt->max_bytes,
+        .keep = opt->keep};
+    return dp_journal_writer_new(&files, opt->saved, opt->ctx);
+}
+
 struct dp_journal *dp_journal_new(const struct dp_journal_options *opt)
 {
     struct dp_journal *j = calloc(1, sizeof(*j));
@@ -130,9 +142,7 @@ struct dp_journal *dp_journal_new(const struct dp_journal_options *opt)
         return j;
     const char *state = name_state(opt->path, state_path, sizeof(state_path)) ? state_path : NULL;
     take_files(j, state);
-    const struct dp_journal_files files = {
-        .path = opt->path, .state_path = state, .max_bytes = opt->max_bytes, .keep = opt->keep};
-    j->writer = dp_journal_writer_new(&files, opt->saved, opt->ctx);
+    j->writer = writer_of(opt);
     if (!j->writer) {
         dp_journal_free(j);
         return NULL;
@@ -144,6 +154,7 @@ void dp_journal_stop(struct dp_journal *j)
 {
     dp_journal_writer_end(j->writer);
     j->writer = NULL;
+    j->unwritten = 0;
 }
 
 void dp_journal_free(struct dp_journal *j)
@@ -220,8 +231,10 @@ void dp_journal_write(struct dp_journal *j, uint64_t epoch, const char *event,
     remember(j, line, bytes - 1);
     if (j->opt.line)
         j->opt.line(j->opt.ctx, (struct dp_span){line, bytes - 1});
-    if (!j->writer)
+    if (!j->writer) {
+        j->unwritten++;
         return;
+    }
     if (j->lost_untold)
         tell_lost(j, epoch);
     if (j->lost_untold || !queue(j, line, bytes)) {
@@ -230,6 +243,23 @@ void dp_journal_write(struct dp_journal *j, uint64_t epoch, const char *event,
                    DP_KV_STR("reason", "its queue is full; lines are lost to the file"));
         j->lost++;
     }
+}
+
+enum dp_err dp_journal_resume(struct dp_journal *j)
+{
+    if (!j->opt.path || j->writer)
+        return DP_OK;
+    j->writer = writer_of(&j->opt);
+    if (!j->writer)
+        return DP_ENOMEM;
+    for (size_t n = j->unwritten < j->count ? j->unwritten : j->count; n > 0; n--) {
+        const struct entry *e = &j->ring[(j->next + DP_JOURNAL_RING - n) % DP_JOURNAL_RING];
+        char line[DP_JOURNAL_LINE];
+        memcpy(line, e->text, e->n);
+        line[e->n] = '\n';
+        j->lost += !queue(j, line, e->n + 1);
+    }
+    return DP_OK;
 }
 
 void dp_journal_keep(struct dp_journal *j, struct dp_span state)

@@ -37,6 +37,8 @@ DP_MUST_USE struct dp_journal *dp_journal_new(const struct dp_journal_options *o
 /* The end of the file's part: everything is written, as far as the disk takes it, and saved() is not called any
  * more. The ring can be read until dp_journal_free. */
 void dp_journal_stop(struct dp_journal *j);
+/* After dp_journal_stop: the file is ours again. Lines written meanwhile follow, as far as the ring has them. Errors: DP_ENOMEM. */
+DP_MUST_USE enum dp_err dp_journal_resume(struct dp_journal *j);
 void dp_journal_free(struct dp_journal *j);
 
 /* The highest epoch that the lines found tell of; 0: none. */

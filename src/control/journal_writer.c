@@ -11,6 +11,8 @@
 
 #include "davenport/base/log.h"
 
+#include "control/replace_file.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -71,21 +73,6 @@ static void trouble(struct dp_journal_writer *w, const char *path, const char *w
     w->told = true;
 }
 
-/* A new name is on the disk when its folder is. */
-static void sync_folder(const char *path)
-{
-    char folder[4096];
-    const char *slash = strrchr(path, '/');
-    int n = snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path + 1) : 1,
-                     slash ? path : ".");
-    int fd =
-        n > 0 && (size_t)n < sizeof(folder) ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    if (fd >= 0) {
-        (void)fsync(fd);
-        (void)close(fd);
-    }
-}
-
 /* What a pipe or a device does not know is no failure. */
 static bool sync_file(int fd)
 {
@@ -114,7 +101,7 @@ static int open_path(struct dp_journal_writer *w)
         /* who can't know takes it for torn: an empty line spoils nothing */
         w->torn = pread(fd, &last, 1, st.st_size - 1) != 1 || last != '\n';
     }
-    sync_folder(w->path);
+    dp_sync_folder_of(w->path);
     return fd;
 }
 
@@ -178,35 +165,12 @@ static bool write_line(struct dp_journal_writer *w, const struct line *l)
     return w->fd >= 0 && (!w->torn || write_all(w, "\n", 1)) && write_all(w, l->p, l->n);
 }
 
-/* Whole and on the disk under its spare name, then under its own. */
 static bool write_state(struct dp_journal_writer *w, const char *p, size_t n)
 {
-    int fd = open(w->spare_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, MODE);
-    bool good = fd >= 0;
-    size_t at = 0;
-    while (good && at < n) {
-        ssize_t done = write(fd, p + at, n - at);
-        if (done >= 0)
-            at += (size_t)done;
-        else
-            good = errno == EINTR;
-    }
-    good = good && fsync(fd) == 0;
-    int error = errno;
-    if (fd >= 0 && close(fd) != 0 && good) {
-        good = false;
-        error = errno;
-    }
-    if (good && rename(w->spare_path, w->state_path) != 0) {
-        good = false;
-        error = errno;
-    }
-    if (!good) {
+    const int error = dp_replace_file(w->state_path, w->spare_path, MODE, (struct dp_span){p, n});
+    if (error != 0)
         trouble(w, w->state_path, "state", error);
-        return false;
-    }
-    sync_folder(w->state_path);
-    return true;
+    return error == 0;
 }
 
 /* The new file is opened before the old one is let go: if that fails, the old one is kept. */

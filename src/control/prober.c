@@ -3,8 +3,13 @@
  * A refused key: CouchDB 3.4 locks a user out for minutes after a few wrong passwords from one
  * address, on /_up too. So after a 401 or 403 the prober asks without its credentials for a while:
  * /_up needs none, and knocking on would harm the application that uses the same account from this
- * host. */
+ * host. Where it is the login that was refused, nobody else of us uses the key any more either: see keys.h.
+ *
+ * What a drill makes of a probe is a result that is held until it is due: a silence is one when its time is up, a slow
+ * answer when it would have come. Who is told can't tell it from any other, but by its detail. */
 #include "control/prober.h"
+
+#include "davenport/couch/login.h"
 
 #include "control/deep_probe.h"
 
@@ -23,7 +28,10 @@ struct slot;
 /* A probe under way. */
 struct ask {
     struct slot *slot;
-    struct dp_fetch *fetch; /* NULL: this place is free */
+    struct dp_fetch *fetch; /* NULL: this place is free, unless something is held */
+    struct dp_probe_result
+        *held; /* told at due_ns; with `fetch`, which comes first: room for what it says */
+    uint64_t due_ns;
     uint64_t started_ns;
     uint32_t timeout_ms;
     bool without_keys;
@@ -34,11 +42,13 @@ struct slot {
     uint16_t endpoint;
     uv_timer_t timer;
     struct ask asks[DP_MAX_ASKS];
+    uv_timer_t held; /* the next of `asks` that is due */
     uint64_t due_ns;
     bool waiting; /* due_ns holds a probe that has not begun */
     uint64_t n_started;
     uint64_t no_keys_until_ns; /* 0: credentials are used */
-    char *url, *username, *password;
+    char *url;
+    struct dp_credential *key;
     const struct dp_fetch_tls *tls;
     struct dp_deep_probe deep;
     uint64_t deep_at_ns;     /* not before */
@@ -63,6 +73,7 @@ static uint64_t now_ns(const struct dp_prober *p)
 }
 
 static void arm(struct slot *s);
+static void on_held(uv_timer_t *timer);
 
 static const char *why_dark(enum dp_err err, const struct dp_fetch_result *r, uint32_t timeout_ms,
                             char *buf, size_t cap)
@@ -79,6 +90,8 @@ static void describe(const struct ask *a, const struct dp_fetch_result *r,
 {
     char word[DP_PROBE_WORD], text[64];
     out->kind = dp_probe_classify(DP_LAYER_UP, r->err, r->status, r->body, word);
+    out->login_refused =
+        r->err == DP_OK && dp_couch_login_said(r->status, r->body) == DP_LOGIN_REFUSED;
     if (r->err != DP_OK)
         (void)snprintf(out->detail, sizeof(out->detail), "%s%s",
                        why_dark(r->err, r, a->timeout_ms, text, sizeof(text)),
@@ -88,15 +101,26 @@ static void describe(const struct ask *a, const struct dp_fetch_result *r,
                        word[0] ? " (" : "", word, word[0] ? ")" : "", (double)r->total_ns / 1e6);
 }
 
-/* What all requests to an endpoint have in common. */
-static void fill_request(void *ctx, struct dp_fetch_request *req)
+/* So that nobody who reads it takes it for the region's doing. */
+static void say_drill(struct dp_probe_result *r)
 {
-    const struct slot *s = ctx;
+    const size_t at = strlen(r->detail);
+    (void)snprintf(r->detail + at, sizeof(r->detail) - at, "%s (a drill)",
+                   r->err == DP_OK ? ", heard late" : "");
+}
+
+static bool uses_key(const struct slot *s)
+{
+    return s->key && !dp_credential_refused(s->key) && now_ns(s->prober) >= s->no_keys_until_ns;
+}
+
+/* What all requests to an endpoint have in common. */
+static void fill_request(const struct slot *s, struct dp_fetch_request *req)
+{
     const struct dp_prober *p = s->prober;
-    bool keys = now_ns(p) >= s->no_keys_until_ns;
+    const struct dp_span none = {NULL, 0};
     *req = (struct dp_fetch_request){
-        .username = keys ? s->username : NULL,
-        .password = keys ? s->password : NULL,
+        .headers = uses_key(s) ? dp_credential_text(s->key) : none,
         .connect_timeout_ms = p->opt.timeout_ms,
         .timeout_ms = p->opt.deep_timeout_ms,
         .connect_ips = s->ips[0] ? s->ips : NULL,
@@ -106,17 +130,38 @@ static void fill_request(void *ctx, struct dp_fetch_request *req)
     };
 }
 
-static void hold_keys_back(struct slot *s, enum dp_probe_kind kind)
+static void fill_deep_request(void *ctx, struct dp_fetch_request *req)
 {
-    if (kind == DP_PROBE_CREDENTIALS && s->username && now_ns(s->prober) >= s->no_keys_until_ns)
+    fill_request(ctx, req);
+}
+
+static void hold_keys_back(struct slot *s, const struct dp_probe_result *r)
+{
+    if (r->login_refused && s->key)
+        (void)dp_credential_say(s->key, DP_CREDENTIAL_REFUSED);
+    if (r->kind == DP_PROBE_CREDENTIALS && s->key && now_ns(s->prober) >= s->no_keys_until_ns)
         s->no_keys_until_ns = now_ns(s->prober) + KEYS_HELD_BACK_NS;
+}
+
+bool dp_prober_request(const struct dp_prober *p, uint16_t endpoint, struct dp_fetch_request *out)
+{
+    const struct slot *s = &p->slots[endpoint];
+    fill_request(s, out);
+    return !s->key || uses_key(s);
+}
+
+void dp_prober_refused(struct dp_prober *p, uint16_t endpoint)
+{
+    struct slot *s = &p->slots[endpoint];
+    if (s->key)
+        (void)dp_credential_say(s->key, DP_CREDENTIAL_DOUBTED);
 }
 
 static bool on_deep_result(void *ctx, const struct dp_probe_result *r)
 {
     struct slot *s = ctx;
     struct dp_prober *p = s->prober;
-    hold_keys_back(s, r->kind);
+    hold_keys_back(s, r);
     p->opt.result(p->opt.ctx, s->endpoint, r);
     return !p->dead;
 }
@@ -134,19 +179,65 @@ static void go_deeper(struct slot *s)
 {
     uint64_t now = now_ns(s->prober);
     if (dp_deep_probe_wanted(&s->deep) && !dp_deep_probe_busy(&s->deep) && now >= s->deep_at_ns &&
-        now >= s->no_keys_until_ns)
+        now >= s->no_keys_until_ns && (!s->key || uses_key(s)))
         dp_deep_probe_start(&s->deep);
+}
+
+static void tell(struct ask *a, const struct dp_probe_result *r)
+{
+    struct slot *s = a->slot;
+    struct dp_prober *p = s->prober;
+    if (!a->without_keys)
+        hold_keys_back(s, r);
+    p->opt.result(p->opt.ctx, s->endpoint, r);
+    if (!p->dead && r->kind == DP_PROBE_OK)
+        go_deeper(s);
+    if (!p->dead && s->waiting)
+        arm(s);
+}
+
+/* The time of the next held result. */
+static void arm_held(struct slot *s)
+{
+    uint64_t now = now_ns(s->prober), next_ns = UINT64_MAX;
+    for (unsigned i = 0; i < DP_MAX_ASKS; i++) {
+        const struct ask *a = &s->asks[i];
+        if (a->held && !a->fetch && a->due_ns < next_ns)
+            next_ns = a->due_ns;
+    }
+    uint64_t wait_ns = next_ns > now ? next_ns - now : 0;
+    uv_update_time(s->prober->opt.loop);
+    if (next_ns != UINT64_MAX)
+        (void)uv_timer_start(&s->held, on_held, (wait_ns + DP_NS_PER_MS - 1) / DP_NS_PER_MS, 0);
+}
+
+static void on_held(uv_timer_t *timer)
+{
+    struct slot *s = timer->data;
+    struct dp_prober *p = s->prober;
+    for (unsigned i = 0; i < DP_MAX_ASKS && !p->dead; i++) {
+        struct ask *a = &s->asks[i];
+        if (!a->held || a->fetch || a->due_ns > now_ns(p))
+            continue;
+        struct dp_probe_result r = *a->held;
+        free(a->held);
+        a->held = NULL;
+        r.total_ns = now_ns(p) - a->started_ns;
+        tell(a, &r);
+    }
+    if (!p->dead)
+        arm_held(s);
 }
 
 static void on_answer(void *ctx, const struct dp_fetch_result *r)
 {
     struct ask *a = ctx;
     struct slot *s = a->slot;
-    struct dp_prober *p = s->prober;
     struct dp_probe_result out = {.layer = DP_LAYER_UP,
                                   .err = r->err,
                                   .status = r->err == DP_OK ? r->status : 0,
                                   .reused = r->reused,
+                                  .connected = r->connected,
                                   .reached = r->reached,
                                   .without_keys = a->without_keys,
                                   .started_ns = a->started_ns,
@@ -155,22 +246,66 @@ static void on_answer(void *ctx, const struct dp_fetch_result *r)
                                   .tls_ns = r->reused ? 0 : r->tls_ns};
     a->fetch = NULL;
     describe(a, r, &out);
-    if (!a->without_keys)
-        hold_keys_back(s, out.kind);
-    p->opt.result(p->opt.ctx, s->endpoint, &out);
-    if (!p->dead && out.kind == DP_PROBE_OK)
-        go_deeper(s);
-    if (!p->dead && s->waiting)
-        arm(s);
+    if (a->held) {
+        *a->held = out;
+        say_drill(a->held);
+        arm_held(s);
+        return;
+    }
+    tell(a, &out);
 }
 
 static struct ask *free_ask(struct slot *s)
 {
     for (unsigned i = 0; i < DP_MAX_ASKS; i++) {
-        if (!s->asks[i].fetch)
+        if (!s->asks[i].fetch && !s->asks[i].held)
             return &s->asks[i];
     }
     return NULL;
+}
+
+/* What comes of a probe without its being sent: it is heard at `due_ns`. */
+static void hold_failure(struct ask *a, enum dp_err err, uint64_t due_ns)
+{
+    const struct dp_fetch_result none = {.err = err};
+    *a->held = (struct dp_probe_result){.layer = DP_LAYER_UP,
+                                        .err = err,
+                                        .without_keys = a->without_keys,
+                                        .started_ns = a->started_ns};
+    a->held->reached = err != DP_ETIMEOUT;
+    a->held->connected = err == DP_ECLOSED;
+    describe(a, &none, a->held);
+    say_drill(a->held);
+    a->due_ns = due_ns;
+    arm_held(a->slot);
+}
+
+/* A drill has it fare so. True: it is not sent at all. */
+static bool meet(struct ask *a, const struct dp_fault *f)
+{
+    a->held = malloc(sizeof(*a->held));
+    if (!a->held)
+        return false;
+    const uint64_t over_ns = a->started_ns + a->timeout_ms * DP_NS_PER_MS;
+    switch (f->kind) {
+    case DP_FAULT_SLOW:
+        a->due_ns = a->started_ns + f->delay_ms * DP_NS_PER_MS;
+        if (a->due_ns < over_ns)
+            return false;
+        hold_failure(a, DP_ETIMEOUT, over_ns);
+        return true;
+    case DP_FAULT_NONE:
+    case DP_FAULT_DARK:
+        hold_failure(a, DP_ETIMEOUT, over_ns);
+        return true;
+    case DP_FAULT_REFUSED:
+        hold_failure(a, DP_ECONNECT, a->started_ns);
+        return true;
+    case DP_FAULT_FLAKY:
+        hold_failure(a, DP_ECLOSED, a->started_ns);
+        return true;
+    }
+    return true;
 }
 
 static void start(struct slot *s, struct ask *a)
@@ -180,8 +315,11 @@ static void start(struct slot *s, struct ask *a)
     a->slot = s;
     a->started_ns = now_ns(p);
     s->n_started++;
-    a->without_keys = s->username && a->started_ns < s->no_keys_until_ns;
+    a->without_keys = s->key && !uses_key(s);
     a->timeout_ms = p->opt.asked ? p->opt.asked(p->opt.ctx, s->endpoint) : p->opt.timeout_ms;
+    const struct dp_fault *fault = p->opt.fault ? p->opt.fault(p->opt.ctx, s->endpoint) : NULL;
+    if (fault && meet(a, fault))
+        return;
     struct dp_fetch_request req;
     fill_request(s, &req);
     req.url = s->url;
@@ -193,6 +331,8 @@ static void start(struct slot *s, struct ask *a)
         return;
     /* No memory: that says nothing of the region. Later, unless health wants it sooner or later than that. */
     a->fetch = NULL;
+    free(a->held);
+    a->held = NULL;
     if (!s->waiting)
         dp_prober_set(p, s->endpoint, a->started_ns + a->timeout_ms * DP_NS_PER_MS);
 }
@@ -245,16 +385,25 @@ void dp_prober_trust(struct dp_prober *p, uint16_t endpoint, const struct dp_fet
     p->slots[endpoint].tls = tls;
 }
 
+void dp_prober_key(struct dp_prober *p, uint16_t endpoint, struct dp_credential *key)
+{
+    struct slot *s = &p->slots[endpoint];
+    if (s->key == key)
+        return;
+    dp_credential_unref(s->key);
+    s->key = dp_credential_ref(key);
+    s->no_keys_until_ns = 0;
+}
+
 /* Life. */
 
 static void slot_free(struct slot *s)
 {
-    if (s->password)
-        explicit_bzero(s->password, strlen(s->password));
+    dp_credential_unref(s->key);
+    for (unsigned i = 0; i < DP_MAX_ASKS; i++)
+        free(s->asks[i].held);
     dp_deep_probe_fini(&s->deep);
     free(s->url);
-    free(s->username);
-    free(s->password);
 }
 
 static void closed(struct dp_prober *p)
@@ -297,14 +446,13 @@ static bool slot_init(struct slot *s, struct dp_prober *p, uint16_t i,
     if (!dp_deep_probe_init(&s->deep, t))
         return false;
     s->deep.clock = p->opt.clock;
-    s->deep.base = fill_request;
+    s->deep.base = fill_deep_request;
     s->deep.result = on_deep_result;
     s->deep.done = on_deep_done;
     s->deep.ctx = s;
     s->tls = t->tls;
-    s->username = t->username ? strdup(t->username) : NULL;
-    s->password = t->password ? strdup(t->password) : NULL;
-    return (!t->username || s->username) && (!t->password || s->password);
+    s->key = dp_credential_ref(t->key);
+    return true;
 }
 
 struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
@@ -327,8 +475,9 @@ struct dp_prober *dp_prober_new(const struct dp_prober_options *opt,
     for (uint16_t i = 0; i < n; i++) {
         p->slots[i].deep.fetcher = p->fetcher;
         (void)uv_timer_init(opt->loop, &p->slots[i].timer); /* cannot fail */
-        p->slots[i].timer.data = &p->slots[i];
-        p->open++;
+        (void)uv_timer_init(opt->loop, &p->slots[i].held);
+        p->slots[i].timer.data = p->slots[i].held.data = &p->slots[i];
+        p->open += 2;
     }
     return p;
 fail:
@@ -343,7 +492,9 @@ void dp_prober_destroy(struct dp_prober *p, void (*done)(void *ctx), void *ctx)
     p->dead = true;
     p->done = done;
     p->done_ctx = ctx;
-    for (uint16_t i = 0; i < p->n; i++)
+    for (uint16_t i = 0; i < p->n; i++) {
         uv_close((uv_handle_t *)&p->slots[i].timer, on_timer_closed);
+        uv_close((uv_handle_t *)&p->slots[i].held, on_timer_closed);
+    }
     dp_fetcher_destroy(p->fetcher, on_fetcher_closed, p);
 }

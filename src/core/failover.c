@@ -46,6 +46,8 @@ void dp_failover_remap(struct dp_failover_state *s, const uint16_t *map, uint16_
         s->drained[to] = old.drained[i];
         s->approved[to] = old.approved[i];
         s->unsettled[to] = old.unsettled[i];
+        s->was_up[to] = old.was_up[i];
+        s->heard_of_ns[to] = old.heard_of_ns[i];
         s->up_since_ns[to] = old.up_since_ns[i];
         s->away[to] = old.away[i];
         s->falls[to] = old.falls[i];
@@ -116,11 +118,20 @@ static uint64_t forget_ns(const struct dp_failover_config *c)
     return c->forget_ns > longest ? c->forget_ns : longest;
 }
 
+/* Not up yet, and perhaps about to be. */
+static bool is_starting(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                        const struct dp_failover_region *r, uint16_t i, uint64_t now_ns)
+{
+    return r->health == DP_HEALTH_DOWN && !s->was_up[i] && !s->drained[i] && c->start_ns > 0 &&
+           now_ns < s->heard_of_ns[i] + c->start_ns;
+}
+
 /* What an operator drains did not fall. */
 static void count_falls(struct dp_failover_state *s, const struct dp_failover_config *c,
                         const struct dp_failover_region *r, uint16_t i, uint64_t now_ns)
 {
-    bool away = r->health == DP_HEALTH_DOWN || r->draining || r->slow;
+    bool away =
+        (r->health == DP_HEALTH_DOWN || r->draining || r->slow) && !is_starting(s, c, r, i, now_ns);
     if (away && !s->away[i] && s->falls[i] < UINT8_MAX)
         s->falls[i]++;
     s->away[i] = away;
@@ -132,9 +143,12 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
                     const struct dp_failover_region *regions, uint64_t now_ns)
 {
     for (uint16_t i = 0; i < c->n_regions; i++) {
+        if (s->heard_of_ns[i] == 0)
+            s->heard_of_ns[i] = mark(now_ns);
+        s->was_up[i] = s->was_up[i] || regions[i].health == DP_HEALTH_UP;
         if (lost(s, regions, i) || i == s->active)
             s->approved[i] = false;
-        if (lost(s, regions, i) ||
+        if ((lost(s, regions, i) && !is_starting(s, c, &regions[i], i, now_ns)) ||
             ((regions[i].slow || regions[i].unprovisioned) && i != s->active))
             s->unsettled[i] = true;
         if (!well(s, regions, i))
@@ -150,7 +164,7 @@ static void observe(struct dp_failover_state *s, const struct dp_failover_config
 }
 
 /* Up and settled, else up, else not known to be lost, then a slow one, and one without its database last; among equals
- * the most preferred. */
+ * one that speaks, and then the most preferred. */
 static uint16_t best_other(const struct dp_failover_state *s, const struct dp_failover_config *c,
                            const struct dp_failover_region *regions)
 {
@@ -164,6 +178,7 @@ static uint16_t best_other(const struct dp_failover_state *s, const struct dp_fa
                    : !well(s, regions, i)   ? 3
                    : s->unsettled[i]        ? 4
                                             : 5;
+        rank = 2 * rank + !regions[i].mute;
         if (rank > best_rank) {
             best_rank = rank;
             best = i;
@@ -228,6 +243,14 @@ static void move_to(struct dp_failover_state *s, uint16_t to, enum dp_move move,
     s->ramp_from = DP_NO_REGION;
 }
 
+/* Where it would go there may be nobody either: a moment will tell. */
+static bool nobody_speaks(const struct dp_failover_state *s, const struct dp_failover_config *c,
+                          const struct dp_failover_region *regions)
+{
+    uint16_t to = best_other(s, c, regions);
+    return to != DP_NO_REGION && regions[to].mute;
+}
+
 static bool must_leave(const struct dp_failover_state *s, const struct dp_failover_config *c,
                        const struct dp_failover_region *regions)
 {
@@ -238,12 +261,12 @@ static bool must_leave(const struct dp_failover_state *s, const struct dp_failov
     if (s->forced || s->frozen)
         return false;
     if (lost(s, regions, s->active))
-        return true;
+        return !nobody_speaks(s, c, regions);
     /* An operator who pinned a region wants it, slow or not. */
     if (!regions[s->active].slow || s->pinned)
         return false;
     uint16_t to = best_other(s, c, regions);
-    return to != DP_NO_REGION && well(s, regions, to) && !s->unsettled[to];
+    return to != DP_NO_REGION && well(s, regions, to) && !s->unsettled[to] && !regions[to].mute;
 }
 
 /* With every region lost: who is used all the same. What is drained stays so: it was drained on purpose. */
@@ -378,7 +401,7 @@ void dp_failover_step(struct dp_failover_state *s, const struct dp_failover_conf
         leave(s, c, regions, now_ns, out);
     } else if (returns_by_itself(s, c) && dp_failover_dwell_left(s, c, now_ns) == 0) {
         uint16_t to = failback_target(s, c, regions, true, false, now_ns);
-        if (to != DP_NO_REGION) {
+        if (to != DP_NO_REGION && !regions[to].mute) {
             out->held_ns = now_ns - s->up_since_ns[to];
             move_to(s, to, DP_MOVE_FAILBACK, now_ns, out);
             begin_ramp(s, c, out->before, now_ns);

@@ -36,8 +36,8 @@ const char *dp_gate_parse(const char *text, unsigned *out)
                                         strncmp(p, dp_gate_kind_name(kind), n) != 0))
             kind++;
         if (kind == DP_GATE_COUNT)
-            return "must be some of health, probes, errors, approval and window, with commas "
-                   "between";
+            return "must be some of health, probes, errors, approval, window and replication, with "
+                   "commas between";
         asked |= DP_GATE_BIT(kind);
         p += n;
         if (*p == '\0')
@@ -122,6 +122,28 @@ static enum dp_gate_state judge_window(const struct dp_gate_facts *f, char *out)
     return when(f->window_wait_m == 0);
 }
 
+/* What can't be seen is told as that, also where it is allowed. */
+static enum dp_gate_state judge_replication(const struct dp_gate_facts *f, char *out)
+{
+    const char *word = f->replication_word ? f->replication_word : "nothing was looked at yet";
+    switch (f->replication) {
+    case DP_GATE_NOT_LOOKED:
+        say(out, "%s", word);
+        return DP_GATE_UNKNOWN;
+    case DP_GATE_BEHIND:
+        say(out, "%s", word);
+        return DP_GATE_UNMET;
+    case DP_GATE_BLIND:
+        say(out, "not seen, %s: %.80s",
+            f->blind_is_open ? "so the hold decides" : "so an approval is wanted", word);
+        return when(f->blind_is_open || f->approved);
+    case DP_GATE_ARRIVED:
+        say(out, "%s", word);
+        return DP_GATE_MET;
+    }
+    return DP_GATE_UNKNOWN;
+}
+
 static enum dp_gate_state judge(enum dp_gate_kind kind, const struct dp_gate_facts *f, char *out)
 {
     switch (kind) {
@@ -135,6 +157,8 @@ static enum dp_gate_state judge(enum dp_gate_kind kind, const struct dp_gate_fac
         return judge_approval(f, out);
     case DP_GATE_WINDOW:
         return judge_window(f, out);
+    case DP_GATE_REPLICATION:
+        return judge_replication(f, out);
     case DP_GATE_COUNT:
         break;
     }

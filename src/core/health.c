@@ -104,6 +104,11 @@ void dp_health_init(struct dp_health_state *s, const struct dp_health_config *c,
         s->probe_at_ns += next_random(&s->random) % c->fast_ns / 4;
 }
 
+void dp_health_presume_down(struct dp_health_state *s)
+{
+    s->health = DP_HEALTH_DOWN;
+}
+
 /* Rules: whether the counters amount to it, and the evidence for people. */
 
 static bool evidence(struct dp_health_change *why, enum dp_health_signal signal, uint32_t count,
@@ -195,9 +200,11 @@ static bool region_condemns(const struct dp_health_state *s, const struct dp_hea
 static bool trial_fails(const struct dp_health_state *s, const struct dp_health_config *c,
                         uint64_t now_ns, struct dp_health_change *why)
 {
-    (void)c;
     (void)now_ns;
-    return s->trial && evidence(why, DP_HEALTH_SIGNAL_TRIAL_FAILED, s->unanswered, 1);
+    if (!s->trial || s->carries)
+        return false;
+    return evidence(why, DP_HEALTH_SIGNAL_TRIAL_FAILED, s->unanswered, 1) ||
+           evidence(why, DP_HEALTH_SIGNAL_TRIAL_FAILED, s->errors, c->trial_requests);
 }
 
 static bool trial_passes(const struct dp_health_state *s, const struct dp_health_config *c,
@@ -211,14 +218,14 @@ static bool trial_passes(const struct dp_health_state *s, const struct dp_health
 uint64_t dp_health_tried_at_ns(const struct dp_health_state *s, const struct dp_health_config *c)
 {
     uint64_t hold = s->trial_hold_ns > c->traffic_hold_ns ? s->trial_hold_ns : c->traffic_hold_ns;
-    bool by_requests = s->health == DP_HEALTH_DOWN && (s->fell_unseen || s->doubted_by_traffic);
-    return by_requests ? s->last_bad_ns + (s->fell_unseen ? hold : c->traffic_hold_ns) : 0;
+    bool by_requests = s->health == DP_HEALTH_DOWN && (s->proved || s->doubted_by_traffic);
+    return by_requests ? s->last_bad_ns + (s->proved ? hold : c->traffic_hold_ns) : 0;
 }
 
 static bool trial_begins(const struct dp_health_state *s, const struct dp_health_config *c,
                          uint64_t now_ns, struct dp_health_change *why)
 {
-    return s->fell_unseen && now_ns >= dp_health_tried_at_ns(s, c) && !probes_see_it(s) &&
+    return s->proved && now_ns >= dp_health_tried_at_ns(s, c) && !probes_see_it(s) &&
            evidence(why, DP_HEALTH_SIGNAL_TRIAL_BEGUN, s->probes_passed, c->rise);
 }
 
@@ -291,10 +298,23 @@ static bool traffic_held(const struct dp_health_state *s, const struct dp_health
     return s->doubted_by_traffic && now_ns < s->last_bad_ns + c->traffic_hold_ns;
 }
 
+static uint64_t row_pause(const struct dp_health_config *c)
+{
+    return c->row_pause_ns > 0 ? c->row_pause_ns : c->traffic_hold_ns;
+}
+
+/* A row of bad outcomes that may go on: the next one comes when there is something to do. */
+static bool row_stands(const struct dp_health_state *s, const struct dp_health_config *c,
+                       uint64_t now_ns)
+{
+    return s->unanswered > 0 && now_ns < s->last_bad_ns + row_pause(c);
+}
+
 static bool probes_redeem(const struct dp_health_state *s, const struct dp_health_config *c,
                           uint64_t now_ns, struct dp_health_change *why)
 {
-    return !s->trial && !s->fell_unseen && !probes_see_it(s) && !traffic_held(s, c, now_ns) &&
+    return !s->trial && !s->proved && !probes_see_it(s) && !traffic_held(s, c, now_ns) &&
+           !row_stands(s, c, now_ns) &&
            evidence(why, DP_HEALTH_SIGNAL_PROBES_PASSED, s->probes_passed, c->rise);
 }
 
@@ -412,6 +432,28 @@ static void turn_window(struct dp_health_state *s, const struct dp_health_config
     }
 }
 
+static void take_trials(struct dp_health_state *s, const struct dp_health_event *e)
+{
+    s->carries = e->carries;
+    if (s->trial)
+        s->trial_tardy = add(s->trial_tardy, e->tardy);
+    if (!s->slow_trial)
+        return;
+    s->slow_quick = add(s->slow_quick, e->quick);
+    s->slow_tardy = add(s->slow_tardy, e->tardy);
+}
+
+/* Enough answers, and at least half were slow: anew. */
+static void count_trial(struct dp_health_state *s, const struct dp_health_config *c, uint32_t good)
+{
+    s->trial_good = add(s->trial_good, good);
+    if (s->trial_good < c->trial_requests)
+        return;
+    if (!s->carries && s->trial_tardy >= s->trial_good - s->trial_good / 2)
+        s->trial_good = 0;
+    s->trial_tardy = 0;
+}
+
 static void take_traffic(struct dp_health_state *s, const struct dp_health_config *c,
                          const struct dp_health_traffic *t, uint64_t now_ns)
 {
@@ -426,8 +468,8 @@ static void take_traffic(struct dp_health_state *s, const struct dp_health_confi
     if (t->good || t->errors)
         s->silent_since_ns = 0;
     if (s->trial)
-        s->trial_good = add(s->trial_good, t->good);
-    if (t->good || (bad && now_ns > s->last_bad_ns + c->traffic_hold_ns)) {
+        count_trial(s, c, t->good);
+    if (t->good || (bad && now_ns > s->last_bad_ns + row_pause(c))) {
         s->unanswered = 0;
         s->errors = 0;
     }
@@ -464,17 +506,22 @@ static bool drain_changes(struct dp_health_state *s, const struct dp_health_conf
 /* Twice as long after each failed trial. */
 #define TRIAL_HOLD_MAX 8
 
+/* Did requests have a part in this fall? */
+static bool had_a_part(const struct dp_health_state *s, enum dp_health_signal why)
+{
+    return s->unanswered > 0 || s->trial || why == DP_HEALTH_SIGNAL_ERRORS ||
+           why == DP_HEALTH_SIGNAL_HUSH || why == DP_HEALTH_SIGNAL_FAILURE_RATE ||
+           why == DP_HEALTH_SIGNAL_REGION_UNANSWERED || why == DP_HEALTH_SIGNAL_REGION_RATE;
+}
+
 /* What a fall or a rise means for trials: `why` tipped the scale. */
 static void set_trial(struct dp_health_state *s, const struct dp_health_config *c,
                       enum dp_health to, enum dp_health_signal why)
 {
-    bool by_requests = why == DP_HEALTH_SIGNAL_UNANSWERED || why == DP_HEALTH_SIGNAL_FAILURE_RATE ||
-                       why == DP_HEALTH_SIGNAL_REGION_UNANSWERED ||
-                       why == DP_HEALTH_SIGNAL_REGION_RATE || why == DP_HEALTH_SIGNAL_TRIAL_FAILED;
-    s->fell_unseen =
-        to == DP_HEALTH_DOWN && c->trial_requests > 0 && by_requests && !probes_see_it(s);
+    s->proved = to == DP_HEALTH_DOWN && c->trial_requests > 0 && had_a_part(s, why);
     s->trial = to == DP_HEALTH_SUSPECT && why == DP_HEALTH_SIGNAL_TRIAL_BEGUN;
     s->trial_good = 0;
+    s->trial_tardy = 0;
     if (why == DP_HEALTH_SIGNAL_TRIAL_FAILED) {
         uint64_t hold = s->trial_hold_ns > 0 ? 2 * s->trial_hold_ns : 2 * c->traffic_hold_ns;
         uint64_t max = TRIAL_HOLD_MAX * c->traffic_hold_ns;
@@ -501,24 +548,70 @@ static void enter(struct dp_health_state *s, enum dp_health to, uint64_t now_ns)
     s->since_ns = now_ns;
 }
 
-/* Slow by windows in a row; over when its hold is, and the last probe passed. While it lasts there may
- * be no traffic to measure, so the first slow row after it doubles the hold. */
-static bool slow_changes(struct dp_health_state *s, const struct dp_health_config *c,
-                         uint64_t now_ns, struct dp_health_change *why)
+/* Twice as long as the last one, if that was not long ago. */
+static void hold_slow(struct dp_health_state *s, const struct dp_health_config *c, uint64_t now_ns)
 {
-    if (s->slow) {
-        return now_ns >= s->slow_until_ns && !s->probe_failing &&
-               evidence(why, DP_HEALTH_SIGNAL_SLOW_OVER, 1, 1);
-    }
-    if (!s->pace.slow || !evidence(why, DP_HEALTH_SIGNAL_SLOW, s->pace.slow_windows, 1))
-        return false;
     bool soon = s->slow_hold_ns > 0 && now_ns < s->slow_until_ns + c->slow_hold_max_ns;
     uint64_t hold = soon ? 2 * s->slow_hold_ns : c->slow_hold_ns;
     s->slow_hold_ns = hold < c->slow_hold_max_ns ? hold : c->slow_hold_max_ns;
     s->slow_until_ns = now_ns + s->slow_hold_ns;
+}
+
+/* By windows in a row. */
+static bool slow_begins(struct dp_health_state *s, const struct dp_health_config *c,
+                        uint64_t now_ns, struct dp_health_change *why)
+{
+    if (!s->pace.slow || !evidence(why, DP_HEALTH_SIGNAL_SLOW, s->pace.slow_windows, 1))
+        return false;
+    s->slow = true;
+    hold_slow(s, c, now_ns);
     why->median_ms = s->pace.median_ms;
     why->baseline_ms = s->pace.baseline_ms;
     return true;
+}
+
+/* Its hold is over, and the last probe passed: is it? */
+static bool slow_is_tried(struct dp_health_state *s, const struct dp_health_config *c,
+                          uint64_t now_ns, struct dp_health_change *why)
+{
+    if (now_ns < s->slow_until_ns || s->probe_failing)
+        return false;
+    if (c->trial_requests == 0) {
+        s->slow = false;
+        return evidence(why, DP_HEALTH_SIGNAL_SLOW_OVER, 1, 1);
+    }
+    s->slow_trial = s->health != DP_HEALTH_DOWN;
+    s->slow_quick = 0;
+    s->slow_tardy = 0;
+    return s->slow_trial && evidence(why, DP_HEALTH_SIGNAL_SLOW_TRIAL, 1, 1);
+}
+
+static bool slow_trial_ends(struct dp_health_state *s, const struct dp_health_config *c,
+                            uint64_t now_ns, struct dp_health_change *why)
+{
+    uint32_t all = add(s->slow_quick, s->slow_tardy);
+    bool answered = all >= c->trial_requests;
+    if (!answered && s->health != DP_HEALTH_DOWN)
+        return false;
+    s->slow_trial = false;
+    if (!answered) /* down: tried again when it is up */
+        return false;
+    s->slow = s->slow_tardy >= all - s->slow_tardy;
+    if (!s->slow)
+        return evidence(why, DP_HEALTH_SIGNAL_SLOW_PASSED, s->slow_quick, all / 2 + 1);
+    hold_slow(s, c, now_ns);
+    return evidence(why, DP_HEALTH_SIGNAL_SLOW_FAILED, s->slow_tardy, (all + 1) / 2);
+}
+
+static bool slow_changes(struct dp_health_state *s, const struct dp_health_config *c,
+                         uint64_t now_ns, struct dp_health_change *why)
+{
+    bool changes = !s->slow        ? slow_begins(s, c, now_ns, why)
+                   : s->slow_trial ? slow_trial_ends(s, c, now_ns, why)
+                                   : slow_is_tried(s, c, now_ns, why);
+    if (changes)
+        s->pace.slow = false; /* judged and spent */
+    return changes;
 }
 
 static bool provision_changes(const struct dp_health_state *s, struct dp_health_change *why)
@@ -535,7 +628,7 @@ static bool provision_changes(const struct dp_health_state *s, struct dp_health_
 
 static bool in_doubt(const struct dp_health_state *s)
 {
-    return s->health != DP_HEALTH_UP || s->draining || s->slow;
+    return s->health != DP_HEALTH_UP || s->draining || (s->slow && !s->slow_trial);
 }
 
 /* A change of state tells its own reason; a flag tells its when it changes alone. */
@@ -563,6 +656,7 @@ static void judge(struct dp_health_state *s, const struct dp_health_config *c, u
                                    .slow_before = s->slow,
                                    .slow_after = s->slow,
                                    .trial_before = s->trial,
+                                   .slow_trial_before = s->slow_trial,
                                    .unprovisioned_before = s->unprovisioned,
                                    .unprovisioned_after = s->unprovisioned,
                                    .probe = s->last_probe};
@@ -583,8 +677,6 @@ static void judge(struct dp_health_state *s, const struct dp_health_config *c, u
     }
     flag = why;
     if (slow_changes(s, c, now_ns, &flag)) {
-        s->slow = !s->slow;
-        s->pace.slow = false; /* judged and spent */
         flag.slow_after = s->slow;
         why = tell(&why, &flag);
     }
@@ -594,8 +686,10 @@ static void judge(struct dp_health_state *s, const struct dp_health_config *c, u
         flag.unprovisioned_after = s->unprovisioned;
         why = tell(&why, &flag);
     }
+    why.slow_trial_after = s->slow_trial;
     out->changed = why.before != why.after || why.draining_before != why.draining_after ||
                    why.slow_before != why.slow_after ||
+                   why.slow_trial_before != why.slow_trial_after ||
                    why.unprovisioned_before != why.unprovisioned_after;
     out->change = why;
 }
@@ -613,11 +707,11 @@ static void schedule(struct dp_health_state *s, const struct dp_health_config *c
     s->probe_at_ns = due > now_ns ? due : now_ns;
 }
 
-/* As surely as they see anything. */
-static bool probes_saw_it(const struct dp_health_state *s, const struct dp_health_config *c)
+bool dp_health_mute(const struct dp_health_state *s, const struct dp_health_config *c,
+                    uint64_t now_ns)
 {
-    struct dp_health_change unused = {0};
-    return s->probes_failed >= c->fall || deep_counts(s, c->fall, &unused);
+    const struct dp_silence_config silence = silence_of(c);
+    return s->health != DP_HEALTH_DOWN && dp_silence_waits(&s->silence, &silence, now_ns);
 }
 
 void dp_health_ask_now(struct dp_health_state *s, uint64_t now_ns)
@@ -649,8 +743,6 @@ void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
         } else {
             take_deep_probe(s, e->layer, e->probe, out);
         }
-        if (s->health == DP_HEALTH_DOWN && probes_saw_it(s, c))
-            s->fell_unseen = false;
         break;
     case DP_HEALTH_REGION:
         s->region.given = true;
@@ -659,12 +751,14 @@ void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
         s->region.threshold = e->threshold;
         break;
     case DP_HEALTH_TRAFFIC:
+        take_trials(s, e);
         take_traffic(s, c, &e->traffic, now_ns);
         break;
     case DP_HEALTH_PACE:
         s->pace = e->pace;
         break;
     case DP_HEALTH_TICK:
+        take_trials(s, e);
         turn_window(s, c, now_ns);
         break;
     }

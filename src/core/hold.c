@@ -57,8 +57,9 @@ bool dp_hold_worthwhile(const struct dp_view *v, uint32_t spent)
 {
     for (uint16_t i = 0; i < v->n_endpoints; i++) {
         const struct dp_view_endpoint *e = &v->endpoints[i];
-        if (e->state != DP_ROUTE_BARRED && v->regions[e->region].state != DP_ROUTE_BARRED &&
-            !(spent & (UINT32_C(1) << e->region)))
+        const struct dp_view_region *r = &v->regions[e->region];
+        const bool barred = e->state == DP_ROUTE_BARRED || r->state == DP_ROUTE_BARRED;
+        if ((!barred || r->awaits_key) && !(spent & (UINT32_C(1) << e->region)))
             return true;
     }
     return false;

@@ -40,11 +40,44 @@ enum dp_outcome dp_outcome_of_status(uint16_t status)
     }
 }
 
+const char *dp_told_label(enum dp_told told)
+{
+    static const char *const labels[] = {
+#define X(name, label) label,
+        DP_TOLD_TABLE(X)
+#undef X
+    };
+    return told < DP_TOLD_COUNT ? labels[told] : "?";
+}
+
+#define LABELS(function, type, TABLE)                                                              \
+    const char *function(enum type i)                                                              \
+    {                                                                                              \
+        static const char *const labels[] = {TABLE(LABEL)};                                        \
+        return (size_t)i < DP_ARRAY_LEN(labels) ? labels[i] : "?";                                 \
+    }
+#define LABEL(name, label) label,
+LABELS(dp_pool_gauge_label, dp_pool_gauge, DP_POOL_GAUGE_TABLE)
+LABELS(dp_feed_end_label, dp_feed_end, DP_FEED_END_TABLE)
+LABELS(dp_memory_label, dp_memory, DP_MEMORY_TABLE)
+#undef LABEL
+#undef LABELS
+
 unsigned dp_latency_bucket(uint64_t ns)
 {
     static const uint16_t bounds_ms[] = DP_LATENCY_BOUNDS_MS;
     unsigned i = 0;
     while (i < DP_ARRAY_LEN(bounds_ms) && ns > (uint64_t)bounds_ms[i] * 1000000)
+        i++;
+    return i;
+}
+
+unsigned dp_added_bucket(uint64_t ns)
+{
+    static const uint32_t bounds_us[] = DP_ADDED_BOUNDS_US;
+    _Static_assert(DP_ARRAY_LEN(bounds_us) + 1 == DP_LATENCY_BUCKETS, "the last has no bound");
+    unsigned i = 0;
+    while (i < DP_ARRAY_LEN(bounds_us) && ns > (uint64_t)bounds_us[i] * 1000)
         i++;
     return i;
 }

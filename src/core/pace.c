@@ -71,11 +71,10 @@ static void fold_in(struct dp_pace_state *s, uint64_t now_ns)
     s->baseline_at_ns = now_ns;
 }
 
-static bool is_slow(const struct dp_pace_config *c, const struct dp_pace_look *l, double peer_ms)
+static bool is_slow(const struct dp_pace_config *c, uint32_t ms, uint32_t base_ms, double peer_ms)
 {
-    return c->slow_ms > 0 && l->baseline_ms > 0 && peer_ms >= 0 && l->median_ms >= c->slow_ms &&
-           l->median_ms > (uint64_t)c->factor * l->baseline_ms &&
-           (double)l->median_ms > c->factor * peer_ms;
+    return c->slow_ms > 0 && base_ms > 0 && peer_ms >= 0 && ms >= c->slow_ms &&
+           ms > (uint64_t)c->factor * base_ms && (double)ms > c->factor * peer_ms;
 }
 
 void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
@@ -92,8 +91,9 @@ void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
     if (s->window_answers < c->window_answers || now_ns - s->window_began_ns < c->window_ns)
         return;
     out->whole = true;
-    out->median_ms = median_ms(s);
-    if (is_slow(c, out, peer_ms)) {
+    out->median_ms = s->median_ms = median_ms(s);
+    s->median_at_ns = now_ns > 0 ? now_ns : 1;
+    if (is_slow(c, out->median_ms, out->baseline_ms, peer_ms)) {
         s->slow_windows++;
     } else {
         s->slow_windows = 0;
@@ -104,6 +104,24 @@ void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
     memset(s->window, 0, sizeof(s->window));
     s->window_answers = 0;
     s->window_began_ns = 0;
+}
+
+void dp_pace_sort(const struct dp_pace_state *s, const struct dp_pace_config *c,
+                  const uint32_t answers[DP_LATENCY_BUCKETS], double peer_ms, uint32_t *quick,
+                  uint32_t *tardy)
+{
+    uint32_t base_ms = baseline_ms(s), n[2] = {0, 0};
+    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
+        n[is_slow(c, lower_ms(b), base_ms, peer_ms)] += answers[b];
+    *quick = n[0];
+    *tardy = n[1];
+}
+
+uint32_t dp_pace_recent_ms(const struct dp_pace_state *s, uint64_t now_ns)
+{
+    const uint64_t recent_ns = DP_PACE_RECENT_MS * UINT64_C(1000000);
+    bool recent = s->median_at_ns > 0 && now_ns - s->median_at_ns <= recent_ns;
+    return recent ? s->median_ms : 0;
 }
 
 uint32_t dp_pace_usual_ms(const struct dp_pace_state *s)

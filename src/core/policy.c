@@ -4,6 +4,8 @@
 #define NONE DP_MAX_ENDPOINTS
 /* So many failed in a region that others come first. */
 #define SIBLINGS_TRIED 2
+/* An endpoint that has requests and was given none for so long is given one. */
+#define PASSED_OVER_NS UINT64_C(250000000)
 
 /* Reasons to pass a region over, the stronger one in the higher bit. */
 #define HELD      32U
@@ -28,37 +30,62 @@ static struct dp_route send_to(uint16_t endpoint, bool moved)
 
 static struct dp_route fail_with(enum dp_err why)
 {
-    return (struct dp_route){.kind = DP_ROUTE_FAIL, .why = why};
+    return (struct dp_route){.kind = DP_ROUTE_FAIL, .why = why, .region = DP_NO_REGION};
+}
+
+static struct dp_route fail_for(enum dp_err why, uint16_t region)
+{
+    return (struct dp_route){.kind = DP_ROUTE_FAIL, .why = why, .region = region};
 }
 
 /* ---- one region ---- */
 
-static bool routable(enum dp_route_state s, bool held, bool writes_home)
+/* How far a request goes to get what it wants. */
+enum reach {
+    REACH_OPEN, /* a region that is open to all */
+    REACH_HOME, /* or that is held: no write went anywhere else meanwhile */
+    REACH_NAMED /* or that is barred for whatever reason */
+};
+
+static bool routable(enum dp_route_state s, bool held, enum reach reach)
 {
-    return s == DP_ROUTE_OK || (writes_home && held && s == DP_ROUTE_BARRED);
+    return s == DP_ROUTE_OK ||
+           (s == DP_ROUTE_BARRED && (reach == REACH_NAMED || (reach == REACH_HOME && held)));
 }
 
-static bool usable(const struct look *l, uint16_t ep, bool writes_home)
+static bool usable(const struct look *l, uint16_t ep, enum reach reach)
 {
     const struct dp_view_endpoint *e = &l->view->endpoints[ep];
     return !(l->attempts->failed_mask >> ep & 1) &&
-           routable(e->state, l->view->regions[e->region].held, writes_home);
+           routable(e->state, l->view->regions[e->region].held, reach);
 }
 
-/* The least busy of its endpoints that can take the request, of equals the one whose turn it is; NONE: there is none.
- * writes_home: held or not, for no write went anywhere else meanwhile. */
-static uint16_t endpoint_in(const struct look *l, uint16_t region, bool writes_home)
+/* One that hangs on to its requests is the busiest, gets no more of them, and so nothing is found out about it: a lookup is
+ * sent there all the same once in a while. */
+static bool passed_over(const struct look *l, uint16_t ep)
+{
+    const uint32_t cap = l->view->endpoints[ep].max_in_flight, busy = l->router->in_flight[ep];
+    return l->ask->load == DP_LOAD_LOOKUP && l->attempts->failed_mask == 0 && busy > 0 &&
+           (cap == 0 || busy < cap) && l->now_ns >= l->router->began_ns[ep] + PASSED_OVER_NS;
+}
+
+/* The least busy of its endpoints that can take the request, of equals the one whose turn it is; NONE: there is none. */
+static uint16_t endpoint_in(const struct look *l, uint16_t region, enum reach reach)
 {
     const struct dp_view *v = l->view;
     uint16_t equals[DP_MAX_ENDPOINTS];
     uint16_t n = 0;
     uint32_t least = UINT32_MAX;
     if (region >= v->n_regions || (l->attempts->acted_mask >> region & 1) ||
-        !routable(v->regions[region].state, v->regions[region].held, writes_home))
+        !routable(v->regions[region].state, v->regions[region].held, reach))
         return NONE;
     for (uint16_t ep = 0; ep < v->n_endpoints; ep++) {
         uint32_t busy = l->router->in_flight[ep];
-        if (v->endpoints[ep].region != region || busy > least || !usable(l, ep, writes_home))
+        if (v->endpoints[ep].region != region || !usable(l, ep, reach))
+            continue;
+        if (passed_over(l, ep))
+            return ep;
+        if (busy > least)
             continue;
         if (busy < least)
             n = 0;
@@ -123,7 +150,7 @@ static struct dp_route to_active(const struct look *l)
     uint16_t best = NONE;
     unsigned best_rank = 0;
     for (uint16_t i = 0; i < l->view->n_regions; i++) {
-        uint16_t ep = endpoint_in(l, i, false);
+        uint16_t ep = endpoint_in(l, i, REACH_OPEN);
         unsigned rank = ep == NONE ? 0 : rank_by_active(l, i);
         if (rank > best_rank) {
             best_rank = rank;
@@ -135,8 +162,16 @@ static struct dp_route to_active(const struct look *l)
 
 static struct dp_route to_home(const struct look *l)
 {
-    uint16_t ep = endpoint_in(l, l->view->home, true);
-    return ep != NONE ? send_to(ep, false) : fail_with(DP_EPRIMARY);
+    uint16_t ep = endpoint_in(l, l->view->home, REACH_HOME);
+    return ep != NONE ? send_to(ep, false) : fail_for(DP_EPRIMARY, l->view->home);
+}
+
+static struct dp_route to_named(const struct look *l)
+{
+    if (l->ask->only >= l->view->n_regions)
+        return fail_with(DP_ENOSUCHREGION);
+    uint16_t ep = endpoint_in(l, l->ask->only, REACH_NAMED);
+    return ep != NONE ? send_to(ep, false) : fail_for(DP_ENAMED, l->ask->only);
 }
 
 static uint32_t busy_in(const struct look *l, uint16_t region)
@@ -178,7 +213,7 @@ static struct dp_route to_nearest(const struct look *l, bool moved)
     uint16_t n = 0;
     unsigned least = UINT32_MAX;
     for (uint16_t i = 0; i < l->view->n_regions; i++) {
-        endpoints[i] = endpoint_in(l, i, false);
+        endpoints[i] = endpoint_in(l, i, REACH_OPEN);
         if (endpoints[i] == NONE)
             continue;
         unsigned f = faults(l, i, endpoints[i]);
@@ -216,15 +251,15 @@ static uint16_t home_of_key(const struct look *l)
 static struct dp_route to_key(const struct look *l)
 {
     const uint16_t home = home_of_key(l);
-    uint16_t ep = endpoint_in(l, home, false);
+    uint16_t ep = endpoint_in(l, home, REACH_OPEN);
     if (l->ask->rule->on_loss == DP_ON_LOSS_REFUSE)
         return ep != NONE && !l->view->regions[home].held ? send_to(ep, false)
-                                                          : fail_with(DP_ESTICKY);
+                                                          : fail_for(DP_ESTICKY, home);
     uint16_t chosen = NONE;
     uint64_t high = 0;
     unsigned least = UINT32_MAX;
     for (uint16_t i = 0; i < l->view->n_regions; i++) {
-        ep = endpoint_in(l, i, false);
+        ep = endpoint_in(l, i, REACH_OPEN);
         if (ep == NONE)
             continue;
         unsigned f = faults(l, i, ep) & (HELD | TIRED | WITHHELD);
@@ -244,10 +279,11 @@ static struct dp_route to_kept(const struct look *l)
     uint16_t kept = l->ask->kept;
     if (kept >= l->view->n_regions) /* not chosen yet */
         return to_nearest(l, false);
-    uint16_t ep = endpoint_in(l, kept, false);
+    uint16_t ep = endpoint_in(l, kept, REACH_OPEN);
     if (ep != NONE && !l->view->regions[kept].held)
         return send_to(ep, false);
-    return l->ask->rule->on_loss == DP_ON_LOSS_REFUSE ? fail_with(DP_ESTICKY) : to_nearest(l, true);
+    return l->ask->rule->on_loss == DP_ON_LOSS_REFUSE ? fail_for(DP_ESTICKY, kept)
+                                                      : to_nearest(l, true);
 }
 
 /* A client that reads what it wrote: where its writes go. */
@@ -255,10 +291,11 @@ static struct dp_route to_writer(const struct look *l)
 {
     bool moves = l->ask->rule->writes_failover;
     uint16_t writer = moves ? l->view->active : l->view->home;
-    uint16_t ep = endpoint_in(l, writer, !moves);
+    uint16_t ep = endpoint_in(l, writer, moves ? REACH_OPEN : REACH_HOME);
     if (ep != NONE)
         return send_to(ep, false);
-    return l->ask->rule->on_loss == DP_ON_LOSS_REFUSE ? fail_with(DP_ESTICKY) : to_nearest(l, true);
+    return l->ask->rule->on_loss == DP_ON_LOSS_REFUSE ? fail_for(DP_ESTICKY, writer)
+                                                      : to_nearest(l, true);
 }
 
 /* ---- modes ---- */
@@ -283,11 +320,43 @@ static struct dp_route write_primary(const struct look *l)
     return a->keyed || a->wrote ? to_writer(l) : to_nearest(l, false);
 }
 
+static bool serves(const struct look *l, uint16_t region)
+{
+    const struct dp_view *v = l->view;
+    bool any = false;
+    for (uint16_t ep = 0; ep < v->n_endpoints; ep++)
+        any = any || (v->endpoints[ep].region == region && v->endpoints[ep].state == DP_ROUTE_OK);
+    return any && v->regions[region].state == DP_ROUTE_OK;
+}
+
+/* False: its region can't take it, any other will do. */
+static bool to_pinned(const struct look *l, struct dp_route *out)
+{
+    const uint16_t pin = l->ask->pin;
+    if (pin >= l->view->n_regions) {
+        *out = fail_with(DP_EFOREIGNSEQ);
+        return l->ask->pin_only;
+    }
+    const uint16_t ep = endpoint_in(l, pin, REACH_OPEN);
+    if (ep != NONE)
+        *out = send_to(ep, false);
+    else
+        *out = fail_for(serves(l, pin) ? DP_ENOREGION : DP_EFOREIGNSEQ, pin);
+    return out->why != DP_EFOREIGNSEQ || l->ask->pin_only;
+}
+
 struct dp_route dp_policy_next(const struct dp_view *view, const struct dp_router *router,
                                const struct dp_ask *ask, const struct dp_attempts *attempts,
                                uint64_t now_ns)
 {
     const struct look l = {view, router, ask, attempts, now_ns};
+    if (ask->waits)
+        return fail_with(DP_EPAUSED);
+    if (ask->named)
+        return to_named(&l);
+    struct dp_route pinned;
+    if (ask->pinned && to_pinned(&l, &pinned))
+        return pinned;
     switch (ask->rule->mode) {
     case DP_MODE_ACTIVE_PASSIVE:
         return to_active(&l);
@@ -302,6 +371,8 @@ struct dp_route dp_policy_next(const struct dp_view *view, const struct dp_route
 /* Requests that have more than one region. */
 static bool has_choice(const struct dp_ask *a)
 {
+    if (a->named || a->pinned)
+        return false;
     switch (a->rule->mode) {
     case DP_MODE_ACTIVE_PASSIVE:
         return false;

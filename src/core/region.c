@@ -45,8 +45,8 @@ static enum dp_health health_of(const struct tally *t, uint16_t need)
     return t->up + t->suspect >= need ? DP_HEALTH_SUSPECT : DP_HEALTH_UNKNOWN;
 }
 
-void dp_region_judge(const struct dp_region_member *m, uint16_t n, uint32_t up_percent,
-                     struct dp_region_look *out)
+static void judge(const struct dp_region_member *m, uint16_t n, uint32_t up_percent,
+                  struct dp_region_look *out)
 {
     uint16_t need = (uint16_t)(((uint32_t)n * up_percent + 99) / 100);
     struct tally serving = count(m, n, serves), perhaps = count(m, n, may_serve),
@@ -74,6 +74,14 @@ void dp_region_judge(const struct dp_region_member *m, uint16_t n, uint32_t up_p
         out->slow = out->slow && m[i].slow;
     }
     out->health = living.members >= need ? health_of(&living, need) : DP_HEALTH_DOWN;
+}
+
+void dp_region_judge(const struct dp_region_member *m, uint16_t n, uint32_t up_percent,
+                     struct dp_region_look *out)
+{
+    judge(m, n, up_percent, out);
+    for (uint16_t i = 0; i < n; i++)
+        out->slow_trial = out->slow_trial || (out->slow && m[i].slow_trial && alive(&m[i]));
 }
 
 static unsigned class_of(const struct dp_region_member *m)

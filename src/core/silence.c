@@ -104,6 +104,12 @@ void dp_silence_forget(struct dp_silence *s)
     s->hush = false;
 }
 
+bool dp_silence_waits(const struct dp_silence *s, const struct dp_silence_config *c,
+                      uint64_t now_ns)
+{
+    return s->since_ns != 0 && now_ns >= s->since_ns + late(s, c);
+}
+
 bool dp_silence_hear(struct dp_silence *s, const struct dp_silence_config *c, uint32_t answers,
                      uint64_t under_way, uint64_t now_ns)
 {

@@ -26,6 +26,8 @@ struct dp_view *dp_view_ref(struct dp_view *v)
 void dp_view_unref(struct dp_view *v)
 {
     if (v && atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) == 1) {
+        for (uint16_t i = 0; i < DP_MAX_REGIONS; i++)
+            dp_credential_unref(v->regions[i].credential);
         free(v->text);
         free(v);
     }

@@ -110,12 +110,11 @@ static const struct dp_span region_bound[] = {
     DP_SPAN_INIT("_ensure_full_commit"),
 };
 
-/* and lists of rows, whose answers may tell an update_seq. */
+/* and lists of rows, whose answers tell an update_seq where they are asked for it. _find never does. */
 static const struct dp_span row_lists[] = {
     DP_SPAN_INIT("_all_docs"),
     DP_SPAN_INIT("_design_docs"),
     DP_SPAN_INIT("_local_docs"),
-    DP_SPAN_INIT("_find"),
 };
 
 /* Functions of a design document may do anything, whatever the method. */
@@ -137,20 +136,9 @@ static bool one_of(struct dp_span s, const struct dp_span *set, size_t n)
 
 #define ONE_OF(s, set) one_of((s), (set), DP_ARRAY_LEN(set))
 
-static int hex(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* `raw` with its %XX decoded into buf; `raw` itself when nothing is to decode, when it is malformed
  * or too long. */
-static struct dp_span decode_into(struct dp_span raw, char *buf, size_t cap)
+struct dp_span dp_couch_decode(struct dp_span raw, char *buf, size_t cap)
 {
     size_t n = 0;
     if (raw.n == 0 || !memchr(raw.p, '%', raw.n))
@@ -160,11 +148,10 @@ static struct dp_span decode_into(struct dp_span raw, char *buf, size_t cap)
         if (n == cap)
             return raw;
         if (c == '%') {
-            int high = raw.n - i > 2 ? hex(raw.p[i + 1]) : -1;
-            int low = raw.n - i > 2 ? hex(raw.p[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            const int byte = dp_span_percent((struct dp_span){raw.p + i, raw.n - i});
+            if (byte < 0)
                 return raw;
-            c = (char)(high * 16 + low);
+            c = (char)byte;
             i += 2;
         }
         buf[n] = c;
@@ -175,12 +162,12 @@ static struct dp_span decode_into(struct dp_span raw, char *buf, size_t cap)
 /* Too long to be a name we look for: `raw`. */
 static struct dp_span decode(struct dp_span raw, char buf[NAME_BYTES])
 {
-    return decode_into(raw, buf, NAME_BYTES);
+    return dp_couch_decode(raw, buf, NAME_BYTES);
 }
 
 struct dp_span dp_couch_name(struct dp_span raw, char buf[DP_COUCH_NAME_BYTES])
 {
-    return decode_into(raw, buf, DP_COUCH_NAME_BYTES);
+    return dp_couch_decode(raw, buf, DP_COUCH_NAME_BYTES);
 }
 
 static void path_parse(struct path *p, struct dp_span text)
@@ -304,13 +291,13 @@ static enum dp_couch_class class_of(struct dp_span method, const struct path *p)
     return reads ? DP_COUCH_READ : DP_COUCH_POST;
 }
 
-static bool query_binds(struct dp_span query)
+static bool names_in(struct dp_span query, const struct dp_span *set, size_t n)
 {
     while (query.p) {
         char buf[NAME_BYTES];
         struct dp_span value = dp_span_cut(&query, '&');
         struct dp_span name = dp_span_cut(&value, '=');
-        if (ONE_OF(decode(name, buf), bound_queries))
+        if (one_of(decode(name, buf), set, n))
             return true;
     }
     return false;
@@ -324,7 +311,7 @@ static bool is_bound(const struct path *p, struct dp_span query)
     if (p->n == 1 || p->segments[0].p[0] == '_')
         return true;
     return (p->segments[1].p[0] == '_' && !p->partition && ONE_OF(p->segments[1], bound_parts)) ||
-           query_binds(query);
+           names_in(query, bound_queries, DP_ARRAY_LEN(bound_queries));
 }
 
 static bool changes_documents(const struct path *p, enum dp_couch_class klass)
@@ -332,6 +319,15 @@ static bool changes_documents(const struct path *p, enum dp_couch_class klass)
     if ((klass != DP_COUCH_WRITE && klass != DP_COUCH_POST) || !names_database(p))
         return false;
     return p->n == 1 || !ONE_OF(p->segments[1], upkeep);
+}
+
+const char *dp_couch_class_name(enum dp_couch_class c)
+{
+    static const char *const names[] = {[DP_COUCH_READ] = "read",
+                                        [DP_COUCH_WRITE] = "write",
+                                        [DP_COUCH_POST] = "post",
+                                        [DP_COUCH_FEED] = "feed"};
+    return c < DP_COUCH_CLASS_COUNT ? names[c] : "?";
 }
 
 const char *dp_couch_kind_name(enum dp_couch_kind k)
@@ -402,22 +398,39 @@ static enum dp_couch_mints mints_of(const struct path *p, struct dp_span method)
                                                                           : DP_MINTS_NOTHING;
 }
 
-static enum dp_tokens tokens_of_rows(const struct path *p)
+/* In the query, or in the body of a POST, which nobody reads here. */
+static bool may_ask_for_sequence(bool get, struct dp_span query)
+{
+    static const struct dp_span name = DP_SPAN_INIT("update_seq");
+    return !get || names_in(query, &name, 1);
+}
+
+static enum dp_tokens tokens_of_rows(const struct path *p, bool get, struct dp_span query)
 {
     const struct dp_span *s = p->segments;
     bool queries = dp_span_eq(s[p->n - 1], DP_SPAN("queries"));
-    if (in_design(p) && p->n >= 5 && dp_span_eq(s[3], DP_SPAN("_view")))
-        return p->n == 6 && queries ? DP_TOKENS_NESTED : DP_TOKENS_TOP;
-    if (!in_database(p) || !ONE_OF(s[1], row_lists))
+    bool view = in_design(p) && p->n >= 5 && dp_span_eq(s[3], DP_SPAN("_view"));
+    if (!view && !(in_database(p) && ONE_OF(s[1], row_lists)))
         return DP_TOKENS_NONE;
-    return p->n == 3 && queries ? DP_TOKENS_NESTED : DP_TOKENS_TOP;
+    if (queries && p->n == (view ? 6 : 3))
+        return DP_TOKENS_NESTED;
+    return may_ask_for_sequence(get, query) ? DP_TOKENS_TOP : DP_TOKENS_NONE;
 }
 
-/* HEAD has no body to carry any. */
-static enum dp_tokens tokens_of(const struct path *p, struct dp_span method,
+/* Where a search goes on, and what comes of it: of an index in a design document, or of _find. */
+static bool tells_bookmark(const struct path *p, bool get)
+{
+    const struct dp_span *s = p->segments;
+    if (in_design(p))
+        return p->n == 5 &&
+               (dp_span_eq(s[3], DP_SPAN("_search")) || dp_span_eq(s[3], DP_SPAN("_nouveau")));
+    return !get && in_database(p) && p->n == 2 && dp_span_eq(s[1], DP_SPAN("_find"));
+}
+
+static enum dp_tokens tokens_of(const struct path *p, struct dp_span method, struct dp_span query,
                                 const struct dp_couch_request *r)
 {
-    bool get = dp_span_eq(method, DP_SPAN("GET"));
+    bool get = dp_span_eq(method, DP_SPAN("GET")) || dp_span_eq(method, DP_SPAN("HEAD"));
     if (!get && !dp_span_eq(method, DP_SPAN("POST")))
         return DP_TOKENS_NONE;
     if (names_feed(p)) {
@@ -435,7 +448,9 @@ static enum dp_tokens tokens_of(const struct path *p, struct dp_span method,
         return DP_TOKENS_NESTED;
     if (p->n == 1)
         return get && names_database(p) ? DP_TOKENS_TOP : DP_TOKENS_NONE;
-    return p->n > 0 ? tokens_of_rows(p) : DP_TOKENS_NONE;
+    if (tells_bookmark(p, get))
+        return DP_TOKENS_BOOKMARK;
+    return p->n > 0 ? tokens_of_rows(p, get, query) : DP_TOKENS_NONE;
 }
 
 /* From the first of some segments to the last, as they stand in the target. */
@@ -506,10 +521,20 @@ struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span 
         r.db = path.raw[0];
     r.kind = kind_of(&path, method, &r);
     r.mints = mints_of(&path, method);
-    r.tokens = tokens_of(&path, method, &r);
+    r.tokens = tokens_of(&path, method, query, &r);
     r.doc = doc_of(&path);
     r.partition = path.partition;
     r.list = in_design(&path) && dp_span_eq(path.segments[3], DP_SPAN("_list"));
     r.batch = r.writes && asks_for_batch(query);
     return r;
+}
+
+struct dp_span dp_couch_behind(struct dp_span target, struct dp_span name)
+{
+    const char *at = name.p + name.n;
+    const struct dp_span path = dp_span_cut(&target, '?');
+    struct dp_span rest = {at, (size_t)(path.p + path.n - at)};
+    while (rest.n > 0 && rest.p[0] == '/')
+        rest = (struct dp_span){rest.p + 1, rest.n - 1};
+    return rest;
 }

@@ -211,6 +211,13 @@ static inline bool splice_insert(struct splice *s, size_t at, const char *text, 
     return true;
 }
 
+/* Write p up to `at`, and leave n bytes out there. There is always room, for what was taken. */
+static inline void splice_leave_out(struct splice *s, size_t at, size_t n)
+{
+    splice_put(s, s->p + s->from, at - s->from);
+    s->from = at + n;
+}
+
 /* Write the rest, up to p[at]. */
 static inline size_t splice_end(struct splice *s, size_t at)
 {

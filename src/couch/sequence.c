@@ -271,16 +271,15 @@ enum dp_err dp_seq_parse(struct dp_span token, struct dp_seq *out)
     return err;
 }
 
-static bool same_name(const struct dp_seq_name *a, const struct dp_seq_name *b)
+bool dp_seq_same_name(const struct dp_seq_name *a, const struct dp_seq_name *b)
 {
     return a->n == b->n && memcmp(a->p, b->p, a->n) == 0;
 }
 
-/* The same count: of the same file, since the same node writes it. */
-static bool same_count(const struct dp_seq_shard *a, const struct dp_seq_shard *b)
+bool dp_seq_same_count(const struct dp_seq_shard *a, const struct dp_seq_shard *b)
 {
     return a->uuid_n > 0 && a->uuid_n == b->uuid_n && memcmp(a->uuid, b->uuid, a->uuid_n) == 0 &&
-           same_name(&a->node, &b->node) && same_name(&a->epoch_node, &b->epoch_node);
+           dp_seq_same_name(&a->node, &b->node) && dp_seq_same_name(&a->epoch_node, &b->epoch_node);
 }
 
 static enum dp_seq_order compare_shard(const struct dp_seq *s, const struct dp_seq_shard *mark)
@@ -293,7 +292,7 @@ static enum dp_seq_order compare_shard(const struct dp_seq *s, const struct dp_s
             continue;
         if (have->seq == 0)
             return DP_SEQ_BEFORE;
-        if (!same_count(have, mark))
+        if (!dp_seq_same_count(have, mark))
             return DP_SEQ_UNKNOWN;
         return have->seq >= mark->seq ? DP_SEQ_AT_OR_PAST : DP_SEQ_BEFORE;
     }

@@ -134,3 +134,12 @@ const struct dp_header *dp_head_only(const struct dp_head *h, enum dp_header_id 
     }
     return first;
 }
+
+struct dp_span dp_head_value(const struct dp_head *h, struct dp_span name)
+{
+    for (size_t i = 0; i < h->n_headers; i++) {
+        if (dp_span_ieq(h->headers[i].name, name))
+            return h->headers[i].value;
+    }
+    return (struct dp_span){NULL, 0};
+}

@@ -141,6 +141,11 @@ enum dp_err dp_acceptor_new(uv_loop_t *loop, int fd, int backlog,
     return DP_OK;
 }
 
+int dp_acceptor_socket(const struct dp_acceptor *a)
+{
+    return a->fd;
+}
+
 void dp_acceptor_close(struct dp_acceptor *a, void (*closed)(void *ctx))
 {
     a->closed = closed;

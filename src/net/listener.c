@@ -148,8 +148,7 @@ static int lock_folder(const char *path)
     return -1;
 }
 
-/* `path` is ours now. */
-static struct dp_socket_file file_of(const char *path)
+struct dp_socket_file dp_listen_unix_file(const char *path)
 {
     struct dp_socket_file file = {.path = path};
     struct stat st;
@@ -221,8 +220,65 @@ enum dp_err dp_listen_unix(const char *path, uint32_t mode, int *fd, struct dp_s
     int lock = lock_folder(path);
     enum dp_err err = listen_unix(&sun, mode, fd, why);
     if (!err && file)
-        *file = file_of(path);
+        *file = dp_listen_unix_file(path);
     if (lock >= 0)
         (void)close(lock);
     return err;
+}
+
+static bool is_listening(int fd)
+{
+    int listening = 0, type = 0;
+    socklen_t n = sizeof(listening), m = sizeof(type);
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &n) == 0 && listening &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &m) == 0 && type == SOCK_STREAM;
+}
+
+static bool place_of(int fd, struct dp_listen_place *place)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_un un;
+    } u;
+    socklen_t len = sizeof(u);
+    memset(&u, 0, sizeof(u)); /* a path need not end in NUL */
+    *place = (struct dp_listen_place){.port = 0};
+    if (getsockname(fd, &u.any, &len) != 0)
+        return false;
+    switch (u.any.sa_family) {
+    case AF_INET:
+        place->port = ntohs(u.v4.sin_port);
+        return inet_ntop(AF_INET, &u.v4.sin_addr, place->ip, sizeof(place->ip)) != NULL;
+    case AF_INET6:
+        place->port = ntohs(u.v6.sin6_port);
+        return inet_ntop(AF_INET6, &u.v6.sin6_addr, place->ip, sizeof(place->ip)) != NULL;
+    case AF_UNIX:
+        (void)snprintf(place->path, sizeof(place->path), "%.107s", u.un.sun_path);
+        return place->path[0] != '\0';
+    default: /* not an enum */
+        return false;
+    }
+}
+
+enum dp_err dp_listen_adopt(int fd, struct dp_listen_place *place, const char **why)
+{
+    const int on = 1;
+    if (!is_listening(fd)) {
+        *why = "it is no stream socket that listens";
+        return DP_EINVAL;
+    }
+    if (!place_of(fd, place)) {
+        *why = "it listens neither on an IP address nor on a path";
+        return DP_EINVAL;
+    }
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+        fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ||
+        (!*place->path && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0)) {
+        *why = strerror(errno);
+        return DP_EIO;
+    }
+    return DP_OK;
 }

@@ -171,6 +171,7 @@ static void handshake_done(struct tls *t)
     }
     c->stats->handshakes++;
     c->stats->resumed += (uint64_t)SSL_session_reused(t->ssl);
+    dp_tls_note_peer(c, t->ssl);
     t->state = OPEN;
     if (!c->server)
         t->base.events->on_connect(t->base.owner, DP_OK);

@@ -400,9 +400,9 @@ void dp_tls_count_into(struct dp_tls *tls, struct dp_tls_stats *stats)
     tls->stats = stats;
 }
 
-int64_t dp_tls_not_after(const struct dp_tls *tls)
+/* In seconds since 1970; 0: there is none, or no memory. */
+static int64_t ends_at(const X509 *cert)
 {
-    const X509 *cert = SSL_CTX_get0_certificate(tls->ssl_ctx);
     ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
     int days, seconds;
     bool known =
@@ -410,6 +410,22 @@ int64_t dp_tls_not_after(const struct dp_tls *tls)
     ASN1_TIME_free(epoch);
     ERR_clear_error();
     return known ? (int64_t)days * 86400 + seconds : 0;
+}
+
+int64_t dp_tls_not_after(const struct dp_tls *tls)
+{
+    return ends_at(SSL_CTX_get0_certificate(tls->ssl_ctx));
+}
+
+void dp_tls_note_peer(struct dp_tls *tls, const SSL *ssl)
+{
+    if (!SSL_session_reused(ssl))
+        tls->peer_not_after_s = ends_at(SSL_get0_peer_certificate(ssl));
+}
+
+int64_t dp_tls_peer_not_after(const struct dp_tls *tls)
+{
+    return tls->peer_not_after_s;
 }
 
 const char *dp_tls_last_error(const struct dp_tls *tls)

@@ -34,6 +34,7 @@ struct dp_tls {
     struct dp_tls_stats *stats; /* counted into: own_stats, or the owner's */
     struct dp_tls_stats own_stats;
     struct dp_tls_ticket_keys ticket_keys;
+    int64_t peer_not_after_s; /* as dp_tls_peer_not_after */
     char last_error[DP_TLS_TEXT_BYTES];
 
     /* Scratch of the call under way. Empty, or owned by one stream, whenever a callback runs. */
@@ -55,6 +56,9 @@ bool dp_tls_ticket_init(struct dp_tls *tls, const struct dp_tls_ticket_keys *key
 
 /* Is the peer's key one of the pins? True without pins. */
 bool dp_tls_pins_match(const struct dp_tls *tls, const SSL *ssl);
+
+/* A handshake is done: remember what its peer showed. One that resumed a session showed nothing. */
+void dp_tls_note_peer(struct dp_tls *tls, const SSL *ssl);
 
 /* Put into words why `ssl` failed, from OpenSSL's error queue, which is empty afterwards. */
 void dp_tls_explain(struct dp_tls *tls, const SSL *ssl);

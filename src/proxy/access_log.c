@@ -1,4 +1,4 @@
-/* Lines of the access log, in JSON and in the combined format of Apache and nginx. */
+/* Lines of the access log, in JSON, in the combined format of Apache and nginx, and in HAProxy's. */
 #include "proxy/access_log.h"
 
 #include "davenport/base/clock.h"
@@ -8,12 +8,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
-
-static const char *const end_words[DP_END_COUNT] = {
-#define X(name, word) [DP_END_##name] = (word),
-    DP_END_TABLE(X)
-#undef X
-};
 
 /* ---- pieces ---- */
 
@@ -105,6 +99,8 @@ static void refresh(struct dp_access_time *t, int64_t second)
     t->second = second;
     (void)snprintf(t->text[DP_ACCESS_JSON], sizeof(t->text[0]), "%.19s", text);
     clf_time(text, t->text[DP_ACCESS_COMBINED]);
+    (void)snprintf(t->text[DP_ACCESS_HAPROXY], sizeof(t->text[0]), "%.20s",
+                   t->text[DP_ACCESS_COMBINED] + 1);
     for (unsigned i = 0; i < DP_ACCESS_FORMAT_COUNT; i++)
         t->n[i] = strlen(t->text[i]);
 }
@@ -191,8 +187,8 @@ static void format_json(struct dp_writer *w, const struct dp_access_record *r,
         put_ms(w, r->first_byte_ns);
     json_word(w, DP_SPAN(",\"region\":"), r->region);
     json_u64(w, DP_SPAN(",\"attempts\":"), r->attempts);
-    json_word(w, DP_SPAN(",\"end\":"), end_words[r->end]);
-    json_word(w, DP_SPAN(",\"reason\":"), r->reason ? dp_err_info(r->reason)->code : NULL);
+    json_word(w, DP_SPAN(",\"end\":"), dp_end_word(r->end));
+    json_word(w, DP_SPAN(",\"reason\":"), dp_reason_word(r->reason));
     json_token(w, DP_SPAN(",\"request_id\":"), r->request_id);
     json_token(w, DP_SPAN(",\"trace_id\":"), r->trace_id);
     json_text(w, DP_SPAN(",\"user_agent\":"), r->user_agent, DP_ACCESS_AGENT_BYTES,
@@ -240,6 +236,95 @@ static void format_combined(struct dp_writer *w, const struct dp_access_record *
     LITERAL(w, "\"\n");
 }
 
+/* ---- HAProxy ---- */
+
+/* What a client chose, as HAProxy shows it: "#" and two digits for quotes, "#" itself and what is not printable ASCII.
+ * "..." stands for what is left out. */
+static void haproxy_text(struct dp_writer *w, struct dp_span s, size_t limit)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    const size_t end = w->n + room(w, limit);
+    for (size_t i = 0; i < s.n; i++) {
+        const unsigned char c = (unsigned char)s.p[i];
+        const bool plain = c >= 0x20 && c < 0x7F && c != '"' && c != '#';
+        const char out[3] = {plain ? (char)c : '#', hex[c >> 4], hex[c & 15]};
+        const size_t n = plain ? 1 : sizeof(out);
+        if (end - w->n < n) {
+            LITERAL(w, "...");
+            return;
+        }
+        dp_write_bytes(w, (struct dp_span){out, n});
+    }
+}
+
+/* Whole milliseconds, and what follows; -1: it was not come to. */
+static void haproxy_timer(struct dp_writer *w, uint64_t ns, bool reached, char next)
+{
+    if (reached && ns != DP_NO_TIME)
+        dp_write_u64(w, ns / DP_NS_PER_MS);
+    else
+        LITERAL(w, "-1");
+    put_char(w, next);
+}
+
+static void haproxy_number(struct dp_writer *w, uint64_t v, char next)
+{
+    dp_write_u64(w, v);
+    put_char(w, next);
+}
+
+/* client:0 [begun] davenport region/endpoint TR/Tw/Tc/Tr/Ta status bytes - - state clients/clients/regions/in_flight/retries
+ * in_line/held "request line". The client's port is not kept. */
+static void format_haproxy(struct dp_writer *w, const struct dp_access_record *r,
+                           struct dp_access_time *time)
+{
+    const int64_t begun_ms = r->wall_ms - (int64_t)(r->total_ns / DP_NS_PER_MS);
+    const bool moved = r->reason == DP_REASON_FAILED_OVER || r->reason == DP_REASON_HEDGED;
+    const char state[] = {dp_reason_cause(r->reason), r->reached, '-', '-', ' '};
+    dp_write_bytes(w, dp_span_str(r->client));
+    LITERAL(w, ":0 [");
+    dp_write_bytes(w, second_text(time, DP_ACCESS_HAPROXY, begun_ms));
+    put_char(w, '.');
+    put_thousandths(w, (unsigned)(begun_ms % 1000));
+    LITERAL(w, "] davenport ");
+    dp_write_bytes(w, r->region ? dp_span_str(r->region) : DP_SPAN("davenport"));
+    put_char(w, '/');
+    dp_write_bytes(w, r->region ? dp_span_str(r->endpoint) : DP_SPAN("<NOSRV>"));
+    put_char(w, ' ');
+    haproxy_timer(w, r->head_ns, true, '/');
+    haproxy_timer(w, r->hold_ns, r->attempts > 0 || r->hold_ns > 0, '/');
+    haproxy_timer(w, r->queue_ns, r->sent, '/');
+    haproxy_timer(w, r->first_byte_ns, r->sent, '/');
+    haproxy_timer(w, r->total_ns, true, ' ');
+    if (r->status > 0)
+        dp_write_u64(w, r->status);
+    else
+        LITERAL(w, "-1");
+    put_char(w, ' ');
+    haproxy_number(w, r->bytes_out, ' ');
+    LITERAL(w, "- - ");
+    dp_write_bytes(w, (struct dp_span){state, sizeof(state)});
+    haproxy_number(w, r->clients, '/');
+    haproxy_number(w, r->clients, '/');
+    haproxy_number(w, r->regions, '/');
+    haproxy_number(w, r->in_flight, '/');
+    if (moved)
+        put_char(w, '+');
+    haproxy_number(w, r->attempts > 0 ? r->attempts - 1 : 0, ' ');
+    haproxy_number(w, r->in_line, '/');
+    haproxy_number(w, r->held, ' ');
+    put_char(w, '"');
+    if (r->method.p) {
+        haproxy_text(w, r->method, DP_ACCESS_AGENT_BYTES);
+        put_char(w, ' ');
+        haproxy_text(w, r->target.p ? r->target : DP_SPAN("-"), DP_ACCESS_TARGET_BYTES);
+        dp_write_bytes(w, r->minor ? DP_SPAN(" HTTP/1.1") : DP_SPAN(" HTTP/1.0"));
+    } else {
+        LITERAL(w, "<BADREQ>");
+    }
+    LITERAL(w, "\"\n");
+}
+
 size_t dp_access_format(enum dp_access_format format, const struct dp_access_record *r,
                         struct dp_access_time *time, char *out)
 {
@@ -251,6 +336,9 @@ size_t dp_access_format(enum dp_access_format format, const struct dp_access_rec
         break;
     case DP_ACCESS_COMBINED:
         format_combined(&w, r, time);
+        break;
+    case DP_ACCESS_HAPROXY:
+        format_haproxy(&w, r, time);
         break;
     case DP_ACCESS_FORMAT_COUNT:
         break;
@@ -288,10 +376,10 @@ void dp_access_log_tick(struct dp_access_log *log, uint64_t now_ns)
     hand_over(log);
 }
 
-/* What went wrong is worth a line whatever share of the rest is logged. */
+/* What went wrong, or was no plain success, is worth a line whatever share of the rest is logged. */
 static bool remarkable(const struct dp_access_record *r)
 {
-    return r->end != DP_END_ANSWERED || r->status >= 400 || r->attempts > 1;
+    return r->end != DP_END_ANSWERED || r->reason != DP_REASON_NONE;
 }
 
 /* An even share, without chance: of 100 lines in a row as many as sample_percent. */

@@ -8,32 +8,15 @@
 #define DAVENPORT_PROXY_ACCESS_LOG_H
 
 #include "davenport/base/attr.h"
-#include "davenport/base/err.h"
 #include "davenport/base/sink.h"
 #include "davenport/base/span.h"
+#include "davenport/core/reason.h"
 #include "davenport/core/traffic.h"
 #include "davenport/proxy/worker.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* How an exchange ended. */
-#define DP_END_TABLE(X)                                                                            \
-    X(ABORTED, "aborted")         /* by us, without an answer: the end of a drain, no memory */    \
-    X(ANSWERED, "answered")       /* a region's answer, in full */                                 \
-    X(REFUSED, "refused")         /* an answer of our own; `reason` says why */                    \
-    X(CUT, "cut")                 /* the answer had begun and could not be ended; `reason` */      \
-    X(FEED_ENDED, "feed_ended")   /* a feed, by us: failover or drain */                           \
-    X(CLIENT_GONE, "client_gone") /* the client went away first */                                 \
-    X(CLIENT_SLOW, "client_slow") /* the client took or sent nothing for too long */
-
-enum dp_end {
-#define X(name, word) DP_END_##name,
-    DP_END_TABLE(X)
-#undef X
-        DP_END_COUNT
-};
 
 #define DP_NO_TIME UINT64_MAX
 
@@ -48,14 +31,22 @@ struct dp_access_record {
     uint16_t status;        /* told to the client; 0: none was */
     uint64_t bytes_in;      /* body of the request */
     uint64_t bytes_out;     /* body of the answer */
+    uint64_t head_ns;       /* of total_ns, until the head was whole; or DP_NO_TIME */
     uint64_t total_ns;      /* from the first byte of the request to the end */
     uint64_t queue_ns;      /* of it, waiting for a connection to a region, over all attempts */
     uint64_t hold_ns;       /* of it, waiting for a region that takes it */
     uint64_t first_byte_ns; /* from the request sent to the region's first byte; or DP_NO_TIME */
     const char *region;     /* of the last attempt */
+    const char *endpoint;   /* of the last attempt: "name" or "name:port" */
     unsigned attempts;      /* begun, the last one included */
     enum dp_end end;
-    enum dp_err reason;        /* DP_OK: none */
+    enum dp_reason reason;
+    char reached; /* how far it came, if it ended before its time: see dp_access_reached */
+    bool sent;    /* a connection to a region carried it */
+    /* of this worker, at the line's time */
+    uint64_t clients, regions; /* connections open */
+    uint64_t in_flight;        /* attempts under way at that endpoint */
+    uint64_t in_line, held;    /* requests that wait for a connection to it, and for a region */
     struct dp_span request_id; /* at most DP_REQUEST_ID_MAX bytes that JSON need not escape */
     struct dp_span trace_id;   /* of the traceparent: 32 digits */
     struct dp_span user_agent;

@@ -24,9 +24,11 @@ static void log_refused(struct dp_conn *c, enum dp_err why, bool told)
         .client = c->peer,
         .status = told ? dp_forward_own_status(why) : 0,
         .bytes_out = told ? dp_forward_own_bytes(why) : 0,
+        .head_ns = DP_NO_TIME,
         .first_byte_ns = DP_NO_TIME,
         .end = DP_END_REFUSED,
-        .reason = why,
+        .reason = dp_reason_of_err(why),
+        .reached = 'R',
     };
     if (e->logging)
         dp_access_log_add(&e->access, &r);

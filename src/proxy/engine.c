@@ -5,7 +5,9 @@
 
 #include "proxy/conn.h"
 #include "proxy/exchange.h"
+#include "proxy/fault.h"
 #include "proxy/feed_end.h"
+#include "proxy/kept.h"
 #include "proxy/upstream.h"
 
 #include <assert.h>
@@ -17,6 +19,8 @@
 #define FREE_CHUNKS 64
 /* How long a client that was answered and sent away may take to read it. */
 #define LINGER_MS 2000
+/* Questions of our own, where attempts have no time of their own to go by. */
+#define INQUIRY_MS 5000
 /* How often the pools are looked at for connections to keep ready. */
 #define WARM_EVERY_MS 1000
 /* A tick so late means that the loop itself was. */
@@ -53,11 +57,14 @@ static void durations(const struct dp_proxy_config *c, uint32_t ms[DP_WAIT_COUNT
         [DP_WAIT_CONNECT] = c->connect_timeout_ms,
         [DP_WAIT_RACE] = c->race_delay_ms,
         [DP_WAIT_ANSWER] = c->answer_timeout_ms,
+        [DP_WAIT_PARTITION] = c->partition_timeout_ms,
+        [DP_WAIT_KEPT] = DP_KEPT_LOOK_MS,
         [DP_WAIT_STALL] = c->stall_timeout_ms,
         [DP_WAIT_FEED] = c->feed_timeout_ms,
         [DP_WAIT_POOL] = c->pool_idle_timeout_ms,
         [DP_WAIT_REQUEST] = c->request_timeout_ms,
         [DP_WAIT_LINE] = c->waiting_timeout_ms,
+        [DP_WAIT_INQUIRY] = c->try_timeout_ms > 0 ? c->try_timeout_ms : INQUIRY_MS,
     };
     memcpy(ms, all, sizeof(all));
 }
@@ -92,6 +99,15 @@ static uint64_t least_in_window(const struct dp_proxy_config *c)
     return (uint64_t)c->min_bytes_per_s * c->rate_window_ms / 1000;
 }
 
+static bool is_parting(const struct dp_view *v)
+{
+    for (uint16_t i = 0; i < v->n_regions; i++) {
+        if (v->regions[i].state != DP_ROUTE_OK || v->regions[i].held || v->regions[i].share < 100)
+            return true;
+    }
+    return v->trial_mask != 0;
+}
+
 void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
 {
     *e = (struct dp_engine){
@@ -102,7 +118,12 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
         .client_tls = opt->client_tls,
         .random = opt->random,
         .logging = opt->access.sink != NULL,
+        .spans = opt->spans,
         .addresses = opt->addresses,
+        .recent = opt->recent,
+        .checkpoints = opt->checkpoints,
+        .logins = opt->logins,
+        .hash = opt->hash,
         .least_in_window = least_in_window(opt->config),
         .secure = opt->secure,
         .dial = opt->dial,
@@ -119,13 +140,16 @@ void dp_engine_init(struct dp_engine *e, const struct dp_engine_options *opt)
     dp_chunk_pool_init(&e->chunks, opt->config->max_buffer_chunks, FREE_CHUNKS);
     dp_list_init(&e->conns);
     dp_list_init(&e->handoffs);
+    dp_clients_init(&e->clients);
     dp_list_init(&e->overdue);
     dp_list_init(&e->feeds_ending);
+    dp_list_init(&e->faulted);
     dp_hold_queue_init(&e->hold, opt->config);
     for (uint16_t i = 0; i < DP_MAX_ENDPOINTS; i++) {
         dp_pool_init(&e->pools[i], e, i, &opt->view->endpoints[i]);
         dp_list_init(&e->awaited[i]);
     }
+    e->parting = is_parting(opt->view); /* a restart may have found it so */
     watch_distances(e);
 }
 
@@ -133,13 +157,22 @@ void dp_engine_fini(struct dp_engine *e)
 {
     assert(dp_engine_idle(e));
     dp_access_log_fini(&e->access);
+    dp_clients_fini(&e->clients);
     dp_engine_unpin(e, e->view);
     dp_view_unref(e->view_due);
+    dp_seqview_unref(e->sequences);
+    free(e->tagged);
     e->view = NULL;
     dp_arena_cache_fini(&e->arenas);
     dp_chunk_pool_fini(&e->chunks);
     while (e->n_readers > 0)
         dp_reader_destroy(e->readers[--e->n_readers]);
+}
+
+void dp_engine_adopt_sequences(struct dp_engine *e, struct dp_seqview *view)
+{
+    dp_seqview_unref(e->sequences);
+    e->sequences = view;
 }
 
 struct dp_reader *dp_engine_take_reader(struct dp_engine *e)
@@ -218,12 +251,32 @@ static void forget_numbers(struct dp_engine *e)
         DP_CONTAINER_OF(n, struct dp_conn, node)->kept = DP_NO_REGION;
 }
 
+void dp_engine_rest(struct dp_engine *e)
+{
+    const uint32_t pause = e->view->view->pause;
+    const bool rests = e->writes_placed == 0 && pause != e->pause_broken;
+    const uint32_t says = rests ? pause : 0;
+    const bool news = says != atomic_load_explicit(&e->traffic->rests, memory_order_relaxed);
+    atomic_store_explicit(&e->traffic->rests, says, memory_order_release);
+    if (news && says != 0 && e->kick) /* writes wait for it */
+        e->kick(e->kick_ctx);
+}
+
+void dp_engine_break_pause(struct dp_engine *e)
+{
+    e->pause_broken = e->view->view->pause;
+    atomic_store_explicit(&e->traffic->pause_broken, e->pause_broken, memory_order_release);
+    dp_engine_rest(e);
+}
+
 static void make_current(struct dp_engine *e, struct dp_pinned_view *pinned)
 {
     struct dp_pinned_view *old = e->view;
     struct dp_view *view = pinned->view;
     const bool moved = old->view->active != view->active;
     e->view = pinned;
+    if (view->numbering != old->view->numbering && e->recent)
+        dp_recent_clear(e->recent);
     if (view->numbering != old->view->numbering)
         forget_numbers(e);
     dp_engine_unpin(e, old);
@@ -233,6 +286,8 @@ static void make_current(struct dp_engine *e, struct dp_pinned_view *pinned)
             e->router.latency[i] = (struct dp_latency){0};
     }
     watch_distances(e);
+    dp_engine_rest(e);
+    e->parting = is_parting(view);
     each_exchange(e, tell_view, view);
     if (moved)
         each_exchange(e, tell_moved, view);
@@ -331,10 +386,41 @@ static void count_late(struct dp_engine *e, uint64_t now_ns)
     try_elsewhere(e, &e->overdue, now_ns);
 }
 
+/* Gauges that would cost something where they change. */
+static void measure(struct dp_engine *e)
+{
+    struct dp_traffic *t = e->traffic;
+    dp_counter_set(&t->buffer_chunks, e->chunks.n_used);
+    dp_counter_set(&t->buffer_chunks_limit, e->chunks.max_used);
+    dp_counter_set(&t->memory[DP_MEMORY_BUFFERS], e->chunks.n_used * DP_CHUNK_BYTES);
+    dp_counter_set(&t->memory[DP_MEMORY_BUFFERS_FREE], e->chunks.n_free * DP_CHUNK_BYTES);
+    dp_counter_set(&t->memory[DP_MEMORY_ARENAS], e->arenas.used_bytes);
+    dp_counter_set(&t->memory[DP_MEMORY_ARENAS_FREE], e->arenas.n_free * DP_ARENA_FIRST_BYTES);
+    for (uint16_t i = 0; i < e->view->view->n_endpoints; i++) {
+        const struct dp_pool *p = &e->pools[i];
+        struct dp_counter *of = t->endpoints[i].pool;
+        dp_counter_set(&of[DP_POOL_BUSY], p->n_open - p->n_idle - p->n_dialing);
+        dp_counter_set(&of[DP_POOL_IDLE], p->n_idle);
+        dp_counter_set(&of[DP_POOL_DIALING], p->n_dialing);
+        dp_counter_set(&of[DP_POOL_WAITING], p->n_waiters);
+    }
+}
+
+/* How late this tick is. The first one has none before it. */
+static void count_lag(struct dp_engine *e, uint64_t now_ns)
+{
+    const uint64_t due_ns = e->ticked_ns + DP_TICK_MS * DP_NS_PER_MS;
+    const uint64_t lag_ns = e->ticked_ns > 0 && now_ns > due_ns ? now_ns - due_ns : 0;
+    e->ticked_ns = now_ns;
+    dp_traffic_times_add(&e->traffic->lag_times, dp_latency_bucket(lag_ns), lag_ns);
+}
+
 void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
 {
+    count_lag(e, now_ns);
     adopt_due(e);
     e->wheel.now_ns = now_ns;
+    dp_fault_due(e);
     dp_hedge_look(e);
     count_late(e, now_ns);
     dp_timer_wheel_advance(&e->wheel, now_ns);
@@ -347,8 +433,7 @@ void dp_engine_tick(struct dp_engine *e, uint64_t now_ns)
         e->trim_at_ns = now_ns + DP_NS_PER_S;
         dp_chunk_pool_trim(&e->chunks);
     }
-    uint64_t chunks = dp_counter_get(&e->traffic->buffer_chunks);
-    dp_counter_add(&e->traffic->buffer_chunks, e->chunks.n_used - chunks);
+    measure(e);
 }
 
 void dp_engine_drain(struct dp_engine *e)
@@ -360,6 +445,17 @@ void dp_engine_drain(struct dp_engine *e)
     }
     for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++)
         dp_pool_purge(&e->pools[i]);
+}
+
+void dp_engine_retire(struct dp_engine *e, uint64_t feeds_within_ms)
+{
+    e->draining = true;
+    for (struct dp_list *n = e->conns.next, *next; n != &e->conns; n = next) {
+        struct dp_conn *c = DP_CONTAINER_OF(n, struct dp_conn, node);
+        next = n->next;
+        if (c->state == DP_CONN_EXCHANGE)
+            dp_exchange_retire(c->exchange, feeds_within_ms);
+    }
 }
 
 void dp_engine_abort(struct dp_engine *e)

@@ -1,17 +1,26 @@
-/* One request's life: routing, attempts, their failures, its end. The bytes are relay.c's. */
+/* One request's life: routing, attempts, their failures, its end. The bytes are relay.c's and answer.c's. */
 #include "proxy/exchange.h"
 
 #include "davenport/base/attr.h"
 #include "davenport/base/log.h"
 #include "davenport/http/upgrade.h"
 
+#include "proxy/account.h"
 #include "proxy/allowance.h"
+#include "proxy/fault.h"
 #include "proxy/feed_end.h"
+#include "proxy/forget.h"
 #include "proxy/forward.h"
+#include "proxy/named.h"
 #include "proxy/route.h"
+#include "proxy/settle.h"
+#include "proxy/spread.h"
+#include "proxy/tagging.h"
+#include "proxy/traced.h"
 #include "proxy/upstream.h"
 
 #include <assert.h>
+#include <string.h>
 
 /* One of so many parts of limits.buffer_bytes is for what is under way. */
 #define SHED_PART 8
@@ -26,20 +35,36 @@ static const struct {
     [DP_PHASE_ROUTE] = {"route", BIT(ROUTE) | BIT(HOLD) | BIT(ACQUIRE) | BIT(SEND) | BIT(DONE)},
     [DP_PHASE_HOLD] = {"hold", BIT(ROUTE) | BIT(DONE)},
     [DP_PHASE_ACQUIRE] = {"acquire", BIT(ROUTE) | BIT(SEND) | BIT(DONE)},
-    [DP_PHASE_SEND] = {"send", BIT(ROUTE) | BIT(AWAIT) | BIT(STREAM) | BIT(DONE)},
-    [DP_PHASE_AWAIT] = {"await", BIT(ROUTE) | BIT(STREAM) | BIT(DONE)},
+    [DP_PHASE_SEND] = {"send", BIT(ROUTE) | BIT(AWAIT) | BIT(STREAM) | BIT(SETTLE) | BIT(DONE)},
+    [DP_PHASE_AWAIT] = {"await", BIT(ROUTE) | BIT(STREAM) | BIT(SETTLE) | BIT(DONE)},
     [DP_PHASE_STREAM] = {"stream", BIT(DONE)},
+    [DP_PHASE_SETTLE] = {"settle", BIT(SETTLE) | BIT(STREAM) | BIT(DONE)},
     [DP_PHASE_DONE] = {"done", 0},
 };
 
+/* Phases in which others are waited for. AWAIT is entered, and answers are begun, where the time is known. */
+#define WAITS (BIT(HOLD) | BIT(ACQUIRE) | BIT(SETTLE))
+
 void dp_exchange_set_phase(struct dp_exchange *x, enum dp_phase phase)
 {
-    assert(phases[x->phase].next & (1U << phase));
+    const enum dp_phase was = x->phase;
+    assert(phases[was].next & (1U << phase));
     x->phase = phase;
+    x->engine->last = x;
+    if (phase != DP_PHASE_DONE)
+        x->reached = phase;
+    if (WAITS & 1U << phase)
+        dp_exchange_waits(x, dp_clock_mono_ns(x->engine->clock));
+    else if (WAITS & 1U << was || (phase == DP_PHASE_ROUTE && was > DP_PHASE_ROUTE))
+        dp_exchange_busy(x);
+}
+
+const char *dp_exchange_phase_name(const struct dp_exchange *x)
+{
+    return phases[x->phase].name;
 }
 
 static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err);
-static void answer_ourselves(struct dp_exchange *x, enum dp_err err);
 static enum dp_err final_error(const struct dp_exchange *x, enum dp_err err);
 
 struct dp_exchange *dp_exchange_new(struct dp_conn *c)
@@ -55,13 +80,16 @@ struct dp_exchange *dp_exchange_new(struct dp_conn *c)
                               .body_replayable = true,
                               .attempts = {.turn = c->engine->n_requests++},
                               .hops_left = DP_NO_HOPS,
-                              .first_byte_ns = DP_NO_TIME};
-    if (c->engine->logging)
-        x->begun_ns = dp_clock_mono_ns(c->engine->clock);
+                              .first_byte_ns = DP_NO_TIME,
+                              .head_ns = DP_NO_TIME};
+    c->engine->last = x;
+    x->begun_ns = x->busy_ns = dp_clock_mono_ns(c->engine->clock);
+    x->heard_turn = c->engine->turns;
     dp_buf_init(&x->replay, &c->engine->chunks);
     dp_lease_init(&x->lease, lease_done);
     dp_list_init(&x->awaited);
     dp_list_init(&x->held.node);
+    dp_list_init(&x->login_node);
     dp_counter_add(&c->engine->traffic->requests, 1);
     dp_counter_add(&c->engine->traffic->requests_active, 1);
     return x;
@@ -79,6 +107,8 @@ static void leave_line(struct dp_exchange *x)
 static void release_attempt(struct dp_exchange *x, bool up_reusable)
 {
     struct dp_upstream *up = x->up;
+    if (x->traced)
+        dp_traced_attempt_end(x);
     dp_lease_cancel(&x->lease);
     leave_line(x);
     dp_list_remove(&x->awaited);
@@ -87,6 +117,11 @@ static void release_attempt(struct dp_exchange *x, bool up_reusable)
     if (!up)
         return;
     x->up = NULL;
+    if (x->kept) {
+        dp_counter_add(&x->engine->traffic->answers_kept_failed, 1);
+        dp_buf_clear(&x->kept->body);
+        x->kept = NULL;
+    }
     if (x->up_paused) { /* the client has yet to take the last of the answer; the region is done */
         x->up_paused = false;
         dp_stream_read_start(up->stream);
@@ -100,83 +135,35 @@ void dp_exchange_let_go(struct dp_exchange *x)
     release_attempt(x, false);
 }
 
-/* The same, and of what it has besides: a hedge, or a place in wait for a region. */
+/* The same, and of what it has besides: a hedge, a question of ours, or a place in wait for a region. */
 static void end_attempt(struct dp_exchange *x, bool up_reusable)
 {
     if (x->hedge)
         dp_hedge_drop(x);
+    if (x->settle)
+        dp_settle_drop(x);
+    if (x->spread)
+        dp_spread_drop(x);
     dp_hold_drop(x);
     release_attempt(x, up_reusable);
-}
-
-static const char *class_name(const struct dp_exchange *x)
-{
-    static const char *const names[] = {[DP_COUCH_READ] = "read",
-                                        [DP_COUCH_WRITE] = "write",
-                                        [DP_COUCH_POST] = "post",
-                                        [DP_COUCH_FEED] = "feed"};
-    return x->understood ? names[x->couch.klass] : NULL;
-}
-
-/* Of a head that was refused as the client sent it: only a path is shown, for what else it may be (a whole URL, an
- * authority) can hold a password. */
-static struct dp_span target_shown(const struct dp_exchange *x)
-{
-    struct dp_span t = x->request.target;
-    bool path = t.n > 0 && (t.p[0] == '/' || t.p[0] == '*');
-    return x->understood || path ? t : (struct dp_span){NULL, 0};
-}
-
-static const char *region_name(const struct dp_exchange *x)
-{
-    if (!x->view || x->attempts.count == 0)
-        return NULL;
-    const struct dp_view *v = x->view->view;
-    return v->regions[v->endpoints[x->endpoint].region].name;
-}
-
-/* The one line of this exchange. */
-static void log_end(struct dp_exchange *x)
-{
-    struct dp_engine *e = x->engine;
-    const struct dp_header *agent = dp_head_find(&x->request, DP_HEADER_USER_AGENT);
-    const struct dp_access_record r = {
-        .wall_ms = dp_clock_wall_ms(e->clock),
-        .client = x->conn->peer,
-        .method = x->request.method_text,
-        .target = target_shown(x),
-        .klass = class_name(x),
-        .minor = x->request.minor,
-        .status = x->told,
-        .bytes_in = x->body_bytes,
-        .bytes_out = x->sent_bytes,
-        .total_ns = dp_clock_mono_ns(e->clock) - x->begun_ns,
-        .queue_ns = x->queue_ns,
-        .hold_ns = x->held.total_ns,
-        .first_byte_ns = x->first_byte_ns,
-        .region = region_name(x),
-        .attempts = x->attempts.count,
-        .end = x->end,
-        .reason = x->reason,
-        .request_id = x->ids.request_id,
-        .trace_id = dp_ids_trace(&x->ids),
-        .user_agent = agent ? agent->value : (struct dp_span){NULL, 0},
-    };
-    dp_access_log_add(&e->access, &r);
 }
 
 void dp_exchange_destroy(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;
     struct dp_arena arena;
+    if (e->last == x)
+        e->last = NULL;
     end_attempt(x, false);
+    dp_list_remove(&x->login_node);
     if (x->deadline.fire)
         dp_timer_disarm(&x->deadline);
-    if (e->logging)
-        log_end(x);
+    dp_account_end(x);
     if (x->committed && x->couch.feed != DP_FEED_NONE)
         dp_counter_sub(&e->traffic->feeds_active, 1);
     dp_counter_sub(&e->traffic->requests_active, 1);
+    if (x->tagging)
+        dp_tagging_end(x);
     dp_engine_unpin(e, x->view);
     dp_buf_clear(&x->replay);
     arena = x->arena; /* it holds x itself */
@@ -210,6 +197,18 @@ static enum dp_err check_request(struct dp_exchange *x)
 static void past_deadline(struct dp_timer *t)
 {
     struct dp_exchange *x = DP_CONTAINER_OF(t, struct dp_exchange, deadline);
+    if (x->settle) {
+        dp_settle_expire(x);
+        return;
+    }
+    if (x->spread) {
+        dp_spread_expire(x);
+        return;
+    }
+    if (x->kept) { /* it has begun, as far as the region is concerned */
+        dp_answer_begin(x);
+        return;
+    }
     dp_counter_add(&x->engine->traffic->deadlines, 1);
     if (x->up)
         dp_exchange_count(x, DP_OUTCOME_ABANDONED);
@@ -224,33 +223,48 @@ static void begin_deadline(struct dp_exchange *x)
 
 void dp_exchange_begin(struct dp_exchange *x)
 {
-    const struct dp_head *h = &x->request;
+    struct dp_head *h = &x->request;
     struct dp_engine *e = x->engine;
     const struct dp_header *override = dp_head_find(h, DP_HEADER_X_HTTP_METHOD_OVERRIDE);
+    dp_exchange_heard(x);
     dp_exchange_set_phase(x, DP_PHASE_ROUTE);
     x->understood = true;
+    x->head_ns = x->busy_ns - x->begun_ns;
     if (e->config->hedge_percent > 0)
         dp_hedge_earn(&e->hedges, e->config->hedge_percent);
     dp_ids_choose(&x->ids, h, e->config, &e->random, x->made);
+    if (e->spans)
+        dp_traced_begin(x);
     if (override)
         dp_counter_add(&e->traffic->method_overrides, 1);
+    enum dp_err err = dp_named_region(h, e->config, &x->named, &x->named_prefix);
     x->couch = dp_couch_classify(h->method_text,
                                  override ? override->value : (struct dp_span){NULL, 0}, h->target);
-    enum dp_err err = check_request(x);
+    if (!err)
+        err = check_request(x);
+    if (!err && x->couch.tokens != DP_TOKENS_NONE && e->config->tags_sequences)
+        err = dp_tagging_begin(x);
+    if (x->couch.mints != DP_MINTS_NOTHING || x->couch.tokens == DP_TOKENS_BOOKMARK)
+        dp_minting_begin(x);
     if (err)
         dp_exchange_refuse(x, err);
     else if (e->config->request_timeout_ms > 0 && x->couch.feed == DP_FEED_NONE)
         begin_deadline(x);
 }
 
+static bool writes(const struct dp_couch_request *r)
+{
+    return r->klass == DP_COUCH_WRITE || r->klass == DP_COUCH_POST;
+}
+
 static enum dp_replay replay_of(const struct dp_couch_request *r)
 {
     if (!r->idempotent)
         return DP_REPLAY_NEVER;
-    return r->klass == DP_COUCH_WRITE ? DP_REPLAY_IDEMPOTENT : DP_REPLAY_SAFE;
+    return writes(r) ? DP_REPLAY_IDEMPOTENT : DP_REPLAY_SAFE;
 }
 
-static bool may_retry(const struct dp_exchange *x)
+bool dp_exchange_may_retry(const struct dp_exchange *x)
 {
     const struct dp_attempt_facts f = {
         .replay = replay_of(&x->couch),
@@ -263,11 +277,30 @@ static bool may_retry(const struct dp_exchange *x)
 
 /* ---- attempts ---- */
 
+/* A drill has its region refuse connections: this one goes back, and what was to be sent fails as if there had been none. */
+static void refuse_by_drill(struct dp_exchange *x, struct dp_upstream *up)
+{
+    struct dp_pool *pool = up->pool;
+    dp_pool_put(pool, up);
+    if (x->phase == DP_PHASE_ROUTE)
+        dp_exchange_set_phase(x, DP_PHASE_ACQUIRE);
+    dp_pool_deny(pool, &x->lease, DP_ECONNECT);
+}
+
 static void begin_sending(struct dp_exchange *x, struct dp_upstream *up)
 {
+    if (x->engine->view->view->faulty != 0 &&
+        dp_fault_meet(x, x->endpoint, up) == DP_FAULT_REFUSED) {
+        refuse_by_drill(x, up);
+        return;
+    }
     x->up = up;
     x->conn_reused = up->used;
     x->wrote_before = x->wrote_any;
+    if (x->wrote_ns == 0 && x->couch.kind == DP_COUCH_KIND_NOT_REPLICATED)
+        x->wrote_ns = dp_clock_mono_ns(x->engine->clock);
+    if (x->wrote_before)
+        dp_counter_add(&x->engine->traffic->kinds[x->couch.kind].replays, 1);
     x->sent_turn = x->engine->turns;
     x->sent_mark = dp_stream_written(up->stream);
     x->response_begun = false;
@@ -288,38 +321,54 @@ static enum dp_outcome dial_outcome(enum dp_err err)
     return err == DP_ETLS ? DP_OUTCOME_TLS_FAULT : DP_OUTCOME_CONNECT_REFUSED;
 }
 
+static void note_failure(struct dp_exchange *x, enum dp_outcome outcome, bool sent);
+
+/* No connection for it: our own trouble, none of the region's. True: it was to be read again, and is to be routed to where it
+ * can be read: an older answer is better than none. */
+static bool found_no_place(struct dp_exchange *x, enum dp_err err)
+{
+    if (!x->rereads) {
+        dp_exchange_refuse(x, err);
+        return false;
+    }
+    end_attempt(x, false);
+    note_failure(x, DP_OUTCOME_ANSWERED, false);
+    dp_exchange_set_phase(x, DP_PHASE_ROUTE);
+    return true;
+}
+
 static void lease_done(struct dp_lease *l, struct dp_upstream *up, enum dp_err err)
 {
     struct dp_exchange *x = DP_CONTAINER_OF(l, struct dp_exchange, lease);
     leave_line(x);
     if (up)
         begin_sending(x, up);
-    else if (err == DP_ELINE || err == DP_ENOMEM) /* our own trouble, none of the region's */
-        dp_exchange_refuse(x, err);
     else if (err == DP_ECLOSED)
         dp_exchange_attempt_failed(x, DP_OUTCOME_STALE, err);
-    else
+    else if (err != DP_ELINE && err != DP_ENOMEM)
         dp_exchange_attempt_failed(x, dial_outcome(err), err);
+    else if (found_no_place(x, err))
+        dp_exchange_route(x);
 }
 
-/* x->endpoint is where to. */
-static void begin_attempt(struct dp_exchange *x)
+/* x->endpoint is where to. True: as found_no_place. */
+static bool begin_attempt(struct dp_exchange *x)
 {
     struct dp_engine *e = x->engine;
     struct dp_pool *pool = &e->pools[x->endpoint];
     x->attempts.count++;
+    if (x->traced)
+        dp_traced_attempt(x);
     /* After a stale connection the others in the pool are suspect too: dial. */
     struct dp_upstream *up = x->stale_retry ? NULL : dp_pool_take(pool);
     if (up) {
         begin_sending(x, up);
-        return;
+        return false;
     }
     dp_exchange_set_phase(x, DP_PHASE_ACQUIRE);
-    if (e->logging)
-        x->queued_ns = dp_clock_mono_ns(e->clock);
+    x->queued_ns = dp_clock_mono_ns(e->clock);
     enum dp_err err = dp_pool_wait(pool, &x->lease);
-    if (err)
-        dp_exchange_refuse(x, err);
+    return err && found_no_place(x, err);
 }
 
 /* The regions that may have carried it out, in the numbers of another configuration: an endpoint that stays keeps its own.
@@ -349,57 +398,12 @@ void dp_exchange_follow(struct dp_exchange *x)
     dp_engine_unpin(e, old);
 }
 
-void dp_exchange_route(struct dp_exchange *x)
+/* Whoever answers now has the better answer; and asking for the one that was passed over costs no more than passing it on
+ * would have. */
+static void forgo_rereading(struct dp_exchange *x)
 {
-    struct dp_engine *e = x->engine;
-    if (x->hops_left == 0) {
-        answer_ourselves(x, DP_OK);
-        return;
-    }
-    if (x->attempts.count == 0 && must_shed(&e->chunks)) {
-        dp_exchange_refuse(x, DP_ESHED);
-        return;
-    }
-    dp_exchange_follow(x);
-    struct dp_route r = dp_route_next(x);
-    if (r.kind == DP_ROUTE_SEND && dp_allowance_spend(x)) {
-        begin_attempt(x);
-        return;
-    }
-    if (r.kind == DP_ROUTE_SEND) {
-        dp_route_ended(x);
-        r.why = DP_EBUDGET;
-    }
-    if (!dp_route_may_come(x, r.why) || !dp_hold_take(x, r.why))
-        dp_exchange_give_up(x, r.why);
-}
-
-void dp_exchange_resume(struct dp_exchange *x)
-{
-    dp_exchange_set_phase(x, DP_PHASE_ROUTE);
-    dp_exchange_route(x);
-}
-
-void dp_exchange_count(struct dp_exchange *x, enum dp_outcome outcome)
-{
-    struct dp_engine *e = x->engine;
-    dp_counter_add(&e->traffic->endpoints[x->endpoint].outcomes[outcome], 1);
-    if (dp_outcome_verdict(outcome) == DP_VERDICT_BAD && e->kick)
-        e->kick(e->kick_ctx);
-}
-
-/* What the client is told when this was the last attempt. */
-static enum dp_err final_error(const struct dp_exchange *x, enum dp_err err)
-{
-    bool writes = x->couch.klass == DP_COUCH_WRITE || x->couch.klass == DP_COUCH_POST;
-    if (x->wrote_any && writes)
-        return DP_EUNKNOWNOUTCOME;
-    return dp_err_info(err)->status > 0 ? err : DP_ENOREGION;
-}
-
-void dp_exchange_give_up(struct dp_exchange *x, enum dp_err why)
-{
-    dp_exchange_refuse(x, final_error(x, why));
+    x->same_again = x->same_again || x->rereads;
+    x->rereads = x->knows_written = false;
 }
 
 /* Its endpoint failed it, after it was sent there or before, or declined it. */
@@ -409,8 +413,102 @@ static void note_failure(struct dp_exchange *x, enum dp_outcome outcome, bool se
     x->attempts.failed_mask |= UINT32_C(1) << x->endpoint;
     if (sent && replay_of(&x->couch) == DP_REPLAY_IDEMPOTENT)
         x->attempts.acted_mask |= UINT32_C(1) << region;
-    if (outcome != DP_OUTCOME_THROTTLED)
+    forgo_rereading(x);
+    const bool declined = outcome == DP_OUTCOME_THROTTLED || outcome == DP_OUTCOME_ANSWERED;
+    if (!declined)
         x->failed_regions |= UINT32_C(1) << region;
+}
+
+/* Where to, past regions whose credential was refused since the view was made. */
+static struct dp_route next_with_key(struct dp_exchange *x)
+{
+    for (;;) {
+        const struct dp_route r = dp_route_next(x);
+        if (r.kind == DP_ROUTE_FAIL && x->rereads) { /* a view came, in which its region is lost */
+            forgo_rereading(x);
+        } else if (r.kind == DP_ROUTE_FAIL || dp_exchange_has_key(x->view->view, x->endpoint)) {
+            return r;
+        } else {
+            dp_exchange_count(x, DP_OUTCOME_CREDENTIALS);
+            dp_route_ended(x);
+            note_failure(x, DP_OUTCOME_CREDENTIALS, false);
+        }
+    }
+}
+
+enum routed {
+    ROUTED,
+    ROUTE_AGAIN,
+    PAUSED /* it was to wait for the end of the pause, and there is no room to */
+};
+
+static enum routed route_once(struct dp_exchange *x)
+{
+    struct dp_engine *e = x->engine;
+    if (x->hops_left == 0) {
+        dp_exchange_answer_ourselves(x, DP_OK, NULL);
+        return ROUTED;
+    }
+    if (e->config->clients && !dp_clients_admit(x))
+        return ROUTED;
+    if (x->gathers && !dp_minting_ready(x))
+        return ROUTED;
+    if (x->attempts.count == 0 && must_shed(&e->chunks)) {
+        dp_exchange_refuse(x, DP_ESHED);
+        return ROUTED;
+    }
+    dp_exchange_follow(x);
+    const enum dp_err spread = x->attempts.count == 0 ? dp_spread_check(x) : DP_OK;
+    if (spread) {
+        dp_exchange_give_up(x, spread);
+        return ROUTED;
+    }
+    struct dp_route r = next_with_key(x);
+    if (x->attempts.count == 0 && r.kind == DP_ROUTE_SEND && dp_forget_checkpoint(x, x->endpoint)) {
+        dp_exchange_refuse(x, DP_ENOCHECKPOINT);
+        return ROUTED;
+    }
+    if (r.kind == DP_ROUTE_SEND && dp_allowance_spend(x))
+        return begin_attempt(x) ? ROUTE_AGAIN : ROUTED;
+    if (r.kind == DP_ROUTE_SEND) {
+        dp_route_ended(x);
+        r.why = DP_EBUDGET;
+        r.region = DP_NO_REGION;
+    }
+    if (dp_route_may_come(x->view->view, &r) && dp_hold_take(x, r.why))
+        return ROUTED;
+    if (r.why == DP_EPAUSED)
+        return PAUSED;
+    dp_exchange_give_up(x, r.why);
+    return ROUTED;
+}
+
+void dp_exchange_route(struct dp_exchange *x)
+{
+    enum routed r;
+    while ((r = route_once(x)) != ROUTED) {
+        if (r == PAUSED)
+            dp_engine_break_pause(x->engine);
+    }
+}
+
+void dp_exchange_resume(struct dp_exchange *x)
+{
+    dp_exchange_set_phase(x, DP_PHASE_ROUTE);
+    dp_exchange_route(x);
+}
+
+/* What the client is told when this was the last attempt. */
+static enum dp_err final_error(const struct dp_exchange *x, enum dp_err err)
+{
+    if (x->wrote_any && writes(&x->couch))
+        return DP_EUNKNOWNOUTCOME;
+    return dp_err_info(err)->status > 0 ? err : DP_ENOREGION;
+}
+
+void dp_exchange_give_up(struct dp_exchange *x, enum dp_err why)
+{
+    dp_exchange_refuse(x, final_error(x, why));
 }
 
 /* Where it would go if its endpoint failed it now: DP_OK, or why nowhere. */
@@ -418,11 +516,20 @@ static enum dp_err ask_elsewhere(struct dp_exchange *x)
 {
     const struct dp_attempts attempts = x->attempts;
     const uint32_t regions = x->failed_regions;
+    const bool rereads = x->rereads, knows_written = x->knows_written, same_again = x->same_again;
     note_failure(x, DP_OUTCOME_ABANDONED, true);
-    const enum dp_err why = dp_route_why_not(x);
+    const enum dp_err why = dp_route_peek(x).why;
     x->attempts = attempts;
     x->failed_regions = regions;
+    x->rereads = rereads;
+    x->knows_written = knows_written;
+    x->same_again = same_again;
     return why;
+}
+
+bool dp_exchange_has_elsewhere(struct dp_exchange *x)
+{
+    return dp_exchange_may_retry(x) && ask_elsewhere(x) == DP_OK;
 }
 
 void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, enum dp_err err)
@@ -458,7 +565,7 @@ void dp_exchange_attempt_failed(struct dp_exchange *x, enum dp_outcome outcome, 
     } else {
         note_failure(x, outcome, sent);
     }
-    if (!may_retry(x)) {
+    if (!dp_exchange_may_retry(x)) {
         dp_exchange_give_up(x, err);
         return;
     }
@@ -477,67 +584,16 @@ bool dp_exchange_declined(struct dp_exchange *x)
     return true;
 }
 
+void dp_exchange_reread(struct dp_exchange *x)
+{
+    dp_exchange_count(x, dp_outcome_of_status(x->response.status));
+    end_attempt(x, false);
+    x->rereads = true;
+    dp_exchange_set_phase(x, DP_PHASE_ROUTE);
+    dp_exchange_route(x);
+}
+
 /* ---- the end ---- */
-
-void dp_exchange_count_answer(struct dp_exchange *x, uint16_t status)
-{
-    struct dp_traffic *t = x->engine->traffic;
-    struct dp_counter *const by_class[] = {&t->answered_2xx, &t->answered_3xx, &t->answered_4xx,
-                                           &t->answered_5xx};
-    unsigned i = status / 100U;
-    x->told = status;
-    dp_counter_add(by_class[i >= 2 && i <= 5 ? i - 2 : 3], 1);
-}
-
-static void count_refusal(struct dp_traffic *t, enum dp_err err)
-{
-    dp_counter_add(&t->refused, err != DP_OK);
-    dp_counter_add(&t->refused_by[err], 1);
-    dp_counter_add(&t->no_region, err == DP_ENOREGION);
-    dp_counter_add(&t->outcome_unknown, err == DP_EUNKNOWNOUTCOME);
-}
-
-/* 0: there is no saying. */
-static uint32_t retry_after_s(const struct dp_engine *e, enum dp_err err)
-{
-    if (err == DP_ENOREGION || err == DP_EPRIMARY || err == DP_ESTICKY)
-        return e->view->view->retry_after_s;
-    return err == DP_ELIMIT || err == DP_ELINE || err == DP_ESHED || err == DP_EBUDGET
-               ? DP_RETRY_SOON_S
-               : 0;
-}
-
-/* DP_OK: an OPTIONS that was to come no further. */
-static void answer_ourselves(struct dp_exchange *x, enum dp_err err)
-{
-    struct dp_conn *c = x->conn;
-    struct dp_engine *e = x->engine;
-    if (!x->understood) /* what the client calls it may be sound all the same */
-        dp_ids_choose(&x->ids, &x->request, e->config, &e->random, x->made);
-    const struct dp_forward_own f = {
-        .err = err,
-        .retry_after_s = retry_after_s(e, err),
-        .date = dp_engine_date(e),
-        .request_id = x->ids.request_id,
-        .head_only = x->request.method == DP_METHOD_HEAD,
-        .keep_alive =
-            x->request_complete && x->request.keep_alive && !e->draining && !dp_conn_spent(c),
-        .client_minor = x->request.raw.p ? x->request.minor : 1,
-    };
-    struct dp_span answer = dp_forward_own(&x->arena, &f);
-    if (!answer.p || dp_stream_write(c->stream, &answer, 1) != DP_OK) {
-        x->end = answer.p ? DP_END_CLIENT_GONE : DP_END_ABORTED;
-        dp_conn_abort(c, true);
-        return;
-    }
-    x->end = DP_END_REFUSED;
-    x->reason = err;
-    x->sent_bytes = f.head_only ? 0 : dp_forward_own_bytes(err);
-    dp_exchange_count_answer(x, dp_forward_own_status(err));
-    count_refusal(e->traffic, err);
-    dp_exchange_set_phase(x, DP_PHASE_DONE);
-    dp_conn_exchange_done(c, f.keep_alive);
-}
 
 void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
 {
@@ -547,41 +603,54 @@ void dp_exchange_refuse(struct dp_exchange *x, enum dp_err err)
         dp_exchange_cut(x);
         return;
     }
-    answer_ourselves(x, err);
+    dp_exchange_answer_ourselves(x, err, NULL);
 }
 
-void dp_exchange_finish(struct dp_exchange *x, bool up_clean)
+void dp_exchange_answered(struct dp_exchange *x, bool up_clean)
 {
-    const struct dp_view *v = x->view->view;
-    enum dp_outcome outcome = dp_outcome_of_status(x->response.status);
-    if (x->late && dp_outcome_verdict(outcome) == DP_VERDICT_OK)
-        outcome = DP_OUTCOME_ANSWERED_LATE;
-    dp_exchange_count(x, outcome);
-    if (x->failed_regions & ~(UINT32_C(1) << v->endpoints[x->endpoint].region))
-        dp_counter_add(&x->engine->traffic->rescued, 1);
+    dp_account_answer(x);
     /* CouchDB's eventsource sends eleven bytes behind its last chunk, maybe in a packet of their own. */
     bool feed = x->couch.feed != DP_FEED_NONE;
     end_attempt(x, up_clean && !feed && x->request_complete && !x->send_failed &&
                        x->response.keep_alive);
+}
+
+void dp_exchange_done(struct dp_exchange *x)
+{
     dp_exchange_set_phase(x, DP_PHASE_DONE);
     x->end = DP_END_ANSWERED;
     dp_conn_exchange_done(x->conn, x->keep && x->request_complete);
 }
 
+void dp_exchange_finish(struct dp_exchange *x, bool up_clean)
+{
+    dp_exchange_answered(x, up_clean);
+    dp_exchange_done(x);
+}
+
+void dp_exchange_close(struct dp_exchange *x)
+{
+    x->keep = false;
+    dp_exchange_ended(x);
+}
+
+void dp_exchange_ended(struct dp_exchange *x)
+{
+    end_attempt(x, false);
+    dp_exchange_set_phase(x, DP_PHASE_DONE);
+    dp_conn_exchange_done(x->conn, x->keep && x->request_complete);
+}
+
 void dp_exchange_cut(struct dp_exchange *x)
 {
-    struct dp_conn *c = x->conn;
-    end_attempt(x, false);
     if (x->end == DP_END_ABORTED)
         x->end = DP_END_CUT;
     /* Without a length and without chunks only a reset tells the client that this was not all. Else
      * let what has come reach it: the missing length or last chunk says the rest. */
-    if (x->out == DP_FRAMING_CLOSE) {
-        dp_conn_abort(c, true);
-        return;
-    }
-    dp_exchange_set_phase(x, DP_PHASE_DONE);
-    dp_conn_exchange_done(c, false);
+    if (x->out == DP_FRAMING_CLOSE)
+        dp_conn_abort(x->conn, true);
+    else
+        dp_exchange_close(x);
 }
 
 /* ---- what happens around it ---- */
@@ -614,6 +683,8 @@ void dp_exchange_up_timeout(struct dp_exchange *x)
 {
     if (x->phase == DP_PHASE_STREAM)
         dp_exchange_attempt_failed(x, DP_OUTCOME_TRUNCATED, DP_ETIMEOUT);
+    else if (x->kept)
+        dp_answer_look(x);
     else
         dp_exchange_attempt_failed(x, DP_OUTCOME_ANSWER_TIMEOUT, DP_ETIMEOUT);
 }
@@ -634,7 +705,7 @@ void dp_exchange_late(struct dp_exchange *x)
 void dp_exchange_overdue(struct dp_exchange *x)
 {
     dp_list_remove(&x->awaited);
-    if (!may_retry(x) || ask_elsewhere(x) != DP_OK)
+    if (!dp_exchange_has_elsewhere(x))
         return; /* better late than never */
     dp_counter_add(&x->engine->traffic->try_timeouts, 1);
     /* Its lateness was counted when it began. */
@@ -652,12 +723,45 @@ static bool only_its_region_can_tell(struct dp_exchange *x)
     return why != DP_OK && why != DP_EBUDGET;
 }
 
+bool dp_exchange_left_out(const struct dp_exchange *x, uint16_t endpoint,
+                          const struct dp_view *view)
+{
+    const struct dp_view *began = x->view->view;
+    if (view->generation == began->generation)
+        return false;
+    if (endpoint >= view->n_endpoints || view->endpoints[endpoint].region == DP_VIEW_GONE)
+        return true;
+    /* Of two reloads in a row the first may never have been seen here: its number is another's by now. */
+    return strcmp(began->endpoints[endpoint].host, view->endpoints[endpoint].host) != 0;
+}
+
+/* In line for a connection of an endpoint that is to get no more (a drain, maintenance): goes where it would go now, if that
+ * is another region. It was asked for nowhere yet. */
+static bool leaves_the_line(struct dp_exchange *x, const struct dp_view *view)
+{
+    if (x->phase != DP_PHASE_ACQUIRE || view->endpoints[x->endpoint].state != DP_ROUTE_BARRED)
+        return false;
+    const struct dp_route r = dp_route_peek(x);
+    if (r.kind != DP_ROUTE_SEND ||
+        view->endpoints[r.endpoint].region == view->endpoints[x->endpoint].region)
+        return false;
+    end_attempt(x, false);
+    x->attempts.count--;
+    dp_exchange_set_phase(x, DP_PHASE_ROUTE);
+    dp_exchange_route(x);
+    return true;
+}
+
 void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
 {
-    const struct dp_view_endpoint *ep = &view->endpoints[x->endpoint];
-    bool gone = ep->region == DP_VIEW_GONE; /* taken out by a reload: what was sent is waited for */
-    if (x->phase < DP_PHASE_ACQUIRE || x->phase > DP_PHASE_STREAM ||
-        (ep->state != DP_ROUTE_DOWN && !gone))
+    if (x->phase < DP_PHASE_ACQUIRE || x->phase > DP_PHASE_STREAM)
+        return;
+    if (x->hedge)
+        dp_hedge_view_changed(x, view);
+    const bool gone = dp_exchange_left_out(x, x->endpoint, view); /* what was sent is waited for */
+    if (!gone && leaves_the_line(x, view))
+        return;
+    if (view->endpoints[x->endpoint].state != DP_ROUTE_DOWN && !gone)
         return;
     if (x->phase == DP_PHASE_STREAM) {
         if (x->couch.feed != DP_FEED_NONE)
@@ -667,8 +771,16 @@ void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
     if (only_its_region_can_tell(x))
         return;
     /* What may be sent again is; what may not waits on, as its answer may still come. */
-    if (may_retry(x) && (!gone || x->phase == DP_PHASE_ACQUIRE))
+    if (dp_exchange_may_retry(x) && (!gone || x->phase == DP_PHASE_ACQUIRE))
         dp_exchange_attempt_failed(x, DP_OUTCOME_ABANDONED, DP_ETIMEOUT);
+}
+
+void dp_exchange_retire(struct dp_exchange *x, uint64_t within_ms)
+{
+    x->keep = false;
+    if (x->phase == DP_PHASE_STREAM &&
+        (x->couch.feed == DP_FEED_CONTINUOUS || x->couch.feed == DP_FEED_EVENTSOURCE))
+        dp_feed_end_within(x, within_ms);
 }
 
 void dp_exchange_drain(struct dp_exchange *x)

@@ -5,14 +5,26 @@
 
 #include "proxy/exchange.h"
 
-static void end_after(struct dp_exchange *x, uint64_t delay_ms)
+static void end_between(struct dp_exchange *x, uint64_t delay_ms, uint64_t spread_ms)
 {
     struct dp_engine *e = x->engine;
-    const uint64_t spread_ns = e->config->feed_spread_ms * DP_NS_PER_MS;
+    const uint64_t spread_ns = spread_ms * DP_NS_PER_MS;
     x->feed_end_ns =
         e->wheel.now_ns + delay_ms * DP_NS_PER_MS + dp_random_next(&e->random) % (spread_ns + 1);
     dp_list_remove(&x->awaited);
     dp_list_push_back(&e->feeds_ending, &x->awaited);
+}
+
+static void end_after(struct dp_exchange *x, uint64_t delay_ms)
+{
+    end_between(x, delay_ms, x->engine->config->feed_spread_ms);
+}
+
+void dp_feed_end_within(struct dp_exchange *x, uint64_t ms)
+{
+    const uint64_t spread_ms = x->engine->config->feed_spread_ms;
+    if (!x->feed_dead) /* else it has its moment */
+        end_between(x, 0, spread_ms < ms ? spread_ms : ms);
 }
 
 void dp_feed_end_dead(struct dp_exchange *x)
@@ -33,7 +45,10 @@ void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view)
 {
     const struct dp_proxy_config *c = x->engine->config;
     const uint16_t region = view->endpoints[x->endpoint].region;
-    if (x->feed_dead || view->active == DP_NO_REGION)
+    if (x->feed_dead || x->named.p || view->active == DP_NO_REGION)
+        return;
+    /* Its client would come back with a token of this region, which it then goes on in. */
+    if (x->tagging && region != DP_VIEW_GONE && view->regions[region].state == DP_ROUTE_OK)
         return;
     if (view->active == region)
         dp_list_remove(&x->awaited);

@@ -17,6 +17,8 @@ void dp_feed_end_dead(struct dp_exchange *x);
 void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view);
 /* Of a feed whose answer has just begun: traffic may have moved while it was waited for. */
 void dp_feed_begun(struct dp_exchange *x);
+/* Of an open feed, whatever its region is: it ends within so long, and within feed_spread_ms. */
+void dp_feed_end_within(struct dp_exchange *x, uint64_t ms);
 /* End those whose moment has come. */
 void dp_feed_end_due(struct dp_engine *e);
 

@@ -4,7 +4,9 @@
 #include "davenport/base/attr.h"
 
 #include "proxy/exchange.h"
+#include "proxy/fault.h"
 #include "proxy/route.h"
+#include "proxy/traced.h"
 #include "proxy/upstream.h"
 
 /* "HTTP/1.1 2": where the status begins. */
@@ -17,6 +19,10 @@ static void begin(struct dp_exchange *x, uint16_t endpoint)
     struct dp_upstream *up = h ? dp_pool_take(&e->pools[endpoint]) : NULL;
     if (!up)
         return; /* none is ready: dialing would take longer than what is waited for */
+    if (e->view->view->faulty != 0 && dp_fault_meet(x, endpoint, up) == DP_FAULT_REFUSED) {
+        dp_pool_put(up->pool, up);
+        return;
+    }
     dp_hedge_spend(&e->hedges);
     *h = (struct dp_hedge){.up = up,
                            .endpoint = endpoint,
@@ -25,10 +31,13 @@ static void begin(struct dp_exchange *x, uint16_t endpoint)
                            .sent_mark = dp_stream_written(up->stream)};
     x->hedge = h;
     dp_upstream_hedge(up, x);
+    if (x->traced)
+        dp_traced_hedge(x);
     dp_counter_add(&e->traffic->hedges, 1);
     dp_counter_add(&e->traffic->endpoints[endpoint].in_flight, 1);
-    dp_router_began(&e->router, endpoint);
-    if (dp_relay_write(x, up->stream, endpoint) != DP_OK)
+    dp_router_began(&e->router, endpoint, e->wheel.now_ns);
+    if (!dp_exchange_has_key(x->view->view, endpoint) ||
+        dp_relay_write(x, up->stream, endpoint) != DP_OK)
         dp_hedge_drop(x);
 }
 
@@ -71,16 +80,28 @@ void dp_hedge_drop(struct dp_exchange *x)
     struct dp_engine *e = x->engine;
     struct dp_hedge *h = x->hedge;
     struct dp_traffic_endpoint *t = &e->traffic->endpoints[h->endpoint];
+    if (x->traced)
+        dp_traced_hedge_end(x);
     x->hedge = NULL;
     dp_counter_add(&t->outcomes[DP_OUTCOME_ABANDONED], 1);
+    dp_counter_add(&t->by_class[x->couch.klass][DP_OUTCOME_ABANDONED], 1);
     dp_counter_sub(&t->in_flight, 1);
     dp_router_ended(&e->router, h->endpoint);
     dp_upstream_close(h->up);
 }
 
+void dp_hedge_view_changed(struct dp_exchange *x, const struct dp_view *view)
+{
+    const uint16_t endpoint = x->hedge->endpoint;
+    if (view->endpoints[endpoint].state == DP_ROUTE_DOWN || dp_exchange_left_out(x, endpoint, view))
+        dp_hedge_drop(x);
+}
+
 void dp_hedge_promote(struct dp_exchange *x)
 {
     const struct dp_hedge h = *x->hedge;
+    if (x->traced)
+        dp_traced_hedge_takes_over(x);
     x->hedge = NULL;
     x->up = h.up;
     x->endpoint = h.endpoint;
@@ -106,6 +127,7 @@ void dp_hedge_read(struct dp_exchange *x, const char *p, size_t n)
         return;
     }
     dp_counter_add(&x->engine->traffic->hedges_won, 1);
+    x->hedge_won = true;
     dp_exchange_count(x, DP_OUTCOME_ABANDONED);
     dp_exchange_let_go(x);
     dp_hedge_promote(x);

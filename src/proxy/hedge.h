@@ -19,6 +19,7 @@
 struct dp_engine;
 struct dp_exchange;
 struct dp_upstream;
+struct dp_view;
 
 struct dp_hedge {
     struct dp_upstream *up;
@@ -32,6 +33,9 @@ void dp_hedge_look(struct dp_engine *e);
 void dp_hedge_drop(struct dp_exchange *x);
 /* The first attempt is over, x->up let go of: the hedge is the attempt now. */
 void dp_hedge_promote(struct dp_exchange *x);
+
+/* x->hedge is there. It is dropped where its endpoint is left: it would wait there in vain. */
+void dp_hedge_view_changed(struct dp_exchange *x, const struct dp_view *view);
 
 /* The upstream connection's calls. */
 void dp_hedge_read(struct dp_exchange *x, const char *p, size_t n);

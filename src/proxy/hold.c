@@ -54,6 +54,7 @@ bool dp_hold_take(struct dp_exchange *x, enum dp_err why)
     forgive(x, why);
     h->why = why;
     h->epoch = view->epoch;
+    h->pause = view->pause;
     h->since_ns = now_ns;
     dp_list_push_back(&q->exchanges, &h->node);
     if (!x->request_complete) {
@@ -81,12 +82,17 @@ void dp_hold_drop(struct dp_exchange *x)
 static void look_at(struct dp_engine *e, struct dp_exchange *x)
 {
     struct dp_hold_queue *q = &e->hold;
-    const bool view_moved = x->held.epoch != e->view->view->epoch;
+    const struct dp_view *view = e->view->view;
+    const bool view_moved = x->held.epoch != view->epoch || x->held.pause != view->pause;
     if (x->view->view->generation != e->view->view->generation)
         dp_exchange_follow(x); /* held, it must not hold a configuration */
-    const enum dp_err why = dp_route_why_not(x);
-    switch (dp_hold_judge(&q->state, &q->config, &x->held.stay, why == DP_OK, view_moved,
-                          e->wheel.now_ns)) {
+    const struct dp_route r = dp_route_peek(x);
+    const enum dp_err why = r.why;
+    enum dp_hold_verdict verdict = dp_hold_judge(&q->state, &q->config, &x->held.stay, why == DP_OK,
+                                                 view_moved, e->wheel.now_ns);
+    if (why != DP_OK && !dp_route_may_come(e->view->view, &r))
+        verdict = DP_HOLD_EXPIRE; /* an operator or the region itself took it out meanwhile */
+    switch (verdict) {
     case DP_HOLD_STAY:
         forgive(x, why);
         x->held.why = why ? why : x->held.why;
@@ -98,6 +104,11 @@ static void look_at(struct dp_engine *e, struct dp_exchange *x)
         return;
     case DP_HOLD_EXPIRE:
         dp_hold_drop(x);
+        if (why == DP_EPAUSED) { /* its region would take it all the while */
+            dp_engine_break_pause(e);
+            dp_exchange_resume(x);
+            return;
+        }
         dp_counter_add(&e->traffic->hold_expired, 1);
         dp_exchange_give_up(x, why);
         return;

@@ -29,6 +29,7 @@ struct dp_held {
     uint64_t since_ns; /* 0: not held now */
     uint64_t total_ns; /* of the stays that are over */
     uint64_t epoch;    /* of the view that had no way */
+    uint32_t pause;    /* likewise */
     enum dp_err why;   /* told if none comes */
 };
 

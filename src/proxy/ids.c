@@ -141,6 +141,66 @@ static char *choose_trace(struct dp_ids *ids, const struct dp_head *h, enum dp_i
     return put(at, "-00\r\n", 5);
 }
 
+void dp_ids_span(struct dp_random *random, char out[16])
+{
+    (void)put_hex(out, not_zero(dp_random_next(random)));
+}
+
+/* Bits of the flags, of which the second digit has all that are defined. */
+#define FLAG_SAMPLED 1U
+#define FLAG_RANDOM  2U
+
+static unsigned flags_of(struct dp_span traceparent)
+{
+    const char c = traceparent.p[54];
+    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* A traceparent of ours behind the other lines, or behind them without being one of them. Its span-id comes with each
+ * attempt. Level 2 of the specification: flags that are not known are not passed on, that the trace-id is random is. */
+static void put_sampled(struct dp_ids *ids, char *text, const char trace[32], unsigned flags,
+                        bool told)
+{
+    char *at = put(text + ids->lines.n, "traceparent: ", 13);
+    ids->traceparent = (struct dp_span){at, TRACE_BYTES};
+    at = put(at, "00-", 3);
+    at = put(at, trace, 32);
+    ids->span = at + 1;
+    at = put(at, "-0000000000000000-0", 19);
+    *at++ = (char)('0' + (FLAG_SAMPLED | (flags & FLAG_RANDOM)));
+    at = put(at, "\r\n", 2);
+    if (told)
+        ids->lines.n = (size_t)(at - text);
+    ids->drop |= DP_HEADER_BIT(DP_HEADER_TRACEPARENT);
+}
+
+bool dp_ids_sample(struct dp_ids *ids, const struct dp_proxy_config *c, struct dp_random *random,
+                   char *text, struct dp_span *parent)
+{
+    const bool theirs =
+        ids->traceparent.n > 0 && !(ids->drop & DP_HEADER_BIT(DP_HEADER_TRACEPARENT));
+    char trace[32];
+    if (theirs) {
+        if (!(flags_of(ids->traceparent) & FLAG_SAMPLED))
+            return false;
+        memcpy(trace, ids->traceparent.p + 3, sizeof(trace));
+        *parent = (struct dp_span){ids->traceparent.p + 36, 16};
+        put_sampled(ids, text, trace, flags_of(ids->traceparent), true);
+        return true;
+    }
+    if ((dp_random_next(random) >> 32) * DP_TRACE_SAMPLE_ALL >> 32 >= c->trace_sample)
+        return false;
+    if (ids->traceparent.n >
+        0) { /* made, not sampled: the last of the lines, which is written anew */
+        memcpy(trace, ids->traceparent.p + 3, sizeof(trace));
+        ids->lines.n = (size_t)(ids->traceparent.p - 13 - text);
+    } else {
+        (void)put_hex(put_hex(trace, not_zero(dp_random_next(random))), dp_random_next(random));
+    }
+    put_sampled(ids, text, trace, FLAG_RANDOM, c->traceparent != DP_ID_REMOVE);
+    return true;
+}
+
 void dp_ids_choose(struct dp_ids *ids, const struct dp_head *h, const struct dp_proxy_config *c,
                    struct dp_random *random, char *text)
 {

@@ -11,6 +11,8 @@
 #include "davenport/http/head.h"
 #include "davenport/proxy/worker.h"
 
+#include <string.h>
+
 /* xoroshiro128++: unique, not secret. One a worker, seeded once; all zero is no state. */
 struct dp_random {
     uint64_t s[2];
@@ -23,11 +25,28 @@ uint64_t dp_random_next(struct dp_random *r);
 #define DP_IDS_LINES_BYTES (14 + 32 + 2 + 13 + 55 + 2)
 
 struct dp_ids {
-    struct dp_span request_id;  /* .n == 0: none */
-    struct dp_span traceparent; /* .n == 0: none */
-    uint64_t drop;              /* fields of the request that are not passed on (DP_HEADER_BIT) */
-    struct dp_span lines;       /* fields to be added to the request */
+    struct dp_span request_id; /* .n == 0: none */
+    struct dp_span
+        traceparent; /* .n == 0: none; what the region is told, unless traceparents are removed */
+    uint64_t drop;   /* fields of the request that are not passed on (DP_HEADER_BIT) */
+    struct dp_span lines; /* fields to be added to the request */
+    char *span;           /* the span-id in it, 16 digits, where it is ours to change; else NULL */
 };
+
+/* Every id in a trace of ours, of a request, an attempt: 16 digits, not all 0. */
+void dp_ids_span(struct dp_random *random, char out[16]);
+
+/* Chosen before, with the same `text`, from a head that is sound. Is its trace recorded? As the client's traceparent says, of one that begins
+ * here by chance (c->trace_sample of a million). If so the region is told a traceparent of ours from now on, sampled, in the
+ * client's trace where it gave one, unless c->traceparent says that clients are not to be believed and regions not to be
+ * told; and *parent is the client's span-id, if any. */
+bool dp_ids_sample(struct dp_ids *ids, const struct dp_proxy_config *c, struct dp_random *random,
+                   char *text, struct dp_span *parent);
+/* The region is told that its parent is this one. Sampled before. */
+static inline void dp_ids_tell_span(const struct dp_ids *ids, const char digits[16])
+{
+    memcpy(ids->span, digits, 16);
+}
 
 /* ids is all zero; its spans will point into `h` and `text` (DP_IDS_LINES_BYTES). `h` may be a head that was refused,
  * as far as it was understood. */

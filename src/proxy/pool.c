@@ -138,6 +138,11 @@ static bool line_is_full(const struct dp_pool *p)
     return p->n_waiters >= (uint64_t)p->n_dialing + config_of(p)->max_waiting;
 }
 
+bool dp_pool_has_room(const struct dp_pool *p)
+{
+    return p->n_idle > 0 || p->n_open < p->most || !line_is_full(p);
+}
+
 enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l)
 {
     assert(!l->pool);
@@ -154,6 +159,25 @@ enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l)
     if (err)
         hand_over(l, NULL, err);
     return DP_OK;
+}
+
+enum dp_err dp_pool_lease(struct dp_pool *p, struct dp_lease *l)
+{
+    struct dp_upstream *up = dp_pool_take(p);
+    if (!up)
+        return dp_pool_wait(p, l);
+    l->pool = p;
+    p->n_waiters++;
+    hand_over(l, up, DP_OK);
+    return DP_OK;
+}
+
+void dp_pool_deny(struct dp_pool *p, struct dp_lease *l, enum dp_err err)
+{
+    assert(!l->pool);
+    l->pool = p;
+    p->n_waiters++;
+    hand_over(l, NULL, err);
 }
 
 void dp_lease_cancel(struct dp_lease *l)

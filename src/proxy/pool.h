@@ -59,6 +59,12 @@ void dp_lease_init(struct dp_lease *l,
 /* Stand in line; dials when the pool may grow. DP_ELIMIT when the line is full, DP_ECONNECT when
  * dialing fails at once. */
 enum dp_err dp_pool_wait(struct dp_pool *p, struct dp_lease *l);
+/* Would one of the two be heard now? */
+bool dp_pool_has_room(const struct dp_pool *p);
+/* dp_pool_take or dp_pool_wait: the lease is completed later in either case. */
+enum dp_err dp_pool_lease(struct dp_pool *p, struct dp_lease *l);
+/* The lease, which waits for nothing, is completed later with `err`. */
+void dp_pool_deny(struct dp_pool *p, struct dp_lease *l, enum dp_err err);
 void dp_lease_cancel(struct dp_lease *l); /* idempotent */
 
 /* From upstream.c: a dial succeeded; a used connection may be used again; a connection is gone. */

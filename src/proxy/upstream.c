@@ -4,6 +4,7 @@
  *      │                    │               │                 │
  *      └────────────────────┴───► CLOSED ◄──┴─────────────────┘
  *
+ * HEDGE and INQUIRY stand where LEASED does: a second attempt beside the first (hedge.h), a request of our own (inquiry.h).
  * HANDED also follows DIALING and LEASED at once where a request waits in line. What closes it: an error,
  * bytes that nobody asked for, a timeout, a purge of its pool.
  *
@@ -16,6 +17,7 @@
 
 #include "proxy/dial.h"
 #include "proxy/exchange.h"
+#include "proxy/inquiry.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -32,6 +34,8 @@ static void on_read(void *owner, const char *p, size_t n)
         dp_exchange_up_read(up->exchange, p, n);
     else if (up->state == DP_UP_HEDGE)
         dp_hedge_read(up->exchange, p, n);
+    else if (up->state == DP_UP_INQUIRY)
+        dp_inquiry_read(up->inquiry, p, n);
     else
         dp_upstream_close(up);
 }
@@ -43,6 +47,8 @@ static void on_end(void *owner, enum dp_err err)
         dp_exchange_up_end(up->exchange, err);
     else if (up->state == DP_UP_HEDGE)
         dp_hedge_end(up->exchange);
+    else if (up->state == DP_UP_INQUIRY)
+        dp_inquiry_end(up->inquiry, err);
     else
         dp_upstream_close(up);
 }
@@ -108,6 +114,9 @@ static void timeout(struct dp_timer *t)
     case DP_UP_HEDGE:
         dp_hedge_end(up->exchange);
         return;
+    case DP_UP_INQUIRY:
+        dp_inquiry_end(up->inquiry, DP_ETIMEOUT);
+        return;
     case DP_UP_IDLE:
     case DP_UP_HANDED:
     case DP_UP_CLOSED:
@@ -130,6 +139,7 @@ enum dp_err dp_upstream_dial(struct dp_pool *pool)
     up->moves = pool->moves;
     up->state = DP_UP_DIALING;
     dp_list_init(&up->node);
+    dp_list_init(&up->faulted);
     dp_timer_init(&up->timer, timeout);
     up->reader = dp_reader_new(DP_READ_RESPONSES, &limits);
     enum dp_err err = up->reader ? dp_dial_start(pool, &dial_events, up, &up->dial) : DP_ENOMEM;
@@ -167,11 +177,33 @@ void dp_upstream_adopt(struct dp_upstream *up)
     up->state = DP_UP_LEASED;
 }
 
+void dp_upstream_inquire(struct dp_upstream *up, struct dp_inquiry *q)
+{
+    assert(up->state == DP_UP_HANDED);
+    up->state = DP_UP_INQUIRY;
+    up->inquiry = q;
+}
+
+void dp_upstream_broke(struct dp_upstream *up)
+{
+    on_end(up, DP_ERESET);
+}
+
+bool dp_upstream_is_stray(const struct dp_upstream *up, uint64_t mark, uint64_t turn)
+{
+    const struct dp_stream *s = up->stream;
+    if (!up->used)
+        return false;
+    return dp_stream_written(s) <= mark + dp_stream_pending(s) ||
+           (turn == up->engine->turns && !dp_stream_reached(s, mark));
+}
+
 void dp_upstream_release(struct dp_upstream *up, bool reusable)
 {
-    if (up->state != DP_UP_LEASED)
+    if (up->state != DP_UP_LEASED && up->state != DP_UP_INQUIRY)
         return;
     up->exchange = NULL;
+    up->inquiry = NULL;
     dp_timer_disarm(&up->timer);
     if (!reusable || dp_stream_pending(up->stream) > 0) {
         dp_upstream_close(up);
@@ -196,7 +228,9 @@ void dp_upstream_close(struct dp_upstream *up)
     up->lease = NULL;
     up->state = DP_UP_CLOSED;
     up->exchange = NULL;
+    up->inquiry = NULL;
     dp_list_remove(&up->node);
+    dp_list_remove(&up->faulted);
     dp_timer_disarm(&up->timer);
     dp_counter_sub(&up->engine->traffic->upstream_connections_open, 1);
     if (up->dial)

@@ -11,19 +11,22 @@
 
 #include "proxy/conn.h"
 #include "proxy/engine.h"
+#include "proxy/exchange.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <uv.h>
 
 #define BACKLOG 1024
 
-enum drain { DRAIN_NO, DRAIN_POLITELY, DRAIN_NOW };
+enum drain { DRAIN_NO, DRAIN_RETIRE, DRAIN_POLITELY, DRAIN_NOW };
 
 struct dp_worker_reload {
     struct dp_kept_config *kept;
@@ -48,12 +51,16 @@ struct dp_worker {
     uv_thread_t thread;
     _Atomic(struct dp_view *) slot; /* a view on its way here, one reference */
     _Atomic(struct dp_worker_reload *) reload_slot;
+    _Atomic(struct dp_seqview *) sequences_slot;
+    atomic_long tid;
+    _Atomic uint32_t ticks;   /* written by this thread only */
     _Atomic int drain_wanted; /* enum drain */
     _Atomic bool done;
     enum drain draining;
     uint32_t generation; /* of its configuration */
     bool started, closing;
-    int listen_fd;
+    int listen_fd; /* -1: the acceptor has it */
+    int socket;    /* the same, and stays */
     uint32_t index;
     char scratch[DP_READ_BYTES];
 };
@@ -95,6 +102,39 @@ static enum dp_err dial(void *ctx, uint16_t endpoint, const struct dp_addr *addr
     if (tls)
         return dp_tls_dial(tls, &w->net, addr->ip, addr->port, events, owner, out);
     return dp_tcp_dial(&w->net, addr->ip, addr->port, events, owner, out);
+}
+
+struct hash_job {
+    uv_work_t work;
+    struct dp_hash_job *job;
+};
+
+static void on_hash(uv_work_t *w)
+{
+    struct dp_hash_job *job = ((struct hash_job *)w->data)->job;
+    job->work(job);
+}
+
+static void on_hashed(uv_work_t *w, int status)
+{
+    struct hash_job *h = w->data;
+    struct dp_hash_job *job = h->job;
+    (void)status; /* it is never cancelled */
+    free(h);
+    job->done(job);
+}
+
+/* On a thread of libuv's pool. The loop does not end before it is told. */
+static enum dp_err hash(void *ctx, struct dp_hash_job *job)
+{
+    struct dp_worker *w = ctx;
+    struct hash_job *h = malloc(sizeof(*h));
+    if (!h)
+        return DP_ENOMEM;
+    h->work.data = h;
+    h->job = job;
+    (void)uv_queue_work(&w->loop, &h->work, on_hash, on_hashed); /* fails only without a function */
+    return DP_OK;
 }
 
 /* Nothing is left that could call back: let the loop end. */
@@ -142,6 +182,11 @@ static void count_tls(struct dp_worker *w)
     raise_to(&t->tls_region_handshakes, w->region_tls.handshakes);
     raise_to(&t->tls_region_resumed, w->region_tls.resumed);
     raise_to(&t->tls_region_failed, w->region_tls.failed);
+    for (unsigned i = 0; i < DP_MAX_ENDPOINTS; i++) {
+        const struct dp_tls *tls = w->tls->endpoints[i];
+        dp_counter_set(&t->endpoints[i].certificate_ends_s,
+                       tls ? (uint64_t)dp_tls_peer_not_after(tls) : 0);
+    }
     raise_to(&t->tls_client_handshakes, w->client_tls.handshakes);
     raise_to(&t->tls_client_resumed, w->client_tls.resumed);
     raise_to(&t->tls_client_failed, w->client_tls.failed);
@@ -150,6 +195,8 @@ static void count_tls(struct dp_worker *w)
 static void on_tick(uv_timer_t *h)
 {
     struct dp_worker *w = h->data;
+    const uint32_t ticks = atomic_load_explicit(&w->ticks, memory_order_relaxed);
+    atomic_store_explicit(&w->ticks, ticks + 1, memory_order_relaxed);
     count_tls(w);
     dp_engine_tick(&w->engine, uv_now(&w->loop) * DP_NS_PER_MS);
 }
@@ -169,12 +216,34 @@ static void close_acceptor(struct dp_worker *w)
     w->acceptor = NULL;
 }
 
+static void drain_politely(struct dp_worker *w, uint64_t within_ms)
+{
+    dp_engine_drain(&w->engine);
+    (void)uv_timer_start(&w->deadline, on_deadline, within_ms, 0);
+    w->draining = DRAIN_POLITELY;
+}
+
+/* The last part of a drain's time, for who did not end by itself. */
+static uint64_t last_part_ms(const struct dp_worker *w)
+{
+    return w->engine.config->drain_timeout_ms / 4;
+}
+
+static void on_retired(uv_timer_t *h)
+{
+    struct dp_worker *w = h->data;
+    drain_politely(w, last_part_ms(w));
+}
+
 static void begin_drain(struct dp_worker *w, enum drain how)
 {
-    if (w->draining == DRAIN_NO) {
-        close_acceptor(w);
-        dp_engine_drain(&w->engine);
-        (void)uv_timer_start(&w->deadline, on_deadline, w->engine.config->drain_timeout_ms, 0);
+    const uint64_t limit_ms = w->engine.config->drain_timeout_ms;
+    close_acceptor(w);
+    if (how == DRAIN_RETIRE) {
+        dp_engine_retire(&w->engine, limit_ms / 2);
+        (void)uv_timer_start(&w->deadline, on_retired, limit_ms - last_part_ms(w), 0);
+    } else if (w->draining < DRAIN_POLITELY) {
+        drain_politely(w, limit_ms);
     }
     if (how == DRAIN_NOW)
         dp_engine_abort(&w->engine);
@@ -236,11 +305,19 @@ static void adopt_view(struct dp_worker *w)
         dp_view_unref(v);
 }
 
+static void adopt_sequences(struct dp_worker *w)
+{
+    struct dp_seqview *v = atomic_exchange_explicit(&w->sequences_slot, NULL, memory_order_acq_rel);
+    if (v)
+        dp_engine_adopt_sequences(&w->engine, v);
+}
+
 static void on_wake(uv_async_t *h)
 {
     struct dp_worker *w = h->data;
     adopt_reload(w);
     adopt_view(w);
+    adopt_sequences(w);
     enum drain wanted = (enum drain)atomic_load_explicit(&w->drain_wanted, memory_order_acquire);
     if (wanted > w->draining)
         begin_drain(w, wanted);
@@ -249,7 +326,13 @@ static void on_wake(uv_async_t *h)
 static void run(void *arg)
 {
     struct dp_worker *w = arg;
+    char name[16];
+    (void)snprintf(name, sizeof(name), "worker %u", (unsigned)w->index);
+    (void)prctl(PR_SET_NAME, name, 0, 0, 0);
+    dp_crash_thread_begin();
+    atomic_store(&w->tid, syscall(SYS_gettid));
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
+    dp_crash_thread_end();
     atomic_store_explicit(&w->done, true, memory_order_release);
 }
 
@@ -301,7 +384,7 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
     adopt_tls(w, opt->tls);
     w->index = opt->index;
     w->generation = opt->view->generation;
-    w->listen_fd = opt->listen_fd;
+    w->listen_fd = w->socket = opt->listen_fd;
     const struct dp_engine_options eo = {
         .config = opt->config,
         .release = opt->release,
@@ -313,6 +396,11 @@ enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker 
         .random = seed(),
         .access = opt->access,
         .addresses = opt->addresses,
+        .spans = opt->spans,
+        .recent = opt->recent,
+        .checkpoints = opt->checkpoints,
+        .logins = opt->logins,
+        .hash = hash,
         .secure = w->tls->listen ? secure : NULL,
         .dial = dial,
         .dial_ctx = w,
@@ -345,6 +433,13 @@ void dp_worker_publish(struct dp_worker *w, struct dp_view *view)
     struct dp_view *old =
         atomic_exchange_explicit(&w->slot, dp_view_ref(view), memory_order_acq_rel);
     dp_view_unref(old);
+    (void)uv_async_send(&w->wake);
+}
+
+void dp_worker_publish_sequences(struct dp_worker *w, struct dp_seqview *view)
+{
+    dp_seqview_unref(
+        atomic_exchange_explicit(&w->sequences_slot, dp_seqview_ref(view), memory_order_acq_rel));
     (void)uv_async_send(&w->wake);
 }
 
@@ -389,10 +484,65 @@ void dp_worker_publish_reload(struct dp_worker *w, struct dp_worker_reload *r, s
 
 void dp_worker_drain(struct dp_worker *w)
 {
-    int was = DRAIN_NO;
-    if (!atomic_compare_exchange_strong(&w->drain_wanted, &was, DRAIN_POLITELY))
-        atomic_store_explicit(&w->drain_wanted, DRAIN_NOW, memory_order_release);
+    int was = atomic_load_explicit(&w->drain_wanted, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&w->drain_wanted, &was,
+                                         was < DRAIN_POLITELY ? DRAIN_POLITELY : DRAIN_NOW)) {
+    }
     (void)uv_async_send(&w->wake);
+}
+
+void dp_worker_retire(struct dp_worker *w)
+{
+    int was = DRAIN_NO;
+    (void)atomic_compare_exchange_strong(&w->drain_wanted, &was, DRAIN_RETIRE);
+    (void)uv_async_send(&w->wake);
+}
+
+int dp_worker_listener(const struct dp_worker *w)
+{
+    return w->socket;
+}
+
+long dp_worker_tid(const struct dp_worker *w)
+{
+    return atomic_load(&w->tid);
+}
+
+static void describe_exchange(const struct dp_exchange *x, struct dp_crash_text *out)
+{
+    dp_crash_put(out, ", last at work on a request in phase ");
+    dp_crash_put(out, dp_exchange_phase_name(x));
+    if (!x->understood)
+        return;
+    dp_crash_put(out, ": ");
+    dp_crash_put_span(out, x->request.method_text, 16);
+    dp_crash_put(out, ", ");
+    dp_crash_put(out, dp_couch_kind_name(x->couch.kind));
+    if (x->up) {
+        dp_crash_put(out, ", at region ");
+        dp_crash_put(out,
+                     x->view->view->regions[x->view->view->endpoints[x->endpoint].region].name);
+    }
+}
+
+void dp_worker_describe(const struct dp_worker *w, struct dp_crash_text *out)
+{
+    const struct dp_exchange *x = w->engine.last;
+    dp_crash_put(out, "worker ");
+    dp_crash_put_uint(out, w->index);
+    dp_crash_put(out, " (thread ");
+    dp_crash_put_uint(out, (uint64_t)dp_worker_tid(w));
+    dp_crash_put(out, "): ");
+    dp_crash_put_uint(out, w->engine.n_conns);
+    dp_crash_put(out, " connections");
+    if (x)
+        describe_exchange(x, out);
+    dp_crash_put(out, "\n");
+}
+
+uint32_t dp_worker_ticks(const struct dp_worker *w)
+{
+    return atomic_load_explicit(&w->ticks, memory_order_relaxed);
 }
 
 bool dp_worker_done(const struct dp_worker *w)
@@ -413,6 +563,7 @@ void dp_worker_destroy(struct dp_worker *w)
         (void)close(w->listen_fd);
     dp_view_unref(atomic_exchange(&w->slot, NULL));
     dp_worker_reload_free(atomic_exchange(&w->reload_slot, NULL));
+    dp_seqview_unref(atomic_exchange(&w->sequences_slot, NULL));
     dp_engine_fini(&w->engine);
     int r = uv_loop_close(&w->loop);
     assert(r == 0);

@@ -1,5 +1,6 @@
 /* What the admin server answers when memory runs out: the whole answer, or one that says that it could not be made. Half a
  * document would be believed. */
+#include "app/admin_live.h"
 #include "app/admin_orders.h"
 #include "app/json_memory.h"
 #include "support/nomem.h"
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 /* More than any answer takes: it went in circles. */
 #define ALLOCATIONS_MAX 5000
@@ -28,6 +30,9 @@ static void report(void *ctx, struct dp_report *out)
     out->status.regions[1].url = "http://g";
     out->status.heir = out->status.failback_to = DP_NO_REGION;
     out->status.config = &config;
+    out->status.regions[0].faulted = (struct dp_standing){.on = true, .until_wall_ms = 1000};
+    out->status.regions[0].fault = (struct dp_fault){
+        .kind = DP_FAULT_DARK, .share = DP_FAULT_ALL, .databases = "orders*,ledger"};
 }
 
 static size_t events(void *ctx, struct dp_span *lines, size_t max)
@@ -43,6 +48,22 @@ static enum dp_err order(void *ctx, const struct dp_order_request *r, struct dp_
     (void)ctx;
     *out = (struct dp_order_result){.epoch = 8, .after = {.active = 1}};
     return r->region ? DP_OK : DP_EINVAL;
+}
+
+static enum dp_err fault(void *ctx, const struct dp_fault_request *r, struct dp_fault_result *out)
+{
+    (void)ctx;
+    *out = (struct dp_fault_result){.epoch = 8};
+    return r->region ? DP_OK : DP_EINVAL;
+}
+
+static enum dp_err heal(void *ctx, const char *region, const char *actor, uint32_t *healed)
+{
+    (void)ctx;
+    (void)region;
+    (void)actor;
+    *healed = 1;
+    return DP_OK;
 }
 
 static bool saved(void *ctx, uint64_t ticket)
@@ -62,8 +83,17 @@ static const struct row {
     {DP_METHOD_GET, "/events", NULL},
     {DP_METHOD_GET, "/explain", NULL},
     {DP_METHOD_GET, "/nothing", NULL},
+    {DP_METHOD_GET, "/", NULL},
+    {DP_METHOD_GET, "/live", NULL},
+    {DP_METHOD_GET, "/history", NULL},
+    {DP_METHOD_GET, "/faults", NULL},
+    {DP_METHOD_POST, "/faults",
+     "{\"region\":\"left\",\"kind\":\"dark\",\"for_ms\":9,\"databases\":[\"a\"]}"},
+    {DP_METHOD_DELETE, "/faults/left", NULL},
     {DP_METHOD_POST, "/switch", "{\"region\":\"right\",\"reason\":\"because\"}"},
 };
+
+static struct dp_live live;
 
 static void ask(const struct row *row, struct dp_admin_answer *answer)
 {
@@ -79,8 +109,13 @@ static void ask(const struct row *row, struct dp_admin_answer *answer)
                                  .n_headers = DP_ARRAY_LEN(headers)};
     const struct dp_admin_request request = {
         .head = &head, .body = dp_span_str(row->body), .tcp = true, .peer = "loopback"};
-    const struct dp_admin_source source = {
-        .report = report, .events = events, .order = order, .saved = saved};
+    const struct dp_admin_source source = {.report = report,
+                                           .events = events,
+                                           .order = order,
+                                           .saved = saved,
+                                           .fault = fault,
+                                           .heal = heal,
+                                           .live = &live};
     *answer = (struct dp_admin_answer){0};
     dp_admin_answer(&source, &request, answer);
 }
@@ -110,12 +145,66 @@ static void every_allocation_may_fail(void **state)
     }
 }
 
+/* Events are left out, never told in part; and the next ones come. */
+static void every_event_is_whole(void **state)
+{
+    const struct dp_admin_source source = {.report = report, .events = events, .live = &live};
+    unsigned n = 0;
+    (void)state;
+    for (bool happened = true; happened; assert_true(n < ALLOCATIONS_MAX)) {
+        struct dp_text out = {0};
+        live.sampled_ms = 0; /* a point is due too */
+        nomem_at(++n);
+        dp_live_tick(&live, &source, &out);
+        dp_live_line(&live, DP_SPAN("{\"epoch\":1}"), &out);
+        happened = nomem_happened();
+        nomem_at(0);
+        struct dp_span rest = dp_text_span(&out);
+        struct dp_text data = {0};
+        unsigned whole = 0;
+        while (rest.p && !out.failed) {
+            struct dp_span line = dp_span_cut(&rest, '\n');
+            if (dp_span_starts(line, DP_SPAN("data: "))) {
+                dp_text_add(&data, (struct dp_span){line.p + 6, line.n - 6});
+            } else if (line.n == 0 && data.n > 0) {
+                json_t *json = json_loadb(data.p, data.n, 0, NULL);
+                assert_true(json_is_object(json));
+                json_decref(json);
+                dp_text_clear(&data);
+                whole++;
+            }
+        }
+        assert_true(out.failed || (data.n == 0 && whole >= 1 && (happened || whole == 3)));
+        dp_text_fini(&data);
+        dp_text_fini(&out);
+    }
+    print_message("%u allocations\n", n - 1);
+}
+
+static void no_room_for_a_past(void **state)
+{
+    const struct dp_admin_source source = {.report = report, .events = events};
+    struct dp_live none;
+    (void)state;
+    nomem_at(1);
+    assert_false(dp_live_init(&none, &dp_clock_system, &source));
+    nomem_at(0);
+    dp_live_fini(&none);
+}
+
 int main(void)
 {
+    const struct dp_admin_source source = {.report = report, .events = events};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_may_fail),
+        cmocka_unit_test(every_event_is_whole),
+        cmocka_unit_test(no_room_for_a_past),
     };
     nomem_libraries();
     dp_json_memory_init();
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (!dp_live_init(&live, &dp_clock_system, &source))
+        return 1;
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    dp_live_fini(&live);
+    return failed;
 }

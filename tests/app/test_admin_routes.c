@@ -1,4 +1,7 @@
 /* What the admin server answers, without its sockets: routes, methods, the two guards against browsers. */
+#include "davenport/net/secret.h"
+
+#include "app/admin_live.h"
 #include "app/admin_orders.h"
 
 #include <setjmp.h>
@@ -18,6 +21,10 @@ struct fake {
     enum dp_err err;
     enum dp_refusal refusal;
     uint64_t ticket;
+    const struct dp_config_token *tokens;
+    uint16_t n_tokens;
+    unsigned denials;
+    char denial[256]; /* the last one */
 };
 
 static const struct dp_control_config config = {.n_regions = 1};
@@ -72,10 +79,24 @@ static bool saved(void *ctx, uint64_t ticket)
     return ticket == 0;
 }
 
+static void tokens(void *ctx, struct dp_admin_tokens *out)
+{
+    const struct fake *f = ctx;
+    *out = (struct dp_admin_tokens){f->tokens, f->n_tokens};
+}
+
+static uint32_t denied(void *ctx, const char *who, const char *actor, const char *reason)
+{
+    struct fake *f = ctx;
+    assert_true(snprintf(f->denial, sizeof f->denial, "%s|%s|%s", who, actor, reason) > 0);
+    return ++f->denials > 2 ? 60 : 0;
+}
+
 struct ask {
     enum dp_method method;
     const char *target, *host, *guard, *body, *actor;
-    bool unix_socket;
+    bool unix_socket, tls;
+    const char *authorization;
 };
 
 /* The answer's status; its body (and Allow) are left in `answer`. */
@@ -83,20 +104,33 @@ static unsigned answer_to(struct fake *f, struct ask ask, struct dp_admin_answer
 {
     struct dp_header headers[] = {
         {.name = DP_SPAN("DAVENPORT-admin"), .value = dp_span_str(ask.guard)},
-        {.name = DP_SPAN("Davenport-Actor"), .value = dp_span_str(ask.actor)}};
+        {.name = DP_SPAN("Davenport-Actor"), .value = dp_span_str(ask.actor)},
+        {.name = DP_SPAN("Authorization"), .value = dp_span_str(ask.authorization)}};
     struct dp_head head = {.method = ask.method,
                            .target = dp_span_str(ask.target),
                            .authority = dp_span_str(ask.host ? ask.host : "localhost"),
                            .minor = 1,
-                           .headers = headers,
-                           .n_headers = ask.guard ? 2 : 0};
-    struct dp_admin_request request = {
-        .head = &head, .body = dp_span_str(ask.body), .tcp = !ask.unix_socket, .peer = "uid 7"};
-    struct dp_admin_source source = {
-        .ctx = f, .report = report, .events = events, .order = order, .saved = saved};
+                           .headers = ask.guard ? headers : headers + 2,
+                           .n_headers = (ask.guard ? 2U : 0U) + (ask.authorization ? 1U : 0U)};
+    struct dp_admin_request request = {.head = &head,
+                                       .body = dp_span_str(ask.body),
+                                       .tcp = !ask.unix_socket,
+                                       .tls = ask.tls,
+                                       .peer = "uid 7"};
+    struct dp_admin_source source = {.ctx = f,
+                                     .report = report,
+                                     .events = events,
+                                     .order = order,
+                                     .saved = saved,
+                                     .tokens = tokens,
+                                     .denied = denied};
+    struct dp_live live;
+    assert_true(dp_live_init(&live, &dp_clock_system, &source));
+    source.live = &live;
     dp_text_fini(&answer->body);
     *answer = (struct dp_admin_answer){0};
     dp_admin_answer(&source, &request, answer);
+    dp_live_fini(&live);
     return answer->status;
 }
 
@@ -124,7 +158,10 @@ static void test_routes(void **state)
         {{.method = GET, .target = "/readyz"}, 200, "application/json", "{\"status\":\"ready\"}\n"},
         {{.method = GET, .target = "/events"}, 200, "application/json", "[\n]\n"},
         {{.method = GET, .target = "/explain"}, 200, "application/json", "{\n  \"epoch\": 0,\n"},
-        {{.method = GET, .target = "/"}, 404, "application/json", "{\"error\":\"not_found\""},
+        {{.method = GET, .target = "/"}, 200, "text/html; charset=utf-8", "<!doctype html>"},
+        {{.method = GET, .target = "/live"}, 200, "text/event-stream", "event: state\ndata: {"},
+        {{.method = GET, .target = "/history"}, 200, "application/json", "{\"step_s\":5,"},
+        {{.method = GET, .target = "/x"}, 404, "application/json", "{\"error\":\"not_found\""},
         {{.method = GET, .target = "/status/"},
          404,
          "application/json",
@@ -188,9 +225,120 @@ static void test_host(void **state)
     for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
         struct ask ask = {.method = GET, .target = "/status", .host = rows[i].host};
         assert_int_equal(answer_to(&f, ask, &answer), rows[i].status);
-        ask.unix_socket = true;
-        assert_int_equal(answer_to(&f, ask, &answer), 200);
+        ask.unix_socket = true; /* ssh -L brings browsers there */
+        assert_int_equal(answer_to(&f, ask, &answer), rows[i].status);
     }
+    dp_text_fini(&answer.body);
+}
+
+/* Where TLS is spoken the certificate has been checked by the name: no Host is asked for. */
+static void test_host_by_tls(void **state)
+{
+    struct fake f = {0};
+    struct dp_admin_answer answer = {0};
+    struct ask ask = {.method = GET, .target = "/status", .host = "ops.example", .tls = true};
+    (void)state;
+    assert_int_equal(answer_to(&f, ask, &answer), 200);
+    dp_text_fini(&answer.body);
+}
+
+/* Two tokens; what each may do, and what none may. */
+static void test_tokens(void **state)
+{
+    char reader[DP_TOKEN_BYTES], boss[DP_TOKEN_BYTES], stranger[DP_TOKEN_BYTES];
+    char hashes[2][DP_TOKEN_HASH_BYTES];
+    char bearer[4][96];
+    (void)state;
+    assert_true(dp_token_make(reader) && dp_token_make(boss) && dp_token_make(stranger));
+    assert_true(dp_token_hash(dp_span_str(reader), hashes[0]));
+    assert_true(dp_token_hash(dp_span_str(boss), hashes[1]));
+    const struct dp_config_token all[] = {
+        {.name = "prom", .hash = hashes[0], .role = DP_ADMIN_READ},
+        {.name = "ann", .hash = hashes[1], .role = DP_ADMIN_OPERATOR}};
+    (void)snprintf(bearer[0], sizeof bearer[0], "Bearer %s", reader);
+    (void)snprintf(bearer[1], sizeof bearer[1], "bearer  %s", boss);
+    (void)snprintf(bearer[2], sizeof bearer[2], "Bearer %s", stranger);
+    (void)snprintf(bearer[3], sizeof bearer[3], "Basic %s", reader);
+    const struct {
+        enum dp_method method;
+        const char *target, *authorization, *guard;
+        unsigned status;
+        const char *says, *denial;
+    } rows[] = {
+        {GET, "/status", NULL, NULL, 401, "a token is needed", ""},
+        {GET, "/nothing", NULL, NULL, 401, "a token is needed", ""},
+        {POST, "/freeze", NULL, "1", 401, "a token is needed", ""},
+        {GET, "/faults", NULL, NULL, 401, "a token is needed", ""},
+        {GET, "/healthz", NULL, NULL, 200, "ok", ""},
+        {GET, "/readyz", bearer[2], NULL, 200, "ready", ""},
+        {GET, "/status", bearer[2], NULL, 401, "not known",
+         "uid 7|uid 7|a token that is not known"},
+        {GET, "/status", "Bearer", NULL, 401, "a token is needed", ""},
+        {GET, "/status", "Bearer ", NULL, 401, "not known",
+         "uid 7|uid 7|a token that is not known"},
+        {GET, "/status", bearer[3], NULL, 401, "a token is needed", ""},
+        {GET, "/status", bearer[0], NULL, 200, "\"regions\"", ""},
+        {GET, "/faults", bearer[0], NULL, 200, "\"faults\"", ""},
+        {GET, "/whoami", bearer[0], NULL, 200,
+         "{\"actor\":\"prom\",\"role\":\"read\",\"by\":\"token\"}\n", ""},
+        {GET, "/whoami", bearer[1], NULL, 200,
+         "{\"actor\":\"ann\",\"role\":\"operator\",\"by\":\"token\"}\n", ""},
+        {POST, "/freeze", bearer[0], "1", 403, "role is read",
+         "prom|token prom, uid 7|a token of role read asked for a change"},
+        {POST, "/reload", bearer[0], "1", 403, "role is read",
+         "prom|token prom, uid 7|a token of role read asked for a change"},
+        {DP_METHOD_DELETE, "/faults", bearer[0], "1", 403, "role is read",
+         "prom|token prom, uid 7|a token of role read asked for a change"},
+        {POST, "/faults", bearer[0], "1", 403, "role is read",
+         "prom|token prom, uid 7|a token of role read asked for a change"},
+        {POST, "/freeze", bearer[1], NULL, 403, "Davenport-Admin: 1 is needed", ""},
+        {POST, "/freeze", bearer[1], "1", 200, "operator (token ann, uid 7)", ""},
+        {GET, "/nothing", bearer[1], NULL, 404, "/whoami", ""},
+    };
+    struct dp_admin_answer answer = {0};
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct fake f = {.tokens = all, .n_tokens = 2};
+        struct ask ask = {.method = rows[i].method,
+                          .target = rows[i].target,
+                          .authorization = rows[i].authorization,
+                          .guard = rows[i].guard,
+                          .body = "{}"};
+        assert_int_equal(answer_to(&f, ask, &answer), rows[i].status);
+        assert_string_equal(f.denial, rows[i].denial);
+        if (!strstr(dp_text_str(&answer.body), rows[i].says)) {
+            fail_msg("row %zu: %s", i, dp_text_str(&answer.body));
+        }
+        assert_null(strstr(dp_text_str(&answer.body), "dvp_"));
+        assert_true((answer.challenge != NULL) == (rows[i].status == 401));
+        if (rows[i].method == GET) { /* a Unix socket's permissions have decided */
+            ask.unix_socket = true;
+            assert_int_equal(answer_to(&f, ask, &answer),
+                             strcmp(rows[i].target, "/nothing") == 0 ? 404 : 200);
+        }
+    }
+    dp_text_fini(&answer.body);
+}
+
+/* Who sends too many wrong ones is told to stay away, and still let in by a right one. */
+static void test_too_many_tokens(void **state)
+{
+    char good[DP_TOKEN_BYTES];
+    char hash[DP_TOKEN_HASH_BYTES];
+    char bearer[96];
+    struct dp_admin_answer answer = {0};
+    (void)state;
+    assert_true(dp_token_make(good) && dp_token_hash(dp_span_str(good), hash));
+    (void)snprintf(bearer, sizeof bearer, "Bearer %s", good);
+    const struct dp_config_token token = {.name = "ann", .hash = hash};
+    struct fake f = {.tokens = &token, .n_tokens = 1};
+    struct ask ask = {.method = GET, .target = "/status", .authorization = "Bearer x"};
+    assert_int_equal(answer_to(&f, ask, &answer), 401);
+    assert_int_equal(answer_to(&f, ask, &answer), 401);
+    assert_int_equal(answer_to(&f, ask, &answer), 429);
+    assert_int_equal(answer.retry_after_s, 60);
+    assert_null(answer.challenge);
+    ask.authorization = bearer;
+    assert_int_equal(answer_to(&f, ask, &answer), 200);
     dp_text_fini(&answer.body);
 }
 
@@ -277,6 +425,8 @@ static void test_refused_orders(void **state)
     } rows[] = {
         {DP_REFUSAL_NONE, DP_EINVAL, "{\"region\":\"x\"}", 404,
          "{\"error\":\"no_such_region\",\"reason\":\"because\"}\n"},
+        {DP_REFUSAL_NONE, DP_EDRAINING, "{\"region\":\"x\"}", 503,
+         "{\"error\":\"being_replaced\",\"reason\":\"because\"}\n"},
         {DP_REFUSAL_DWELL, DP_OK, "{\"region\":\"x\"}", 409,
          "{\"error\":\"dwell\",\"order\":\"drain\""},
         {DP_REFUSAL_EPOCH, DP_OK, "{\"region\":\"x\"}", 412, "{\"error\":\"epoch_moved\","},
@@ -352,10 +502,11 @@ static void test_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes),         cmocka_unit_test(test_not_ready),
-        cmocka_unit_test(test_host),           cmocka_unit_test(test_orders),
-        cmocka_unit_test(test_refused_orders), cmocka_unit_test(test_kept),
-        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_routes), cmocka_unit_test(test_not_ready),
+        cmocka_unit_test(test_host),   cmocka_unit_test(test_host_by_tls),
+        cmocka_unit_test(test_tokens), cmocka_unit_test(test_too_many_tokens),
+        cmocka_unit_test(test_orders), cmocka_unit_test(test_refused_orders),
+        cmocka_unit_test(test_kept),   cmocka_unit_test(test_events),
     };
     return cmocka_run_group_tests_name("admin_routes", tests, NULL, NULL);
 }

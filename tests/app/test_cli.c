@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #define ARGS_MAX 8
 
@@ -68,23 +69,50 @@ static struct caught *new_caught(void)
     return c;
 }
 
+struct line {
+    const char *args[ARGS_MAX];
+    int code;
+    const char *out, *err; /* what each begins with; NULL: nothing at all */
+};
+
+static void try_lines(const struct line *rows, size_t n)
+{
+    struct caught *c = new_caught();
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(run(rows[i].args, c), rows[i].code);
+        const char *out = rows[i].out ? rows[i].out : "";
+        const char *err = rows[i].err ? rows[i].err : "";
+        if (!*out || !*err) {
+            assert_string_equal(*out ? c->err : c->out, "");
+        }
+        assert_memory_equal(c->out, out, strlen(out));
+        assert_memory_equal(c->err, err, strlen(err));
+    }
+    free(c);
+}
+
 static void test_lines(void **state)
 {
-    static const struct {
-        const char *args[ARGS_MAX];
-        int code;
-        const char *out, *err; /* what each begins with; NULL: nothing at all */
-    } rows[] = {
+    static const struct line rows[] = {
         {{NULL}, 2, NULL, "davenport: a command is missing; davenport help lists them\n"},
         {{"help"}, 0, "usage: davenport COMMAND", NULL},
         {{"--help"}, 0, "usage: davenport COMMAND", NULL},
         {{"-h"}, 0, "usage: davenport COMMAND", NULL},
         {{"help", "serve"}, 0, "usage: davenport serve [OPTION]...\n\nrun the proxy.\n", NULL},
         {{"help", "config"}, 0, "The configuration is one JSON object.", NULL},
+        {{"help", "--man"}, 0, ".TH DAVENPORT 1 ", NULL},
+        {{"help", "config", "--man"}, 0, ".TH DAVENPORT.JSON 5 ", NULL},
+        {{"help", "plan", "--man"}, 2, NULL, "davenport: help: --man makes davenport(1)"},
         {{"help", "sevre"}, 2, NULL, "davenport: there is no command sevre; did you mean serve?\n"},
         {{"help", "a", "b"}, 2, NULL, "davenport: help: b is too much\n"},
         {{"--version"}, 0, "davenport ", NULL},
         {{"version"}, 0, "davenport ", NULL},
+        {{"version", "--json"}, 0, "{\"version\":\"", NULL},
+        {{"help", "--json", "serve"}, 2, NULL, "davenport: help: --json tells of all commands"},
+        {{"completion"}, 2, NULL, "davenport: completion: bash|zsh is missing\n"},
+        {{"completion", "fish"}, 2, NULL, "davenport: completion: there are scripts for bash and"},
+        {{"completion", "bash"}, 0, "# bash completion of davenport", NULL},
+        {{"completion", "zsh"}, 0, "#compdef davenport\n", NULL},
         {{"statsu"}, 2, NULL, "davenport: there is no command statsu; did you mean status?\n"},
         {{"frobnicate"}, 2, NULL, "davenport: there is no command frobnicate; davenport help"},
         {{"check", "--help"}, 0, "usage: davenport check [OPTION]...\n", NULL},
@@ -104,7 +132,8 @@ static void test_lines(void **state)
         {{"events", "-a", "unix:/nonexistent"},
          3,
          NULL,
-         "davenport: no proxy answers at unix:/non"},
+         "davenport: no proxy answers at unix:/nonexistent: No such file or directory. Is it "
+         "running?"},
         {{"switch", "x", "-a", "127.0.0.1:1"}, 3, NULL, "davenport: no proxy answers at "},
         {{"status", "-a", "example.org:80"},
          2,
@@ -126,19 +155,36 @@ static void test_lines(void **state)
         {{"serve", "--ready-fd", "x"}, 2, NULL, "davenport: serve: --ready-fd takes the number"},
         {{"serve", "-c", "/nonexistent"}, 1, NULL, "/nonexistent: cannot be opened: "},
     };
-    struct caught *c = new_caught();
     (void)state;
-    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
-        assert_int_equal(run(rows[i].args, c), rows[i].code);
-        const char *out = rows[i].out ? rows[i].out : "";
-        const char *err = rows[i].err ? rows[i].err : "";
-        if (!*out || !*err) {
-            assert_string_equal(*out ? c->err : c->out, "");
-        }
-        assert_memory_equal(c->out, out, strlen(out));
-        assert_memory_equal(c->err, err, strlen(err));
-    }
-    free(c);
+    try_lines(rows, DP_ARRAY_LEN(rows));
+}
+
+static void test_fault_lines(void **state)
+{
+    static const struct line rows[] = {
+        {{"fault", "x"}, 2, NULL, "davenport: fault: REGION KIND is missing\n"},
+        {{"fault", "x", "dark"}, 2, NULL, "davenport: fault: --for TIME is needed, like 30s"},
+        {{"fault", "x", "dark", "-f", "0s"}, 2, NULL, "davenport: fault: --for TIME is needed"},
+        {{"fault", "x", "slow", "-f", "1s", "-d", "600001"},
+         2,
+         NULL,
+         "davenport: fault: --delay-ms takes milliseconds, at most 600000\n"},
+        {{"fault", "x", "dark", "-f", "1s", "-s", "0"}, 2, NULL, "davenport: fault: --share takes"},
+        {{"fault", "x", "dark", "-f", "1s", "-s", "101%"},
+         2,
+         NULL,
+         "davenport: fault: --share takes a percentage"},
+        {{"fault", "x", "dark", "-f", "1s", "-s", "nan"}, 2, NULL, "davenport: fault: --share"},
+        {{"fault", "x", "dark", "-f", "1s", "-m", "\xff"}, 2, NULL, "davenport: fault: REGION, "},
+        {{"fault", "x", "dark", "-f30s", "-s0.5%", "-b a, b*", "-a127.0.0.1:1"},
+         3,
+         NULL,
+         "davenport: no proxy answers at "},
+        {{"heal", "a", "b"}, 2, NULL, "davenport: heal: b is too much\n"},
+        {{"heal", "-a", "127.0.0.1:1"}, 3, NULL, "davenport: no proxy answers at "},
+    };
+    (void)state;
+    try_lines(rows, DP_ARRAY_LEN(rows));
 }
 
 /* What only trying them shows of TLS files, of all that there are. */
@@ -184,19 +230,103 @@ static void test_check_tries_tls_files(void **state)
 /* Every command explains itself in both ways, with its options. */
 static void test_every_command_has_help(void **state)
 {
-    static const char *const names[] = {"serve",  "check",   "schema", "status", "explain",
-                                        "switch", "drain",   "resume", "freeze", "unfreeze",
-                                        "events", "version", "help"};
     struct caught *c = new_caught();
-    char first[4096];
+    char first[8192];
     (void)state;
-    for (size_t i = 0; i < DP_ARRAY_LEN(names); i++) {
-        assert_int_equal(run((const char *const[]){names[i], "--help", NULL}, c), 0);
+    for (size_t i = 0; i < dp_cli_n_commands; i++) {
+        const char *name = dp_cli_commands[i].name;
+        assert_int_equal(run((const char *const[]){name, "--help", NULL}, c), 0);
         assert_true(snprintf(first, sizeof first, "%s", c->out) < (int)sizeof first);
         assert_non_null(strstr(first, "-h, --help "));
-        assert_int_equal(run((const char *const[]){"help", names[i], NULL}, c), 0);
+        assert_non_null(strstr(first, "  davenport "));
+        assert_int_equal(run((const char *const[]){"help", name, NULL}, c), 0);
         assert_string_equal(c->out, first);
     }
+    free(c);
+}
+
+/* The table itself: one letter, one name, one meaning; all that prints has JSON. */
+static void test_table(void **state)
+{
+    static const char *const no_json[] = {"serve", "schema", "report", "completion"};
+    (void)state;
+    for (size_t i = 0; i < dp_cli_n_commands; i++) {
+        const struct dp_cli_command *c = &dp_cli_commands[i];
+        bool json = false;
+        size_t n = 0;
+        assert_ptr_equal(dp_cli_command_of(c->name), c);
+        for (; n < DP_CLI_OPTIONS && c->options[n].name; n++) {
+            const struct dp_cli_option *o = &c->options[n];
+            json = json || (strcmp(o->name, "json") == 0 && o->letter == 'j' && !o->arg);
+            assert_true(*o->text != '\0' && o->letter != 'h' && strcmp(o->name, "help") != 0);
+            for (size_t k = 0; k < n; k++) {
+                assert_string_not_equal(o->name, c->options[k].name);
+                assert_true(o->letter == 0 || o->letter != c->options[k].letter);
+            }
+        }
+        assert_true(n < DP_CLI_OPTIONS); /* the end of the list is there */
+        for (size_t k = 0; k < DP_ARRAY_LEN(no_json); k++) {
+            json = json || strcmp(c->name, no_json[k]) == 0;
+        }
+        if (!json) {
+            fail_msg("davenport %s has no --json", c->name);
+        }
+    }
+}
+
+/* What programs are told of the command line: all that stands in the table. */
+static void test_help_json(void **state)
+{
+    struct dp_text text = {0};
+    (void)state;
+    dp_cli_help_json(&text);
+    assert_false(text.failed);
+    json_t *root = json_loadb(text.p, text.n, 0, NULL);
+    const json_t *commands = json_object_get(root, "commands");
+    assert_int_equal(json_array_size(commands), dp_cli_n_commands);
+    for (size_t i = 0; i < dp_cli_n_commands; i++) {
+        const json_t *c = json_array_get(commands, i);
+        const json_t *options = json_object_get(c, "options");
+        assert_string_equal(json_string_value(json_object_get(c, "name")), dp_cli_commands[i].name);
+        for (size_t k = 0; k < json_array_size(options); k++) {
+            const json_t *name = json_object_get(json_array_get(options, k), "name");
+            assert_string_equal(json_string_value(name), dp_cli_commands[i].options[k].name);
+        }
+    }
+    size_t exits = 0;
+    for (; dp_cli_exits[exits].text; exits++) {
+        const json_t *e = json_array_get(json_object_get(root, "exit_codes"), exits);
+        assert_int_equal(json_integer_value(json_object_get(e, "code")), dp_cli_exits[exits].code);
+    }
+    assert_int_equal(json_array_size(json_object_get(root, "exit_codes")), exits);
+    assert_true(json_array_size(json_object_get(root, "environment")) > 0);
+    json_decref(root);
+    dp_text_fini(&text);
+}
+
+/* davenport check --json: a problem is told with its key and its reason. */
+static void test_check_json(void **state)
+{
+    struct caught *c = new_caught();
+    (void)state;
+    assert_int_equal(tls_certs_make(), 0); /* for its folder */
+    const char *path =
+        tls_certs_write("bad.json", "{\"workers\": 999, \"regions\": [{\"name\": \"a\"}]}");
+    assert_int_equal(run((const char *const[]){"check", "--json", "-c", path, NULL}, c), 1);
+    assert_string_equal(c->err, "");
+    json_t *root = json_loads(c->out, 0, NULL);
+    assert_true(json_is_false(json_object_get(root, "ok")));
+    assert_string_equal(json_string_value(json_object_get(root, "file")), path);
+    const json_t *first = json_array_get(json_object_get(root, "problems"), 0);
+    assert_string_equal(json_string_value(json_object_get(first, "severity")), "error");
+    assert_string_equal(json_string_value(json_object_get(first, "key")), "workers");
+    assert_true(json_string_length(json_object_get(first, "reason")) > 0);
+    json_decref(root);
+    assert_int_equal(run((const char *const[]){"check", "--json", NULL}, c), 0);
+    root = json_loads(c->out, 0, NULL);
+    assert_true(json_is_true(json_object_get(root, "ok")));
+    json_decref(root);
+    tls_certs_remove();
     free(c);
 }
 
@@ -234,8 +364,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_fault_lines),
         cmocka_unit_test(test_check_tries_tls_files),
         cmocka_unit_test(test_every_command_has_help),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_help_json),
+        cmocka_unit_test(test_check_json),
         cmocka_unit_test(test_times),
     };
     return cmocka_run_group_tests_name("cli", tests, NULL, NULL);

@@ -74,6 +74,28 @@ static void test_secrets(void **state)
     check(KEYED("old"), KEYED("new"), "regions.a.credentials.password: changed\n", "");
 }
 
+#define HASH(digit)                                                                                \
+    "\"hash\":\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde" digit "\""
+#define TOKENS(tokens) "{\"admin\":{\"listen\":\"127.0.0.1:1\",\"tokens\":{" tokens "}}," TWO "}"
+
+/* A token comes, goes and changes by a reload; its hash is not told. */
+static void test_tokens(void **state)
+{
+    (void)state;
+    check(TOKENS("\"a\":{" HASH("0") "},\"b\":{" HASH("1") "},\"c\":{" HASH("2") "}"),
+          TOKENS("\"a\":{" HASH("3") "},\"b\":{" HASH("1") ",\"role\":\"operator\"},\"d\":{" HASH(
+              "4") "}"),
+          "admin.tokens.c: removed\nadmin.tokens.a: changed\nadmin.tokens.b: changed\n"
+          "admin.tokens.d: added\n",
+          "");
+    check(TOKENS("\"a\":{" HASH("0") "}"), TOKENS("\"a\":{" HASH("0") "}"), "", "");
+    check(TOKENS(""),
+          "{\"admin\":{\"listen\":\"127.0.0.1:1\",\"tls\":{\"cert_file\":\"c\",\"key_file\":\"k\"}}"
+          "," TWO "}",
+          "admin.tls.cert_file: none -> c\nadmin.tls.key_file: none -> k\n",
+          "f: admin.tls: needs a restart to begin or to end\n");
+}
+
 static void test_what_needs_a_restart(void **state)
 {
     (void)state;
@@ -139,11 +161,9 @@ static void test_no_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_told),
-        cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_what_needs_a_restart),
-        cmocka_unit_test(test_numbers),
-        cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_what_is_told), cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_tokens),       cmocka_unit_test(test_what_needs_a_restart),
+        cmocka_unit_test(test_numbers),      cmocka_unit_test(test_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,9 +70,7 @@ static void test_structure(void **state)
         {"{\"regions\":[" REGION ",1,null]}", "f: regions[1]: must be an object, not a number\n"
                                               "f: regions[2]: must be an object, not null\n"},
         {"{\"regions\":[{\"credentials\":{}}]}", "f: regions[0].name: missing\n"
-                                                 "f: regions[0].url: missing\n"
-                                                 "f: regions[0].credentials.username: missing\n"
-                                                 "f: regions[0].credentials.password: missing\n"},
+                                                 "f: regions[0].url: missing\n"},
         {"{\"probe\":[]," REGIONS "}", "f: probe: must be an object, not an array\n"},
         {"{\"workers\":\"2\"," REGIONS "}", "f: workers: must be a whole number, not a string\n"},
         {"{\"workers\":1.5," REGIONS "}", "f: workers: must be a whole number, not a fraction\n"},
@@ -145,7 +143,8 @@ static void test_values(void **state)
         {"{\"failback\":{\"mode\":\"hold-down\"}," REGIONS "}",
          "f: failback.mode: must be \"manual\" or \"hold_down\" or \"gated\" or \"window\"\n"},
         {"{\"failback\":{\"conditions\":\"probes, errors\"}," REGIONS "}",
-         "f: failback.conditions: must be some of health, probes, errors, approval and window, "
+         "f: failback.conditions: must be some of health, probes, errors, approval, window and "
+         "replication, "
          "with commas between\n"},
         {"{\"failback\":{\"windows\":\"mon 2-5\"}," REGIONS "}",
          "f: failback.windows: hours must be like 02:00-05:00\n"},
@@ -262,11 +261,15 @@ static void test_admin_listen(void **state)
 {
 #define ADMIN(text) "{\"admin\":{\"listen\":\"" text "\"}," REGIONS "}"
 #define FORM                                                                                       \
-    "f: admin.listen: must be a loopback address with a port (127.0.0.1:8985, [::1]:8985) or "     \
-    "unix:PATH\n"
-#define REACH                                                                                      \
-    "f: admin.listen: must be a loopback address or unix:PATH: anyone who reaches it may switch "  \
-    "regions\n"
+    "f: admin.listen: must be unix:PATH or a numeric address with a port (127.0.0.1:8985, "        \
+    "[::1]:8985)\n"
+#define NO_TLS                                                                                     \
+    "f: admin.listen: is no loopback address: it needs admin.tls (cert_file and key_file), so "    \
+    "that nobody on the way reads tokens, or use unix:PATH\n"
+#define NO_TOKENS                                                                                  \
+    "f: admin.listen: is no loopback address: it needs admin.tokens, or anyone who reaches it "    \
+    "could switch regions (davenport token makes one), or use unix:PATH\n"
+#define REACH NO_TLS NO_TOKENS
     static const struct row rows[] = {
         {ADMIN("127.0.0.1:1"), NULL},
         {ADMIN("127.255.0.9:65535"), NULL},
@@ -286,8 +289,54 @@ static void test_admin_listen(void **state)
         {ADMIN("example.org:9"), FORM},
         {ADMIN(":9"), FORM},
         {ADMIN("8985"), FORM},
-        {ADMIN("[127.0.0.1]:9"), REACH},
+        {ADMIN("[127.0.0.1]:9"), FORM},
         {ADMIN("unix:"), "f: admin.listen: must have a path of 1 to 107 bytes after unix:\n"},
+    };
+    (void)state;
+    check_all(rows, DP_ARRAY_LEN(rows));
+}
+
+/* Who may ask, beyond this host and here. */
+static void test_admin_access(void **state)
+{
+#define DIGITS               "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+#define HASH(digit)          "\"hash\":\"sha256:" DIGITS digit "\""
+#define ACCESS(listen, keys) "{\"admin\":{\"listen\":\"" listen "\"," keys "}," REGIONS "}"
+#define TOKEN(name, keys)    "\"tokens\":{\"" name "\":{" keys "}}"
+#define CERTIFICATE          "\"tls\":{\"cert_file\":\"c\",\"key_file\":\"k\"}"
+#define BAD_HASH                                                                                   \
+    "f: admin.tokens.ann.hash: must be a token's hash, sha256: and 64 hexadecimal digits, as "     \
+    "davenport token prints it\n"
+    static const struct row rows[] = {
+        {ACCESS("127.0.0.1:1", TOKEN("ann", HASH("0"))), NULL},
+        {ACCESS("127.0.0.1:1", TOKEN("ann@ops-1.example", HASH("0") ",\"role\":\"operator\"")),
+         NULL},
+        {ACCESS("0.0.0.0:1", CERTIFICATE "," TOKEN("ann", HASH("0"))), NULL},
+        {ACCESS("[::]:1", CERTIFICATE "," TOKEN("ann", HASH("0"))), NULL},
+        {ACCESS("0.0.0.0:1", CERTIFICATE), NO_TOKENS},
+        {ACCESS("0.0.0.0:1", TOKEN("ann", HASH("0"))), NO_TLS},
+        {ACCESS("127.0.0.1:1", "\"tls\":{\"cert_file\":\"c\"}"),
+         "f: admin.tls: needs both cert_file and key_file\n"},
+        {ACCESS("127.0.0.1:1", "\"tls\":{\"client_ca_file\":\"c\"}"),
+         "f: admin.tls: needs cert_file and key_file for client_ca_file\n"},
+        {ACCESS("unix:/x", CERTIFICATE),
+         "f: admin.tls: is for TCP: admin.listen is a Unix socket\n"},
+        {ACCESS("unix:/x", TOKEN("ann", HASH("0"))),
+         "f: warning: admin.tokens: are not asked for: admin.listen is a Unix socket, whose "
+         "permissions (admin.socket_mode) say who may ask\n"},
+        {ACCESS("127.0.0.1:1", TOKEN("ann", "\"role\":\"read\"")),
+         "f: admin.tokens.ann.hash: missing\n"},
+        {ACCESS("127.0.0.1:1", TOKEN("ann", HASH("0") ",\"role\":\"root\"")),
+         "f: admin.tokens.ann.role: must be \"read\" or \"operator\"\n"},
+        {ACCESS("127.0.0.1:1", TOKEN("ann", "\"hash\":\"sha256:" DIGITS "\"")), BAD_HASH},
+        {ACCESS("127.0.0.1:1", TOKEN("ann", HASH("A"))), BAD_HASH},
+        {ACCESS("127.0.0.1:1", TOKEN("a b", HASH("0"))),
+         "f: admin.tokens.a?b: must be called by 1 to 32 of a-z, A-Z, 0-9, -, ., _ and @\n"},
+        {ACCESS("127.0.0.1:1", TOKEN("", HASH("0"))), "f: admin.tokens.\"\": must have a name\n"},
+        {ACCESS("127.0.0.1:1", "\"tokens\":{\"a\":{" HASH("0") "},\"b\":{" HASH("0") "}}"),
+         "f: admin.tokens: a and b are one token: who asked could not be told\n"},
+        {ACCESS("127.0.0.1:1", "\"socket_mode\":\"rw\""),
+         "f: admin.socket_mode: must be permissions in octal like 0660\n"},
     };
     (void)state;
     check_all(rows, DP_ARRAY_LEN(rows));
@@ -436,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_endpoints),
         cmocka_unit_test(test_too_many_endpoints),
         cmocka_unit_test(test_admin_listen),
+        cmocka_unit_test(test_admin_access),
         cmocka_unit_test(test_region_values),
         cmocka_unit_test(test_all_at_once),
         cmocka_unit_test(test_many_problems_are_cut),

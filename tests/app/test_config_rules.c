@@ -91,6 +91,14 @@ static void what_is_wrong_is_told(void **state)
         {"\"mode\":\"write-primary\",\"sticky\":{\"by\":\"address\"}",
          "f: sticky.by: must not be \"address\" in mode write-primary: every client has one, so "
          "all reads would go where writes go; \"connection\" and \"header\" tell who wrote\n"},
+        {"\"replication\":{\"canary_database\":\"c\"}",
+         "f: warning: replication.canary_database: is not used: there is one region "
+         "only\n"},
+        {"\"replication\":{\"watch\":\"on\",\"canary_database\":\"_c\"}",
+         "f: replication.canary_database: must not begin with _: such databases are not watched\n"},
+        {"\"replication\":{\"watch\":\"on\",\"canary_database\":\"C\"}",
+         "f: replication.canary_database: must be a database's name: a-z or _, then a-z, 0-9 and "
+         "_$()+/-\n"},
         {"\"databases\":[]", "f: databases: must be an object, not an array\n"},
         {"\"databases\":{\"x\":1}", "f: databases.x: must be an object, not a number\n"},
         {"\"databases\":{\"x\":{\"mod\":1}}",

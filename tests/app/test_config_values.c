@@ -73,7 +73,9 @@ static void test_defaults(void **state)
     (void)state;
     assert_string_equal(c->listen_address, "127.0.0.1");
     assert_int_equal(c->listen_port, 8984);
-    assert_string_equal(c->admin_listen, "127.0.0.1:8985");
+    assert_string_equal(c->admin_listen, "unix:/run/davenport/admin.sock");
+    assert_string_equal(c->admin_socket_mode, "0600");
+    assert_int_equal(c->n_tokens, 0);
     assert_int_equal(c->workers, 0);
     assert_null(c->journal_path);
 
@@ -94,8 +96,11 @@ static void test_defaults(void **state)
     assert_int_equal(control.failback_hold_max_ms, 3600000);
     assert_int_equal(control.failback_forget_ms, 21600000);
     assert_int_equal(control.failback_ramp_ms, 60000);
-    assert_int_equal(control.failback_conditions,
-                     DP_GATE_BIT(DP_GATE_PROBES) | DP_GATE_BIT(DP_GATE_ERRORS));
+    assert_int_equal(control.failback_conditions, DP_GATE_BIT(DP_GATE_PROBES) |
+                                                      DP_GATE_BIT(DP_GATE_ERRORS) |
+                                                      DP_GATE_BIT(DP_GATE_REPLICATION));
+    assert_false(control.failback_unseen_manual);
+    assert_int_equal(control.failback_pause_ms, 2000);
     assert_int_equal(control.failback_error_percent, 5);
     assert_int_equal(control.failback_windows.n, 0);
     assert_int_equal(control.no_region, DP_NO_REGION_REFUSE);
@@ -114,6 +119,8 @@ static void test_defaults(void **state)
     assert_int_equal(proxy.max_connections, 10000);
     assert_int_equal(proxy.connect_timeout_ms, 2000);
     assert_int_equal(proxy.answer_timeout_ms, 65000);
+    assert_int_equal(proxy.partition_timeout_ms, 10000);
+    assert_true(proxy.mint_ids && proxy.resolve_conflicts);
     assert_int_equal(proxy.stall_timeout_ms, 120000);
     assert_int_equal(proxy.feed_timeout_ms, 3600000);
     assert_int_equal(proxy.pool_idle_timeout_ms, 60000);
@@ -121,6 +128,7 @@ static void test_defaults(void **state)
     assert_int_equal(proxy.max_upstream, 512);
     assert_int_equal(proxy.max_waiting, 1024);
     assert_int_equal(proxy.replay_body_bytes, 1048576);
+    assert_int_equal(proxy.whole_answer_bytes, 16384);
     assert_int_equal(proxy.max_buffer_chunks, 16384);
     assert_int_equal(proxy.drain_timeout_ms, 30000);
     assert_string_equal(proxy.via, "davenport");
@@ -142,12 +150,13 @@ static void test_every_number_arrives(void **state)
         "\"max_bytes\":70000,"
         "\"keep\":18},"
         "\"safety\":{\"min_regions\":1,\"dwell_ms\":19},\"via\":\"v\","
+        "\"drills\":{\"allowed\":true,\"max_ms\":1020},"
         "\"timeouts\":{\"head_ms\":1001,\"idle_ms\":1002,\"body_ms\":1003,\"connect_ms\":1004,"
         "\"answer_ms\":1005,\"stall_ms\":1006,\"feed_ms\":1007,\"pool_idle_ms\":1008,"
         "\"drain_ms\":1009},"
         "\"limits\":{\"head_bytes\":2001,\"target_bytes\":2000,\"headers\":21,\"body_bytes\":"
         "5000000000,\"connections\":22,\"upstream\":24,\"upstream_idle\":23,\"waiting\":25,"
-        "\"replay_body_bytes\":26,\"buffer_bytes\":2097152},"
+        "\"replay_body_bytes\":26,\"whole_answer_bytes\":33,\"buffer_bytes\":2097152},"
         "\"access_log\":{\"path\":\"a\",\"format\":\"combined\",\"sample_percent\":27,"
         "\"flush_ms\":1010}}");
     struct dp_access_config access;
@@ -181,6 +190,8 @@ static void test_every_number_arrives(void **state)
     assert_int_equal(control.journal_keep, 18);
     assert_int_equal(control.min_regions, 1);
     assert_int_equal(control.dwell_ms, 19);
+    assert_true(control.drills_allowed);
+    assert_int_equal(control.drills_max_ms, 1020);
     dp_config_access(c, &access);
     assert_string_equal(c->access_log_path, "a");
     assert_int_equal(access.format, DP_ACCESS_COMBINED);
@@ -205,6 +216,7 @@ static void test_every_number_arrives(void **state)
     assert_int_equal(proxy.max_upstream, 24);
     assert_int_equal(proxy.max_waiting, 25);
     assert_int_equal(proxy.replay_body_bytes, 26);
+    assert_int_equal(proxy.whole_answer_bytes, 33);
     assert_int_equal(proxy.max_buffer_chunks, 128);
     assert_string_equal(proxy.via, "v");
     dp_config_destroy(c);
@@ -242,9 +254,9 @@ static void test_regions(void **state)
         assert_string_equal(control.endpoints[i].addrs.at[0].ip, expected[i].ip);
         assert_int_equal(control.endpoints[i].port, expected[i].port);
     }
-    assert_null(control.regions[0].username);
-    assert_string_equal(control.regions[1].username, "u");
-    assert_string_equal(control.regions[1].password, "hunter2");
+    assert_null(control.regions[0].key.username);
+    assert_string_equal(control.regions[1].key.username, "u");
+    assert_string_equal(control.regions[1].key.password, "hunter2");
     dp_problems_fini(&problems);
     dp_config_destroy(c);
 }
@@ -403,14 +415,40 @@ static void test_demo_file_is_current(void **state)
     dp_text_fini(&file);
 }
 
+#define PROBED(value)                                                                              \
+    "{\"regions\":[{\"name\":\"a\",\"url\":\"http://h\"}],\"probe\":{\"database\":" value "}}"
+
+static void test_one_or_several(void **state)
+{
+    struct dp_control_config control;
+    (void)state;
+    struct dp_config *c = parse(PROBED("\"orders\""));
+    dp_config_control(c, &control);
+    assert_int_equal(control.n_probe_databases, 1);
+    assert_string_equal(control.probe_databases[0], "orders");
+    dp_config_destroy(c);
+    c = parse(PROBED("[\"orders\",\"a/b\"]"));
+    dp_config_control(c, &control);
+    assert_int_equal(control.n_probe_databases, 2);
+    assert_string_equal(control.probe_databases[1], "a/b");
+    dp_config_destroy(c);
+    assert_bad(PROBED("[]"), NULL, "f: probe.database: must hold 1 to 16 strings, not 0\n");
+    assert_bad(PROBED("7"), NULL,
+               "f: probe.database: must be an array of strings or a string, not a number\n");
+    assert_bad(PROBED("[\"orders\",7]"), NULL,
+               "f: probe.database[1]: must be a string, not a number\n");
+}
+
 static void test_samples_are_good(void **state)
 {
-    static const char *const samples[] = {
-        "active-passive", "active-active", "write-primary", "manual-failback",
-        "gated-failback", "clusters",      "cloudant",      "demo"};
+    static const char *const samples[] = {"active-passive",  "active-active",  "write-primary",
+                                          "manual-failback", "gated-failback", "clusters",
+                                          "cloudant",        "cloudant-iam",   "demo"};
     (void)state;
     assert_int_equal(setenv("DAVENPORT_EAST_PASSWORD", "e", 1), 0);
     assert_int_equal(setenv("DAVENPORT_WEST_PASSWORD", "w", 1), 0);
+    assert_int_equal(setenv("CLOUDANT_EU_API_KEY", "e", 1), 0);
+    assert_int_equal(setenv("CLOUDANT_US_API_KEY", "u", 1), 0);
     for (size_t i = 0; i < DP_ARRAY_LEN(samples); i++) {
         char path[512];
         struct dp_problems problems;
@@ -490,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_summary),
         cmocka_unit_test(test_schema_file_is_current),
         cmocka_unit_test(test_demo_file_is_current),
+        cmocka_unit_test(test_one_or_several),
         cmocka_unit_test(test_samples_are_good),
         cmocka_unit_test(test_files_that_cannot_be_read),
         cmocka_unit_test(test_help_names_every_section),

@@ -1,4 +1,6 @@
 /* What the program says of itself: JSON, Prometheus text, and the table a person reads. */
+#include "davenport/couch/request.h"
+
 #include "app/report_sample.h"
 
 static void assert_table(const struct dp_report *r, bool colour, const char *expected)
@@ -364,11 +366,23 @@ static void test_metrics(void **state)
         "1\n",
         "\ndavenport_region_held_down{region=\"eu-de\"} 1\n",
         "\ndavenport_region_attempts_in_flight{region=\"us-south\"} 4\n",
-        "\ndavenport_region_attempts_total{region=\"us-south\",outcome=\"answered\"} 1200\n",
+        "\ndavenport_region_attempts_total{region=\"us-south\",class=\"write\","
+        "outcome=\"answered\"} 12\n",
+        "\ndavenport_region_pool_connections{region=\"us-south\",state=\"busy\"} 3\n"
+        "davenport_region_pool_connections{region=\"us-south\",state=\"idle\"} 0\n",
+        "\ndavenport_region_pool_waiting{region=\"us-south\"} 2\n",
+        "\ndavenport_feed_ends_total{reason=\"moved\"} 6\n",
+        "\ndavenport_memory_bytes{pool=\"arenas\"} 4096\n",
+        "\ndavenport_request_duration_seconds_bucket{kind=\"read\",le=\"0.001\"} 2\n",
+        "\ndavenport_request_added_seconds_bucket{le=\"1e-05\"} 1\n"
+        "davenport_request_added_seconds_bucket{le=\"2.5e-05\"} 5\n",
+        "\ndavenport_request_added_seconds_sum 0.0001\ndavenport_request_added_seconds_count 5\n",
+        "\ndavenport_request_hold_seconds_count 1\n",
+        "\ndavenport_loop_lag_seconds_bucket{loop=\"control\",le=\"0.001\"} 7\n",
         "\ndavenport_region_probes_total{region=\"eu-de\",result=\"ok\"} 40\n"
         "davenport_region_probes_total{region=\"eu-de\",result=\"failed\"} 3\n",
         /* None yet: no line. */
-        "in seconds.\n# TYPE davenport_region_last_probe_duration_seconds gauge\n"
+        "yet.\n# TYPE davenport_region_last_probe_duration_seconds gauge\n"
         "davenport_region_last_probe_duration_seconds{region=\"eu-de\"} 0.002\n# HELP",
         "\ndavenport_region_latency_seconds{region=\"us-south\"} 0.01225\n",
         "\ndavenport_region_first_byte_seconds_bucket{region=\"us-south\",le=\"0.001\"} 10\n",
@@ -377,12 +391,32 @@ static void test_metrics(void **state)
         "davenport_region_first_byte_seconds_bucket{region=\"us-south\",le=\"+Inf\"} 16\n"
         "davenport_region_first_byte_seconds_sum{region=\"us-south\"} 12.5\n"
         "davenport_region_first_byte_seconds_count{region=\"us-south\"} 16\n",
+        "\ndavenport_requests_by_kind_total{kind=\"write\",told=\"2xx\"} 9\n",
+        "\ndavenport_requests_by_kind_total{kind=\"read\",told=\"none\"} 0\n",
+        "\ndavenport_replays_total{kind=\"bulk_write\"} 2\n",
+        "\ndavenport_request_first_byte_seconds_bucket{kind=\"write\",le=\"0.001\"} 3\n",
+        "\ndavenport_request_first_byte_seconds_sum{kind=\"write\"} 0.25\n",
+        "\ndavenport_region_quorum_missed_total{region=\"us-south\"} 5\n",
         "\nprocess_start_time_seconds 1795373700\n",
         "\nprocess_cpu_seconds_total 1.5\n",
     };
     struct dp_report r = sample();
     struct dp_text text = {0};
     (void)state;
+    r.kinds[DP_COUCH_KIND_WRITE].told[DP_TOLD_2XX] = 9;
+    r.kinds[DP_COUCH_KIND_WRITE].first_byte.buckets[0] = 3;
+    r.kinds[DP_COUCH_KIND_WRITE].first_byte.sum_ns = 250000000;
+    r.kinds[DP_COUCH_KIND_BULK].replays = 2;
+    r.status.regions[1].quorum_missed = 5;
+    r.by_class[1][DP_COUCH_WRITE][DP_OUTCOME_ANSWERED] = 12;
+    r.pools[1][DP_POOL_BUSY] = 3;
+    r.pools[1][DP_POOL_WAITING] = 2;
+    r.feed_ends[DP_FEED_END_MOVED] = 6;
+    r.memory[DP_MEMORY_ARENAS] = 4096;
+    r.kinds[DP_COUCH_KIND_READ].total.buckets[0] = 2;
+    r.added = (struct dp_report_latency){.buckets = {1, 4}, .sum_ns = 100000};
+    r.held.buckets[8] = 1;
+    r.control_lag.buckets[0] = 7;
     dp_report_metrics(&r, &text);
     assert_false(text.failed);
     for (size_t i = 0; i < DP_ARRAY_LEN(expected); i++) {
@@ -439,6 +473,8 @@ static void test_collecting(void **state)
     dp_counter_add(&traffic[0].endpoints[0].outcomes[DP_OUTCOME_ANSWERED], 5);
     dp_counter_add(&traffic[1].endpoints[0].outcomes[DP_OUTCOME_ANSWERED], 6);
     dp_counter_add(&traffic[1].endpoints[1].in_flight, 2);
+    dp_counter_set(&traffic[0].endpoints[0].certificate_ends_s, 9000);
+    dp_counter_set(&traffic[1].endpoints[0].certificate_ends_s, 8000);
     dp_counter_add(&traffic[0].endpoints[0].first_byte[3], 5);
     dp_counter_add(&traffic[0].endpoints[0].first_byte_ns, 700);
     dp_counter_add(&traffic[0].retries, 1);
@@ -450,10 +486,12 @@ static void test_collecting(void **state)
     assert_int_equal(r.status.regions[1].outcomes[DP_OUTCOME_SERVER_ERROR], 0);
     assert_int_equal(r.status.regions[0].in_flight, 2);
     assert_int_equal(r.latency[1].buckets[3], 5);
+    assert_int_equal(r.shown_ends_s[1], 8000);
+    assert_int_equal(r.shown_ends_s[0], 0);
     assert_int_equal(r.latency[1].sum_ns, 700);
     assert_int_equal(r.totals[DP_TOTAL_retries], 3);
     dp_report_add_process(&r);
-    assert_true(r.pid > 0 && r.resident_bytes > 0 && r.open_fds >= 3 && r.max_fds > 0);
+    assert_true(r.resident_bytes > 0 && r.open_fds >= 3 && r.max_fds > 0);
     dp_view_unref(view);
     free(traffic);
 }

@@ -161,7 +161,7 @@ static void test_explain_a_fall_that_no_probe_saw(void **state)
     r.status.regions[0].tried_in_ms = 2300;
     dp_report_explain(&r, &text);
     assert_non_null(strstr(dp_text_str(&text),
-                           "its probes pass, but did not see why it fell: it is tried "
+                           "its probes pass, but requests had failed there: it is tried "
                            "with a few reads in 2.3 s at the earliest"));
     assert_null(strstr(dp_text_str(&text), "good probes in a row"));
     dp_text_fini(&text);

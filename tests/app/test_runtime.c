@@ -58,7 +58,10 @@ static unsigned call(const struct client *c, const char *path, const char *body,
     char why[DP_CLIENT_WHY];
     uint16_t status = 0;
     dp_text_clear(answer);
-    return dp_admin_call(c->admin, path, body, &status, answer, why) == DP_OK ? status : 0;
+    return dp_admin_call(&(const struct dp_admin_server){.addr = c->admin}, path, body, &status,
+                         answer, why) == DP_OK
+               ? status
+               : 0;
 }
 
 /* Raw bytes to a TCP address; what comes back until it closes. */
@@ -150,7 +153,7 @@ static void live(const char *admin, unsigned workers, struct client *c)
     struct dp_config *config = configure(admin, workers);
     struct dp_runtime *r = NULL;
     pthread_t thread;
-    assert_int_equal(dp_runtime_start(config, NULL, &r), DP_OK);
+    assert_int_equal(dp_runtime_start(&(struct dp_runtime_options){.config = config}, &r), DP_OK);
     assert_int_equal(dp_runtime_workers(r), workers);
     *c = (struct client){.runtime = r};
     assert_true(snprintf(c->admin, sizeof c->admin, "%s", dp_runtime_admin(r)) > 0);
@@ -198,16 +201,18 @@ static void test_port_in_use(void **state)
     struct dp_runtime *first = NULL;
     struct dp_runtime *second = NULL;
     (void)state;
-    assert_int_equal(dp_runtime_start(config, NULL, &first), DP_OK);
+    assert_int_equal(dp_runtime_start(&(struct dp_runtime_options){.config = config}, &first),
+                     DP_OK);
     const char *port = strrchr(dp_runtime_listen(first), ':');
     config->listen_port = strtoul(port + 1, NULL, 10);
-    assert_int_equal(dp_runtime_start(config, NULL, &second), DP_EIO);
+    assert_int_equal(dp_runtime_start(&(struct dp_runtime_options){.config = config}, &second),
+                     DP_EIO);
     assert_null(second);
     dp_runtime_destroy(first);
     dp_config_destroy(config);
 }
 
-/* More clients than the admin server takes: the rest is closed, and it lives on. */
+/* More clients than the admin server takes: those that wait longest are closed, and it lives on. */
 static void test_admin_crowd(void **state)
 {
     struct dp_config *config = configure("127.0.0.1:0", 1);
@@ -217,11 +222,11 @@ static void test_admin_crowd(void **state)
     pthread_t thread;
     int fds[80];
     (void)state;
-    assert_int_equal(dp_runtime_start(config, NULL, &r), DP_OK);
+    assert_int_equal(dp_runtime_start(&(struct dp_runtime_options){.config = config}, &r), DP_OK);
     assert_true(snprintf(c.admin, sizeof c.admin, "%s", dp_runtime_admin(r)) > 0);
     assert_true(snprintf(c.listen, sizeof c.listen, "%s", dp_runtime_listen(r)) > 0);
     to.sin_port = htons((uint16_t)strtoul(strrchr(c.admin, ':') + 1, NULL, 10));
-    /* They wait in the backlog until the loop turns: 64 get in, the others are closed, and so frees no place… */
+    /* They wait in the backlog until the loop turns: 64 stay, the others are closed… */
     for (size_t i = 0; i < DP_ARRAY_LEN(fds); i++) {
         fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         assert_true(fds[i] >= 0);

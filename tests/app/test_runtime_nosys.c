@@ -298,7 +298,7 @@ static void play(unsigned idle, bool lasting)
     assert_non_null(mkdtemp(folder));
     start_region(region);
     struct dp_config *config = configure(region->port, folder, idle);
-    assert_int_equal(dp_runtime_start(config, NULL, &r), DP_OK);
+    assert_int_equal(dp_runtime_start(&(struct dp_runtime_options){.config = config}, &r), DP_OK);
     client.port = port_of(dp_runtime_listen(r));
     client.admin = port_of(dp_runtime_admin(r));
     assert_int_equal(pthread_create(&thread, NULL, be_client, &client), 0);

@@ -237,13 +237,27 @@ static void test_plain(void **state)
     assert_int_equal(dp_span_plain((struct dp_span){NULL, 0}), 0);
 }
 
+static void test_percent(void **state)
+{
+    static const struct {
+        const char *text;
+        int byte;
+    } cases[] = {{"%2F", 0x2f}, {"%2fx", 0x2f}, {"%fF", 0xff}, {"%00", 0},
+                 {"%2", -1},    {"%", -1},      {"", -1},      {"x2F", -1},
+                 {"%g0", -1},   {"%0g", -1},    {"%@0", -1},   {"%`0", -1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(dp_span_percent(dp_span_str(cases[i].text)), cases[i].byte);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_u64),           cmocka_unit_test(test_trim),
-        cmocka_unit_test(test_cut),           cmocka_unit_test(test_equality),
-        cmocka_unit_test(test_ieq_all_pairs), cmocka_unit_test(test_starts),
-        cmocka_unit_test(test_str),           cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_percent),  cmocka_unit_test(test_u64),
+        cmocka_unit_test(test_trim),     cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_equality), cmocka_unit_test(test_ieq_all_pairs),
+        cmocka_unit_test(test_starts),   cmocka_unit_test(test_str),
+        cmocka_unit_test(test_plain),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

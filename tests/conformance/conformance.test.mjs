@@ -52,7 +52,8 @@ const SMUGGLED = get('', '/smuggled');
 const PATIENT = {
     probe: { interval_ms: 60_000, fast_interval_ms: 1_000, fall: 100 },
     timeouts: { head_ms: 30_000, body_ms: 30_000, answer_ms: 30_000, stall_ms: 30_000, connect_ms: 10_000 },
-    headers: { request_id: 'pass' },
+    headers: { request_id: 'pass', region: 'no', attempts: 'no' },
+    sequences: { tag: 'no' }, // its answers are not of CouchDB: what is rewritten in those is another matter
     limits: { head_bytes: 4_096, target_bytes: 1_024, headers: 16, body_bytes: 4_096, upstream_warm: 0 },
     // Faults and stalls of the only region, one after the other, are what this suite is made of.
     traffic: { failures: 1_000, window_requests: 0, late_ms: 0, slow_ms: 0 },
@@ -60,8 +61,8 @@ const PATIENT = {
 };
 const SHORT = { ...PATIENT, timeouts: { head_ms: 700, body_ms: 700, answer_ms: 700, stall_ms: 700, idle_ms: 900 } };
 
-const NAMING = { ...PATIENT, headers: { request_id: 'make', traceparent: 'make', forwarded: 'add', x_forwarded: 'replace', via_answers: 'yes' } };
-const BARE = { ...PATIENT, headers: { request_id: 'remove', traceparent: 'remove', forwarded: 'remove', x_forwarded: 'remove', upgrade: 'ignore' } };
+const NAMING = { ...PATIENT, headers: { ...PATIENT.headers, request_id: 'make', traceparent: 'make', forwarded: 'add', x_forwarded: 'replace', via_answers: 'yes' } };
+const BARE = { ...PATIENT, headers: { ...PATIENT.headers, request_id: 'remove', traceparent: 'remove', forwarded: 'remove', x_forwarded: 'remove', upgrade: 'ignore' } };
 
 const STRICT = { ...PATIENT, timeouts: { ...PATIENT.timeouts, rate_window_ms: 1_000 }, limits: { ...PATIENT.limits, min_bytes_per_s: 1_000, requests_per_connection: 2 } };
 

@@ -170,6 +170,7 @@ static void dark_active_is_left_and_regained_after_the_hold(void **state)
     desk_await(d, "failover:b", 1);
     assert_int_equal(d->view->active, 1);
     assert_int_equal(d->view->epoch, 2);
+    assert_int_equal(d->view->parted, 2);
     assert_int_equal(d->view->regions[0].state, DP_ROUTE_DOWN);
     assert_int_equal(d->view->endpoints[0].state, DP_ROUTE_DOWN);
     assert_int_equal(d->view->endpoints[0].pool_epoch, 1);
@@ -194,6 +195,7 @@ static void dark_active_is_left_and_regained_after_the_hold(void **state)
     assert_int_equal(d->view->active, 0);
     s = desk_status(d);
     assert_int_equal(s->failbacks, 1);
+    assert_int_equal(d->view->parted, 2);            /* nobody fled */
     assert_int_equal(desk_count(d, "settled:a"), 0); /* the failback says it */
     assert_int_equal(s->failback_at_wall_ms, 0);
     assert_non_null(strstr(s->why, "without a break (hold 300 s)"));
@@ -316,7 +318,8 @@ static void one_failure_asks_the_region_at_once(void **state)
     dp_governor_kick(d->governor);
     desk_await(d, "suspect:a", 1);
     assert_int_equal(d->view->active, 0);
-    desk_await(d, "region_up:a", 2); /* rise good probes, and the hold for what traffic saw */
+    desk_bad(d, 0, 0, DP_OUTCOME_ANSWERED, 1);
+    desk_await(d, "region_up:a", 2); /* the hold for what traffic saw is over */
     assert_true(d->servers[0].requests >= before + 2);
 }
 
@@ -376,7 +379,7 @@ static void a_draining_region_is_barred(void **state)
 static void refused_keys_are_an_alarm_only(void **state)
 {
     struct desk *d = *state;
-    d->config.regions[0].username = d->config.regions[0].password = "monitor";
+    d->config.regions[0].key.username = d->config.regions[0].key.password = "monitor";
     desk_start(d);
     script_server_says(&d->servers[0], SCRIPT_ANSWER, 401, "{}");
     desk_await(d, "credentials_refused:a", 1);
@@ -475,7 +478,15 @@ static void probing_never_stops(void **state)
     assert_true(script_run_until(&d->loop, ten_probes, d)); /* the clock stands still */
 }
 
-/* Our own sleep is held against nobody. */
+/* A look at the counters came later than any bound of the histogram. */
+static bool told_of_lag(void *ctx)
+{
+    const struct dp_traffic_times *lag = desk_status(ctx)->lag;
+    return dp_counter_get(&lag->buckets[DP_LATENCY_BUCKETS - 1]) >= 1 &&
+           dp_counter_get(&lag->sum_ns) >= 59 * DP_NS_PER_S;
+}
+
+/* Our own sleep is held against nobody, and told. */
 static void a_stall_condemns_nobody(void **state)
 {
     struct desk *d = *state;
@@ -497,6 +508,7 @@ static void a_stall_condemns_nobody(void **state)
     desk_bad(d, 0, 1, DP_OUTCOME_CONNECT_TIMEOUT, 100);
     d->now_ns += 60 * DP_NS_PER_S;
     desk_await(d, "stalled:", 1);
+    assert_true(script_run_until(&d->loop, told_of_lag, d));
     d->want_count = 3;
     assert_true(script_run_until(&d->loop, asked_again, d));
     assert_int_equal(desk_count(d, "suspect:a") + desk_count(d, "suspect:b"), 0);
@@ -645,6 +657,85 @@ static void a_region_that_got_slow_is_left_for_one_that_is_well(void **state)
     assert_true(desk_status(d)->regions[0].held_down);
 }
 
+/* When those of the other region take as long, leaving would not help, however quick its probes are. */
+static void a_region_is_not_slow_while_its_peers_requests_are(void **state)
+{
+    struct desk *d = *state;
+    desk_start(d);
+    desk_await(d, "region_up:a", 1);
+    desk_await(d, "region_up:b", 1);
+    for (int i = 0; i < 60; i++)
+        answers(d, 0, 5, 10);
+    for (int i = 0; i < 60; i++) {
+        struct dp_traffic_endpoint *t = &d->workers[1]->endpoints[1];
+        dp_counter_add(&t->point_first_byte[dp_latency_bucket(805 * MS)], 10);
+        answers(d, 0, 805, 10);
+    }
+    assert_int_equal(d->view->active, 0);
+    assert_false(desk_status(d)->regions[0].slow);
+}
+
+/* Probes that pass after the hold only put it on trial: answers say whether it is quick again. */
+static void a_slow_region_is_tried_by_requests(void **state)
+{
+    struct desk *d = *state;
+    d->config.trial_requests = 4;
+    desk_start(d);
+    desk_await(d, "region_up:a", 1);
+    desk_await(d, "region_up:b", 1);
+    for (int i = 0; i < 60; i++)
+        answers(d, 0, 5, 10);
+    for (int i = 0; i < 60 && d->view->active == 0; i++)
+        answers(d, 0, 805, 10);
+    assert_int_equal(d->view->active, 1);
+    assert_int_equal(d->view->trial_mask, 0);
+    desk_await_long(d, "trial:a", 1);
+    assert_int_equal(d->view->trial_mask, 1);
+    assert_int_equal(d->view->trials, 4);
+    assert_true(d->view->endpoints[0].trial > 0);
+    assert_true(desk_status(d)->regions[0].slow && d->status.regions[0].trial);
+    json_t *line = desk_line(d, "trial", "a");
+    assert_string_equal(desk_text(line, "before"), "up, slow");
+    assert_string_equal(desk_text(line, "after"), "up, on trial, slow");
+    json_decref(line);
+    for (int i = 0; i < 100; i++) /* however many probes pass */
+        desk_turn(d, 250);
+    assert_true(desk_status(d)->regions[0].slow);
+    answers(d, 0, 805, 4);
+    desk_await(d, "slow:a", 2);
+    assert_int_equal(d->view->trial_mask, 0);
+    line = desk_line(d, "slow", "a");
+    assert_string_equal(desk_text(json_object_get(line, "inputs"), "signal"), "slow_trial_failed");
+    json_decref(line);
+    desk_await_long(d, "trial:a", 2);
+    answers(d, 0, 5, 4);
+    desk_await(d, "slow_over:a", 1);
+    assert_int_equal(d->view->trial_mask, 0);
+    assert_false(desk_status(d)->regions[0].slow || d->status.regions[0].trial);
+}
+
+/* It answers again, but later than it did: no place to return to. */
+static void a_region_that_comes_back_slow_stays_on_trial(void **state)
+{
+    struct desk *d = *state;
+    d->config.trial_requests = 4;
+    desk_start(d);
+    desk_await(d, "region_up:a", 1);
+    desk_await(d, "region_up:b", 1);
+    for (int i = 0; i < 60; i++)
+        answers(d, 0, 5, 10);
+    desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
+    desk_await(d, "failover:b", 1);
+    desk_await_long(d, "trial:a", 1);
+    for (int i = 0; i < 5; i++)
+        answers(d, 0, 805, 4);
+    assert_int_equal(desk_count(d, "region_up:a"), 1);
+    assert_true(desk_status(d)->regions[0].trial);
+    answers(d, 0, 5, 4);
+    desk_await(d, "region_up:a", 2);
+    assert_false(desk_status(d)->regions[0].trial || d->status.regions[0].slow);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, desk_setup, desk_teardown)
@@ -673,7 +764,10 @@ int main(void)
         T(destroyed_before_it_began),
         T(destroyed_with_everything_under_way),
         T(a_region_that_stalls_is_left_though_its_probes_pass),
+        T(a_region_that_comes_back_slow_stays_on_trial),
         T(a_region_that_got_slow_is_left_for_one_that_is_well),
+        T(a_region_is_not_slow_while_its_peers_requests_are),
+        T(a_slow_region_is_tried_by_requests),
         T(every_state_has_a_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

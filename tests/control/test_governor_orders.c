@@ -218,6 +218,87 @@ static void a_restart_is_no_failback(void **state)
     assert_int_equal(d->view->active, 1);
 }
 
+/* Who takes over does not find out by requests what was known before. */
+static void what_was_down_is_down_after_a_restart(void **state)
+{
+    struct desk *d = *state;
+    d->config.journal_path = d->path;
+    begin(d);
+    script_server_kill(&d->servers[1]);
+    desk_await(d, "region_down:b", 1);
+    assert_int_equal(d->view->active, 0);
+    restart(d);
+    assert_int_equal(d->view->regions[0].state, DP_ROUTE_OK);
+    assert_int_equal(d->view->regions[1].state, DP_ROUTE_DOWN);
+    assert_string_equal(desk_status(d)->regions[1].why, "no probe has been answered yet");
+    assert_string_equal(desk_status(d)->endpoints[1].why, "it was down before the restart");
+    script_server_revive(&d->servers[1]);
+    desk_await(d, "region_up:b", 2); /* and probes clear it */
+    assert_int_equal(d->view->regions[1].state, DP_ROUTE_OK);
+    restart(d);
+    assert_int_equal(d->view->regions[1].state, DP_ROUTE_OK);
+}
+
+/* Then nobody is: it may have been us. */
+static void where_all_were_down_nothing_is_presumed(void **state)
+{
+    struct desk *d = *state;
+    char path[128], text[512];
+    state_path(d, path);
+    d->config.journal_path = d->path;
+    (void)snprintf(text, sizeof(text),
+                   "{\"version\":1,\"epoch_below\":5,\"down\":[\"%s\",\"%s\",7]}", d->urls[0],
+                   d->urls[1]);
+    put_file(path, text);
+    desk_start(d);
+    assert_int_equal(d->view->regions[0].state, DP_ROUTE_OK);
+    assert_int_equal(d->view->regions[1].state, DP_ROUTE_OK);
+    desk_await(d, "region_up:a", 1);
+}
+
+/* How often `word` is in the file. */
+static unsigned in_file(const char *path, const char *word)
+{
+    static char text[65536];
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof(text) - 1, f)] = '\0';
+    assert_int_equal(fclose(f), 0);
+    unsigned n = 0;
+    for (const char *at = strstr(text, word); at; at = strstr(at + 1, word))
+        n++;
+    return n;
+}
+
+/* Journal and state are let go of for another process, which fails: they are ours again, with all of meanwhile. */
+static void files_are_handed_over_and_taken_back(void **state)
+{
+    struct desk *d = *state;
+    char path[128];
+    state_path(d, path);
+    d->config.journal_path = d->path;
+    begin(d);
+    dp_governor_hand_over(d->governor);
+    const unsigned before = in_file(d->path, "\n");
+    assert_int_equal(desk_order(d, DP_ORDER_DRAIN, "b", "meanwhile"), DP_REFUSAL_NONE);
+    assert_int_equal(in_file(d->path, "\n"), before); /* in memory only */
+    assert_int_equal(in_file(path, "meanwhile"), 0);
+    const uint64_t epoch = d->view->epoch;
+
+    assert_int_equal(dp_governor_take_back(d->governor), DP_OK);
+    assert_int_equal(dp_governor_take_back(d->governor), DP_OK); /* it has them */
+    assert_int_equal(desk_order(d, DP_ORDER_RESUME, "b", "afterwards"), DP_REFUSAL_NONE);
+    assert_true(d->view->epoch > epoch + 16); /* above all that the other one may have told */
+    desk_stop(d);
+    assert_int_equal(in_file(d->path, "meanwhile"), 1);
+    assert_int_equal(in_file(d->path, "afterwards"), 1);
+    assert_true(in_file(d->path, "\n") > before + 1);
+    dp_view_unref(d->view);
+    d->view = NULL;
+    desk_start(d);
+    assert_int_equal(d->view->regions[1].state, DP_ROUTE_OK);
+}
+
 static void a_pin_survives_a_restart(void **state)
 {
     struct desk *d = *state;
@@ -311,6 +392,9 @@ int main(void)
         T(a_rehearsal_changes_nothing),
         T(refusals_are_told),
         T(a_restart_is_no_failback),
+        T(what_was_down_is_down_after_a_restart),
+        T(where_all_were_down_nothing_is_presumed),
+        T(files_are_handed_over_and_taken_back),
         T(a_pin_survives_a_restart),
         T(no_epoch_is_told_twice),
         T(a_damaged_state_file_is_said_aloud),

@@ -41,6 +41,27 @@ static void only_requests_clear_what_only_requests_saw(void **state)
     assert_false(desk_status(d)->regions[0].trial);
 }
 
+/* Nothing else is left: it takes all the traffic while on trial, and one lost answer does not close it again. */
+static void on_trial_with_all_the_traffic_it_falls_by_a_row(void **state)
+{
+    struct desk *d = *state;
+    d->config.trial_requests = 4;
+    both_up(d);
+    script_server_kill(&d->servers[1]);
+    desk_await(d, "region_down:b", 1);
+    desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
+    desk_await(d, "lost:a", 1);
+    desk_await_long(d, "trial:a", 1);
+    assert_int_equal(d->view->active, 0);
+    desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 1);
+    desk_turn(d, 250);
+    desk_turn(d, 250);
+    assert_int_equal(desk_status(d)->regions[0].health, DP_REGION_SUSPECT);
+    assert_int_equal(d->view->active, 0);
+    desk_bad(d, 0, 0, DP_OUTCOME_ANSWERED, 4);
+    desk_await(d, "region_up:a", 2);
+}
+
 static void a_failed_trial_is_another_fall(void **state)
 {
     struct desk *d = *state;
@@ -143,6 +164,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(only_requests_clear_what_only_requests_saw, desk_setup,
+                                        desk_teardown),
+        cmocka_unit_test_setup_teardown(on_trial_with_all_the_traffic_it_falls_by_a_row, desk_setup,
                                         desk_teardown),
         cmocka_unit_test_setup_teardown(a_failed_trial_is_another_fall, desk_setup, desk_teardown),
         cmocka_unit_test_setup_teardown(a_drained_region_is_not_tried, desk_setup, desk_teardown),

@@ -63,6 +63,69 @@ static void publishing_a_view(void **state)
     assert_true(n > 1);
 }
 
+/* Whatever tells the next view, a decision that has none yet is told under an epoch of its own: desk_publish looks. */
+static void a_decision_that_is_told_late(void **state)
+{
+    struct desk *d = *state;
+    const struct dp_fault_request r = {
+        .region = "a", .fault = {.kind = DP_FAULT_DARK, .share = DP_FAULT_ALL}, .for_ms = 1000};
+    struct dp_fault_result result;
+    d->config.journal_path = NULL;
+    d->config.drills_allowed = true;
+    d->config.drills_max_ms = 1000;
+    desk_start(d);
+    desk_turn(d, 1);
+    nomem_at(1);
+    assert_int_equal(desk_order(d, DP_ORDER_SWITCH, "b", "because"), DP_REFUSAL_NONE);
+    assert_true(nomem_happened());
+    nomem_at(0);
+    assert_int_equal(d->view->active, 0);
+    assert_int_equal(dp_governor_fault(d->governor, &r, &result), DP_OK);
+    assert_int_equal(d->view->active, 1);
+    assert_int_equal(d->view->epoch, 2);
+    assert_int_equal(d->view->faulty, 1);
+    desk_stop(d);
+}
+
+/* A drill's fault begins, and ends; without memory for the view each is so a little later. What probes meet then has no
+ * memory either. */
+static void faults_of_a_drill(void **state)
+{
+    struct desk *d = *state;
+    const struct dp_fault_request r = {
+        .region = "a", .fault = {.kind = DP_FAULT_REFUSED, .share = DP_FAULT_ALL}, .for_ms = 1000};
+    d->config.journal_path = NULL;
+    d->config.drills_allowed = true;
+    d->config.drills_max_ms = 1000;
+    for (int i = 0; i < DESK_REGIONS; i++) /* they have no place where memory runs out */
+        script_server_kill(&d->servers[i]);
+    unsigned n = 0;
+    for (bool happened = true; happened; assert_true(n < ALLOCATIONS_MAX)) {
+        struct dp_fault_result result;
+        uint32_t healed = 0;
+        desk_start(d);
+        desk_turn(d, 1);
+        nomem_at(++n);
+        assert_int_equal(dp_governor_fault(d->governor, &r, &result), DP_OK);
+        assert_int_equal(result.refusal, DP_FAULT_REFUSAL_NONE);
+        for (int i = 0; i < 5; i++)
+            desk_turn(d, 1);
+        assert_int_equal(d->view->faulty, 1);
+        assert_int_equal(dp_governor_heal(d->governor, NULL, NULL, &healed), DP_OK);
+        assert_int_equal(healed, 1);
+        for (int i = 0; i < 5; i++)
+            desk_turn(d, 1);
+        happened = nomem_happened();
+        nomem_at(0);
+        assert_int_equal(d->view->faulty, 0);
+        desk_stop(d);
+        dp_view_unref(d->view);
+        d->view = NULL;
+    }
+    print_message("%u allocations\n", n - 1);
+    assert_true(n > 5);
+}
+
 static unsigned released;
 
 static void release(void *ctx)
@@ -112,6 +175,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(making_a_governor, desk_setup, desk_teardown),
         cmocka_unit_test_setup_teardown(publishing_a_view, desk_setup, desk_teardown),
         cmocka_unit_test_setup_teardown(reloading, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(a_decision_that_is_told_late, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(faults_of_a_drill, desk_setup, desk_teardown),
     };
     nomem_libraries();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,6 @@
 /* The prober against a scripted region: turns, timeouts, keys held back, the end. The clock is the test's. */
+#include "davenport/base/base64.h"
+
 #include "control/prober.h"
 #include "support/script_server.h"
 
@@ -23,8 +25,9 @@ struct desk {
     uint32_t (*on_asked)(void *ctx, uint16_t endpoint);
     struct dp_probe_result last;
     uint16_t last_endpoint;
-    uint64_t again_ns; /* the callback asks for the next probe: 0 none */
-    bool destroy;      /* the callback destroys the prober */
+    uint64_t again_ns;            /* the callback asks for the next probe: 0 none */
+    bool destroy;                 /* the callback destroys the prober */
+    const struct dp_fault *fault; /* what a drill makes of every probe */
 };
 
 static uint64_t mono_ns(void *ctx)
@@ -57,6 +60,12 @@ static void on_result(void *ctx, uint16_t endpoint, const struct dp_probe_result
     }
 }
 
+static const struct dp_fault *on_fault(void *ctx, uint16_t endpoint)
+{
+    (void)endpoint;
+    return ((struct desk *)ctx)->fault;
+}
+
 static int setup(void **state)
 {
     struct desk *d = calloc(1, sizeof(*d));
@@ -86,22 +95,35 @@ static int teardown(void **state)
     return 0;
 }
 
+static struct dp_credential *basic(const char *username)
+{
+    char line[128];
+    char pair[64];
+    size_t n = (size_t)snprintf(pair, sizeof(pair), "%s:%s", username, username);
+    size_t at = (size_t)snprintf(line, sizeof(line), "Authorization: Basic ");
+    at += dp_base64_encode(DP_BASE64, pair, n, line + at);
+    at += (size_t)snprintf(line + at, sizeof(line) - at, "\r\n");
+    return dp_credential_new(DP_CREDENTIAL_PASSTHROUGH, false, (struct dp_span){line, at});
+}
+
 static void make(struct desk *d, uint32_t timeout_ms, const char *username, uint16_t n)
 {
+    struct dp_credential *key = username ? basic(username) : NULL;
     char url[64];
     struct dp_probe_target targets[DP_MAX_ENDPOINTS];
     (void)script_server_url(&d->server, url, sizeof(url));
     for (uint16_t i = 0; i < n; i++)
-        targets[i] = (struct dp_probe_target){
-            .url = url, .path = "/_up", .username = username, .password = username};
+        targets[i] = (struct dp_probe_target){.url = url, .path = "/_up", .key = key};
     const struct dp_prober_options opt = {.loop = &d->loop,
                                           .clock = &d->clock,
                                           .timeout_ms = timeout_ms,
                                           .asked = d->on_asked,
+                                          .fault = on_fault,
                                           .result = on_result,
                                           .ctx = d};
     d->prober = dp_prober_new(&opt, targets, n);
     assert_non_null(d->prober);
+    dp_credential_unref(key); /* the prober has its own */
 }
 
 static bool has_result(void *ctx)
@@ -278,6 +300,105 @@ static void destroyed_from_the_callback(void **state)
     assert_int_equal(d->results, 1);
 }
 
+/* ---- drills ---- */
+
+static void turn_idly(struct desk *d)
+{
+    for (unsigned i = 0; i < 100; i++)
+        (void)uv_run(&d->loop, UV_RUN_NOWAIT);
+}
+
+/* The probe that has begun is told of `ms` after that, and not before. */
+static const struct dp_probe_result *told_after(struct desk *d, uint32_t ms)
+{
+    d->now_ns += (ms - 1) * DP_NS_PER_MS;
+    turn_idly(d);
+    assert_int_equal(d->results, 0);
+    d->now_ns += DP_NS_PER_MS;
+    assert_true(script_run_until(&d->loop, has_result, d));
+    assert_int_equal(d->results, 1);
+    assert_int_equal(d->last.total_ns, ms * DP_NS_PER_MS);
+    return &d->last;
+}
+
+static void a_drill_keeps_a_region_dark(void **state)
+{
+    static const struct dp_fault dark = {.kind = DP_FAULT_DARK, .share = DP_FAULT_ALL};
+    struct desk *d = *state;
+    d->fault = &dark;
+    make(d, 30, NULL, 1);
+    dp_prober_set(d->prober, 0, d->now_ns);
+    turn_idly(d);
+    const struct dp_probe_result *r = told_after(d, 30);
+    assert_int_equal(r->kind, DP_PROBE_DARK);
+    assert_int_equal(r->err, DP_ETIMEOUT);
+    assert_false(r->reached || r->connected || r->reused);
+    assert_string_equal(r->detail, "no answer within 30 ms (a drill)");
+    assert_int_equal(d->server.requests, 0);
+    d->fault = NULL;
+    assert_int_equal(probe(d, 0)->kind, DP_PROBE_OK);
+}
+
+static void a_drill_refuses_or_resets(void **state)
+{
+    static const struct dp_fault refused = {.kind = DP_FAULT_REFUSED, .share = DP_FAULT_ALL};
+    static const struct dp_fault flaky = {.kind = DP_FAULT_FLAKY, .share = DP_FAULT_ALL};
+    struct desk *d = *state;
+    make(d, 20000, NULL, 1);
+    d->fault = &refused;
+    const struct dp_probe_result *r = probe(d, 0);
+    assert_int_equal(r->kind, DP_PROBE_DARK);
+    assert_int_equal(r->err, DP_ECONNECT);
+    assert_true(r->reached && !r->connected);
+    assert_string_equal(r->detail, "The region refused the connection. (a drill)");
+    d->fault = &flaky;
+    r = probe(d, 0);
+    assert_int_equal(r->kind, DP_PROBE_DARK);
+    assert_int_equal(r->err, DP_ECLOSED);
+    assert_true(r->reached && r->connected);
+    assert_int_equal(d->server.requests, 0);
+}
+
+static void a_drill_lets_answers_be_late(void **state)
+{
+    struct dp_fault slow = {.kind = DP_FAULT_SLOW, .delay_ms = 40, .share = DP_FAULT_ALL};
+    struct desk *d = *state;
+    d->fault = &slow;
+    make(d, 20000, NULL, 1);
+    dp_prober_set(d->prober, 0, d->now_ns);
+    assert_true(script_run_until(&d->loop, has_request, d));
+    turn_idly(d);
+    const struct dp_probe_result *r = told_after(d, 40);
+    assert_int_equal(r->kind, DP_PROBE_OK);
+    assert_int_equal(r->status, 200);
+    assert_non_null(strstr(r->detail, ", heard late (a drill)"));
+    assert_int_equal(d->server.requests, 1);
+    /* later than anybody waits: not sent at all */
+    slow.delay_ms = 20000;
+    d->results = 0;
+    dp_prober_set(d->prober, 0, d->now_ns);
+    turn_idly(d);
+    assert_int_equal(d->results, 0);
+    assert_int_equal(d->server.requests, 1);
+}
+
+/* All places are taken by what is held, and then all of them are free again. */
+static void held_results_take_places(void **state)
+{
+    static const struct dp_fault dark = {.kind = DP_FAULT_DARK, .share = DP_FAULT_ALL};
+    struct desk *d = *state;
+    d->on_asked = on_asked;
+    d->fault = &dark;
+    make(d, 20000, NULL, 1);
+    dp_prober_set(d->prober, 0, d->now_ns);
+    for (unsigned i = 0; i < 10 && d->asked < DP_MAX_ASKS; i++)
+        turn_idly(d);
+    turn_idly(d);
+    assert_int_equal(d->asked, DP_MAX_ASKS);
+    assert_int_equal(d->results, 0);
+    assert_int_equal(d->server.requests, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -291,6 +412,10 @@ int main(void)
         T(refused_keys_are_held_back),
         T(destroyed_under_way),
         T(destroyed_from_the_callback),
+        T(a_drill_keeps_a_region_dark),
+        T(a_drill_refuses_or_resets),
+        T(a_drill_lets_answers_be_late),
+        T(held_results_take_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@
 #define ROWS(a) (sizeof(a) / sizeof((a)[0]))
 #define NONE    DP_NO_REGION
 
-/* A region a letter: u up, s suspect, ? unknown, d down, m draining (up), M draining and down, l slow (up). The routes: o, d, b.
+/* A region a letter: u up, s suspect, ? unknown, d down, m draining (up), M draining and down, l slow (up), q mute (up). The routes: o, d, b.
  * A row with an order switches first. */
 struct row {
     uint64_t at_s;
@@ -46,6 +46,7 @@ static struct dp_failover_region region_of(char c)
     }
     r.draining = c == 'm' || c == 'M';
     r.slow = c == 'l';
+    r.mute = c == 'q';
     return r;
 }
 
@@ -102,6 +103,45 @@ static struct dp_failover_decision run(bool automatic, const struct row *rows, s
 
 #define HOLD_DOWN(rows) run(true, rows, ROWS(rows))
 #define MANUAL(rows)    run(false, rows, ROWS(rows))
+
+/* What is down from the start has not been away for as long as it may be starting. */
+static void what_is_starting_was_not_away(void **state)
+{
+    (void)state;
+    const struct dp_failover_config c = {.n_regions = 3, .hold_ns = 300 * S, .start_ns = 30 * S};
+    static const struct {
+        uint64_t at_s;
+        const char *regions, *held;
+        uint16_t active;
+        uint8_t falls[3];
+    } rows[] = {
+        {1, "???", "...", 0, {0, 0, 0}},  {2, "d?d", "...", 1, {0, 0, 0}},
+        {3, "dud", "...", 1, {0, 0, 0}},  {5, "uud", "...", 1, {0, 0, 0}}, /* just up */
+        {6, "dud", "...", 1, {1, 0, 0}}, /* this is a fall: it was up */
+        {7, "uud", "h..", 1, {1, 0, 0}},  {30, "uud", "h..", 1, {1, 0, 0}},
+        {31, "uud", "h..", 1, {1, 0, 1}}, /* it does not start, it is down */
+        {32, "uuu", "h.h", 1, {1, 0, 1}},
+    };
+    struct dp_failover_state s;
+    struct dp_failover_decision d;
+    dp_failover_init(&s);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct dp_failover_region regions[3];
+        for (size_t k = 0; k < 3; k++)
+            regions[k] = region_of(rows[i].regions[k]);
+        dp_failover_step(&s, &c, regions, rows[i].at_s * S, &d);
+        assert_int_equal(d.after, rows[i].active);
+        for (size_t k = 0; k < 3; k++) {
+            assert_int_equal(d.held[k], rows[i].held[k] == 'h');
+            assert_int_equal(s.falls[k], rows[i].falls[k]);
+        }
+    }
+    dp_failover_init(&s); /* drained is no way of starting */
+    s.drained[1] = true;
+    const struct dp_failover_region regions[3] = {region_of('u'), region_of('d'), region_of('d')};
+    dp_failover_step(&s, &c, regions, S, &d);
+    assert_true(s.unsettled[1] && !s.unsettled[0]);
+}
 
 static void begins_at_the_first(void **state)
 {
@@ -321,6 +361,48 @@ static void a_hold_of_0_returns_at_once(void **state)
     assert_int_equal(d.move, DP_MOVE_FAILBACK);
 }
 
+/* Who says nothing may be as lost as the one that is left: that shows within a moment. */
+static void nobody_goes_where_nobody_speaks(void **state)
+{
+    (void)state;
+    static const struct row waits[] = {
+        {0, "uuu", 0, DP_MOVE_NONE, "ooo", "...", NULL},
+        {10, "dqq", 0, DP_MOVE_NONE, "ooo", "...", NULL},
+        {11, "dqd", 0, DP_MOVE_NONE, "ood", "...", NULL},
+        {12, "dud", 1, DP_MOVE_FAILOVER, "dod", "...", NULL},
+    };
+    static const struct row chooses[] = {
+        {0, "uuu", 0, DP_MOVE_NONE, "ooo", "...", NULL},
+        {10, "dqu", 2, DP_MOVE_FAILOVER, "doo", "...", NULL},
+    };
+    static const struct row all_lost[] = {
+        {0, "uu", 0, DP_MOVE_NONE, "oo", "..", NULL},
+        {10, "dq", 0, DP_MOVE_NONE, "oo", "..", NULL},
+        {11, "dd", NONE, DP_MOVE_LOST, "dd", "..", NULL},
+    };
+    static const struct row returns[] = {
+        {0, "du", 1, DP_MOVE_FAILOVER, "do", "..", NULL},
+        {10, "uu", 1, DP_MOVE_NONE, "oo", "h.", NULL},
+        {310, "qu", 1, DP_MOVE_NONE, "oo", "..", NULL},
+        {311, "uu", 0, DP_MOVE_FAILBACK, "oo", "..", NULL},
+    };
+    static const struct row slow[] = {
+        {0, "uu", 0, DP_MOVE_NONE, "oo", "..", NULL},
+        {10, "lq", 0, DP_MOVE_NONE, "oo", "..", NULL},
+        {11, "lu", 1, DP_MOVE_FAILOVER, "oo", "..", NULL},
+    };
+    static const struct row ordered[] = {
+        {0, "uq", 0, DP_MOVE_NONE, "oo", "..", NULL},
+        {10, "uq", 1, DP_MOVE_SWITCH, "oo", "..", "1"}, /* an operator knows better */
+    };
+    HOLD_DOWN(chooses);
+    HOLD_DOWN(all_lost);
+    HOLD_DOWN(returns);
+    HOLD_DOWN(slow);
+    HOLD_DOWN(ordered);
+    HOLD_DOWN(waits);
+}
+
 static void slow_is_left_for_what_is_well(void **state)
 {
     (void)state;
@@ -376,6 +458,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(begins_at_the_first),
+        cmocka_unit_test(what_is_starting_was_not_away),
         cmocka_unit_test(leaves_and_returns_after_the_hold),
         cmocka_unit_test(any_doubt_begins_the_hold_anew),
         cmocka_unit_test(manual_never_returns),
@@ -388,6 +471,7 @@ int main(void)
         cmocka_unit_test(force_holds_against_the_evidence),
         cmocka_unit_test(one_region_alone),
         cmocka_unit_test(a_hold_of_0_returns_at_once),
+        cmocka_unit_test(nobody_goes_where_nobody_speaks),
         cmocka_unit_test(slow_is_left_for_what_is_well),
         cmocka_unit_test(slow_is_better_than_doubtful_or_behind),
         cmocka_unit_test(all_slow_is_no_reason_to_move),

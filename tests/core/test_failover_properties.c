@@ -221,7 +221,9 @@ static void draw_facts(struct world *w, struct account *a)
                                       .counted = below(r, 8) != 0,
                                       .requests = below(r, 100),
                                       .max_failed_percent = 5,
-                                      .approved = below(r, 2) != 0};
+                                      .approved = below(r, 2) != 0,
+                                      .replication = (enum dp_gate_sight)below(r, 4),
+                                      .blind_is_open = below(r, 2) != 0};
     a->facts.probes_passed = a->facts.probes_asked - (a->facts.probes_asked && below(r, 4) == 0);
     a->facts.failed = below(r, 4) ? 0 : below(r, 1 + (uint32_t)a->facts.requests);
 }
@@ -245,6 +247,9 @@ static bool gate_is_open(const struct world *w, const struct account *a)
         shut = shut || !f->approved;
     if (w->asked & DP_GATE_BIT(DP_GATE_WINDOW))
         shut = shut || !window_is_open(w);
+    if (w->asked & DP_GATE_BIT(DP_GATE_REPLICATION))
+        shut = shut || !(f->replication == DP_GATE_ARRIVED ||
+                         (f->replication == DP_GATE_BLIND && (f->blind_is_open || f->approved)));
     return !shut;
 }
 

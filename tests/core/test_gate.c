@@ -14,15 +14,65 @@
 #define ROWS(a) (sizeof(a) / sizeof((a)[0]))
 #define ALL     ((1U << DP_GATE_COUNT) - 1)
 
+struct row {
+    enum dp_gate_kind kind;
+    struct dp_gate_facts facts;
+    enum dp_gate_state state;
+    const char *why;
+};
+
+static void each_is(const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct dp_gate gate;
+        unsigned asked = DP_GATE_BIT(rows[i].kind);
+        dp_gate_judge(&rows[i].facts, asked, &gate);
+        assert_int_equal(gate.n, 1);
+        assert_int_equal(gate.conditions[0].kind, rows[i].kind);
+        assert_int_equal(gate.conditions[0].state, rows[i].state);
+        assert_string_equal(gate.conditions[0].why, rows[i].why);
+        assert_int_equal(dp_gate_unmet(&rows[i].facts, asked),
+                         rows[i].state == DP_GATE_MET ? 0 : asked);
+    }
+}
+
+static void replication_is_met_by_what_was_seen(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {DP_GATE_REPLICATION, {0}, DP_GATE_UNKNOWN, "nothing was looked at yet"},
+        {DP_GATE_REPLICATION,
+         {.blind_is_open = true, .approved = true},
+         DP_GATE_UNKNOWN,
+         "nothing was looked at yet"},
+        {DP_GATE_REPLICATION,
+         {.replication = DP_GATE_BEHIND, .blind_is_open = true, .replication_word = "12 missing"},
+         DP_GATE_UNMET,
+         "12 missing"},
+        {DP_GATE_REPLICATION,
+         {.replication = DP_GATE_BLIND, .replication_word = "401"},
+         DP_GATE_UNMET,
+         "not seen, so an approval is wanted: 401"},
+        {DP_GATE_REPLICATION,
+         {.replication = DP_GATE_BLIND, .approved = true, .replication_word = "401"},
+         DP_GATE_MET,
+         "not seen, so an approval is wanted: 401"},
+        {DP_GATE_REPLICATION,
+         {.replication = DP_GATE_BLIND, .blind_is_open = true, .replication_word = "401"},
+         DP_GATE_MET,
+         "not seen, so the hold decides: 401"},
+        {DP_GATE_REPLICATION,
+         {.replication = DP_GATE_ARRIVED, .replication_word = "all is there"},
+         DP_GATE_MET,
+         "all is there"},
+    };
+    each_is(rows, ROWS(rows));
+}
+
 static void each_condition_has_three_states(void **state)
 {
     (void)state;
-    static const struct {
-        enum dp_gate_kind kind;
-        struct dp_gate_facts facts;
-        enum dp_gate_state state;
-        const char *why;
-    } rows[] = {
+    static const struct row rows[] = {
         {DP_GATE_HEALTH,
          {.hold_ns = 300 * S},
          DP_GATE_UNMET,
@@ -84,17 +134,7 @@ static void each_condition_has_three_states(void **state)
          "the next window opens in 2 h 5 min"},
         {DP_GATE_WINDOW, {.window_wait_m = 0}, DP_GATE_MET, "a window is open"},
     };
-    for (size_t i = 0; i < ROWS(rows); i++) {
-        struct dp_gate gate;
-        unsigned asked = DP_GATE_BIT(rows[i].kind);
-        dp_gate_judge(&rows[i].facts, asked, &gate);
-        assert_int_equal(gate.n, 1);
-        assert_int_equal(gate.conditions[0].kind, rows[i].kind);
-        assert_int_equal(gate.conditions[0].state, rows[i].state);
-        assert_string_equal(gate.conditions[0].why, rows[i].why);
-        assert_int_equal(dp_gate_unmet(&rows[i].facts, asked),
-                         rows[i].state == DP_GATE_MET ? 0 : asked);
-    }
+    each_is(rows, ROWS(rows));
 }
 
 static void nothing_known_is_nothing_met(void **state)
@@ -126,6 +166,8 @@ static void words_are_read(void **state)
     }
     assert_null(dp_gate_parse("probes,errors", &bits));
     assert_int_equal(bits, DP_GATE_BIT(DP_GATE_PROBES) | DP_GATE_BIT(DP_GATE_ERRORS));
+    assert_null(dp_gate_parse("replication", &bits));
+    assert_int_equal(bits, DP_GATE_BIT(DP_GATE_REPLICATION));
     assert_null(dp_gate_parse("window,approval,health,approval", &bits));
     assert_int_equal(bits, DP_GATE_BIT(DP_GATE_WINDOW) | DP_GATE_BIT(DP_GATE_APPROVAL) |
                                DP_GATE_BIT(DP_GATE_HEALTH));
@@ -261,6 +303,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_condition_has_three_states),
+        cmocka_unit_test(replication_is_met_by_what_was_seen),
         cmocka_unit_test(nothing_known_is_nothing_met),
         cmocka_unit_test(words_are_read),
         cmocka_unit_test(windows_open_and_close),

@@ -52,7 +52,7 @@ static void test_verdicts(void **state)
         {DP_OUTCOME_NO_ANSWER, DP_VERDICT_BAD},       {DP_OUTCOME_ANSWER_TIMEOUT, DP_VERDICT_BAD},
         {DP_OUTCOME_BAD_ANSWER, DP_VERDICT_BAD},      {DP_OUTCOME_TRUNCATED, DP_VERDICT_BAD},
         {DP_OUTCOME_ANSWERED_LATE, DP_VERDICT_NONE},  {DP_OUTCOME_CLIENT_GONE, DP_VERDICT_NONE},
-        {DP_OUTCOME_ABANDONED, DP_VERDICT_NONE},
+        {DP_OUTCOME_ABANDONED, DP_VERDICT_NONE},      {DP_OUTCOME_FAILED_LATE, DP_VERDICT_NONE},
     };
     assert_int_equal(sizeof(rows) / sizeof(rows[0]), DP_OUTCOME_COUNT);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

@@ -154,6 +154,30 @@ static void a_quiet_hour_keeps_the_baseline(void **state)
     assert_int_equal(dp_pace_late_ms(&c.s, &config), 1000);
 }
 
+/* What a peer's requests take is told as long as it is of now. */
+static void a_median_is_recent_for_a_while(void **state)
+{
+    static const struct dp_pace_config c = {.window_ns = 500000000,
+                                            .window_answers = 5,
+                                            .windows = 4,
+                                            .factor = 4,
+                                            .slow_ms = 250,
+                                            .late_ms = 1000};
+    struct dp_pace_state s;
+    struct dp_pace_look look;
+    uint32_t answers[DP_LATENCY_BUCKETS] = {0}, none[DP_LATENCY_BUCKETS] = {0};
+    (void)state;
+    dp_pace_init(&s);
+    assert_int_equal(dp_pace_recent_ms(&s, 0), 0);
+    answers[dp_latency_bucket(UINT64_C(800000000))] = 5;
+    dp_pace_step(&s, &c, answers, 1, UINT64_C(1000000000), &look);
+    dp_pace_step(&s, &c, none, 1, UINT64_C(1500000000), &look);
+    assert_true(look.whole);
+    assert_int_equal(dp_pace_recent_ms(&s, UINT64_C(1500000000)), 500);
+    assert_int_equal(dp_pace_recent_ms(&s, UINT64_C(11500000000)), 500);
+    assert_int_equal(dp_pace_recent_ms(&s, UINT64_C(11500000001)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -166,6 +190,7 @@ int main(void)
         cmocka_unit_test(few_requests_make_long_windows),
         cmocka_unit_test(lateness_follows_the_baseline),
         cmocka_unit_test(a_quiet_hour_keeps_the_baseline),
+        cmocka_unit_test(a_median_is_recent_for_a_while),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,6 +257,40 @@ static void inside_a_region_the_least_busy_endpoint(void **state)
     world_fini(&w);
 }
 
+/* One that hangs on to its requests is given a lookup once in a while, so that something is found out about it. */
+static void nobody_is_passed_over_for_ever(void **state)
+{
+    struct world w;
+    (void)state;
+    world_init(&w, AP, "oo");
+    w.view->endpoints[1].region = 0;
+    w.view->endpoints[0].max_in_flight = 4;
+    w.router.in_flight[0] = 2;
+    w.router.began_ns[0] = 1000;
+    const uint64_t due_ns = 1000 + UINT64_C(250000000);
+#define GOES(ns) (dp_policy_next(w.view, &w.router, &w.ask, &w.attempts, (ns)).endpoint)
+    assert_int_equal(GOES(due_ns - 1), 1);
+    assert_int_equal(GOES(due_ns), 0);
+    w.ask.load = DP_LOAD_QUERY;
+    assert_int_equal(GOES(due_ns), 1);
+    w.ask.load = DP_LOAD_WRITE;
+    assert_int_equal(GOES(due_ns), 1);
+    w.ask.load = DP_LOAD_LOOKUP;
+    w.attempts.failed_mask = 4; /* a second attempt has waited enough */
+    assert_int_equal(GOES(due_ns), 1);
+    w.attempts.failed_mask = 0;
+    w.router.in_flight[0] = 4; /* as many as it may have */
+    assert_int_equal(GOES(due_ns), 1);
+    w.router.in_flight[0] = 2;
+    w.view->endpoints[0].state = DP_ROUTE_DOWN;
+    assert_int_equal(GOES(due_ns), 1);
+    w.view->endpoints[0].state = DP_ROUTE_OK;
+    dp_router_began(&w.router, 0, due_ns);
+    assert_int_equal(GOES(due_ns + 1), 1);
+#undef GOES
+    world_fini(&w);
+}
+
 /* ---- shares ---- */
 
 static unsigned percent_to(struct world *w, uint16_t region)
@@ -469,6 +503,7 @@ int main(void)
         cmocka_unit_test(every_vector),
         cmocka_unit_test(of_two_the_less_busy),
         cmocka_unit_test(inside_a_region_the_least_busy_endpoint),
+        cmocka_unit_test(nobody_is_passed_over_for_ever),
         cmocka_unit_test(a_returning_region_gets_its_share_of_reads),
         cmocka_unit_test(a_growing_share_moves_each_client_once),
         cmocka_unit_test(only_the_clients_of_a_lost_region_move),

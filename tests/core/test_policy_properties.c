@@ -233,6 +233,37 @@ static void every_choice_keeps_the_rules(void **state)
     assert_true(sent > WORLDS / 3 && sent < WORLDS);
 }
 
+/* A request that names its region has that one or none, whatever the mode; barred or held, but never down, never twice. */
+static void what_is_named_goes_there_or_nowhere(void **state)
+{
+    static struct world w;
+    struct random r = {815};
+    unsigned sent = 0;
+    (void)state;
+    for (unsigned i = 0; i < WORLDS; i++) {
+        make(&w, &r);
+        w.ask.named = true;
+        w.ask.only = chance(&r, 95) ? (uint16_t)below(&r, w.view.n_regions) : DP_NO_REGION;
+        const struct dp_route to =
+            dp_policy_next(&w.view, &w.router, &w.ask, &w.attempts, w.now_ns);
+        assert_false(dp_policy_elsewhere(&w.view, &w.router, &w.ask, &w.attempts, 0, w.now_ns));
+        if (to.kind == DP_ROUTE_SEND) {
+            assert_int_equal(w.view.endpoints[to.endpoint].region, w.ask.only);
+            assert_int_not_equal(w.view.endpoints[to.endpoint].state, DP_ROUTE_DOWN);
+            assert_int_not_equal(w.view.regions[w.ask.only].state, DP_ROUTE_DOWN);
+            assert_int_equal(w.attempts.failed_mask >> to.endpoint & 1, 0);
+            assert_int_equal(w.attempts.acted_mask >> w.ask.only & 1, 0);
+            sent++;
+        } else if (w.ask.only == DP_NO_REGION) {
+            assert_int_equal(to.why, DP_ENOSUCHREGION);
+        } else {
+            assert_int_equal(to.why, DP_ENAMED);
+            assert_false(region_open(&w, w.ask.only, false));
+        }
+    }
+    assert_true(sent > WORLDS / 3 && sent < WORLDS);
+}
+
 /* Attempt after attempt, each failing: it ends, and no endpoint has it twice. */
 static void attempts_come_to_an_end(void **state)
 {
@@ -298,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_choice_keeps_the_rules),
         cmocka_unit_test(attempts_come_to_an_end),
+        cmocka_unit_test(what_is_named_goes_there_or_nowhere),
         cmocka_unit_test(the_nearest_keep_their_dwell_and_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

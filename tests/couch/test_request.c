@@ -584,6 +584,41 @@ static void a_long_database_name(void **state)
     assert_ptr_equal(dp_couch_name(longer, buf).p, raw);
 }
 
+static void what_stands_behind_a_name(void **state)
+{
+    static const struct {
+        const char *target, *doc, *db; /* behind it */
+    } rows[] = {
+        {"/db/doc", "", "doc"},
+        {"/db/doc/", "", "doc/"},
+        {"/db//doc//?rev=1-a/b", "", "doc//"},
+        {"/db/doc?x", "", "doc"},
+        {"/db/doc/file", "file", "doc/file"},
+        {"/db/doc//a/b?rev=1-a", "a/b", "doc//a/b"},
+        {"/db/_design/d", "", "_design/d"},
+        {"/db/_design/d/file/", "file/", "_design/d/file/"},
+        {"/db", NULL, ""},
+        {"/db/", NULL, ""},
+        {"//db//?q=2", NULL, ""},
+        {"/db?q=/2", NULL, ""},
+        {"/db/_security", NULL, "_security"},
+    };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        const struct dp_span target = dp_span_str(rows[i].target);
+        const struct dp_couch_request r = dp_couch_classify(DP_SPAN("GET"), DP_SPAN(""), target);
+        const struct dp_span db = dp_couch_behind(target, r.db);
+        if (!dp_span_eq(db, dp_span_str(rows[i].db)))
+            fail_msg("%s: \"%.*s\" behind the database", rows[i].target, (int)db.n, db.p);
+        assert_int_equal(r.doc.n > 0, rows[i].doc != NULL);
+        if (!rows[i].doc)
+            continue;
+        const struct dp_span doc = dp_couch_behind(target, r.doc);
+        if (!dp_span_eq(doc, dp_span_str(rows[i].doc)))
+            fail_msg("%s: \"%.*s\" behind the document", rows[i].target, (int)doc.n, doc.p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +634,7 @@ int main(void)
         cmocka_unit_test(what_is_a_point_request),
         cmocka_unit_test(where_it_may_go),
         cmocka_unit_test(a_long_database_name),
+        cmocka_unit_test(what_stands_behind_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // The access log of a running proxy: complete, rotated under load, and without anybody's secrets.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
@@ -41,7 +42,7 @@ test('a line tells what was asked and what became of it, and no secret', async (
         assert.equal((await wire.response()).status, 400);
         const feed = await Wire.connect(proxy.port);
         feed.send('GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: h\r\n\r\n');
-        await feed.text(/"seq":1/);
+        await feed.text(/"seq":"1~/);
         feed.destroy();
         const lines = await until('four lines', () => parsed(path).length === 4 && parsed(path));
         const shown = lines.map(({ method, target, class: means, status, region: from, attempts, end, reason }) =>
@@ -49,8 +50,8 @@ test('a line tells what was asked and what became of it, and no secret', async (
         assert.deepEqual(shown, [
             ['GET', '/db/doc?x=%22', 'read', 200, 'left', 1, 'answered', null],
             ['PUT', '/db/doc', 'write', 200, 'left', 1, 'answered', null],
-            ['GET', null, null, 400, null, 0, 'refused', 'EHOST'],
-            ['GET', '/db/_changes?feed=continuous', 'feed', 200, 'left', 1, 'client_gone', null],
+            ['GET', null, null, 400, null, 0, 'refused', 'bad_host'],
+            ['GET', '/db/_changes?feed=continuous', 'feed', 200, 'left', 1, 'client_gone', 'client_gone'],
         ]);
         const [get, put] = lines;
         assert.equal(get.user_agent, 'nano/"10');
@@ -69,6 +70,33 @@ test('the combined format goes to stdout when the path is -', async (t) => {
         await until('the line', () =>
             /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d \+0000\] "GET \/db\/doc HTTP\/1\.1" 200 12 "-" "a\\"b"$/m.test(proxy.child.text()));
     })(t);
+});
+
+// HAProxy's own reader of its logs, where it is installed with it.
+test('the haproxy format is read by halog', { skip: !existsSync('/usr/bin/halog') && 'halog (Debian package haproxy) is not installed' }, async (t) => {
+    const path = join(scratch('log'), 'access.log');
+    const halog = (...options) => {
+        const done = spawnSync('/usr/bin/halog', ['-s', '-4', ...options], { input: readFileSync(path), encoding: 'utf8' });
+        assert.match(done.stderr, / 0 parsing errors/, done.stderr);
+        return done.stdout;
+    };
+    await withProxy([region], logging(path, { format: 'haproxy' }), async (proxy) => {
+        for (let i = 0; i < 3; i += 1) {
+            await request(`${proxy.origin}/db/doc`, { headers: { 'user-agent': 'nano' } });
+        }
+        assert.equal((await request(`${proxy.origin}/missing"#`)).status, 404);
+        const feed = await Wire.connect(proxy.port);
+        feed.send('GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: h\r\n\r\n');
+        await feed.text(/"seq":"1~/);
+        feed.destroy();
+        await until('five lines', () => linesOf(path).length === 6);
+    })(t);
+    const server = new URL(region.origin).host;
+    const [, row] = halog('-srv').split('\n');
+    assert.deepEqual(row.split(' ').slice(0, 9), [`left/${server}`, '0', '4', '0', '1', '0', '0', '5', '5'], row);
+    assert.deepEqual(halog('-tc').trim().split('\n').sort(), ['-- 4', 'CD 1']);
+    assert.deepEqual(halog('-st').trim().split('\n').sort(), ['200 4', '404 1']);
+    assert.match(halog('-ut'), / \/db\/doc$/m);
 });
 
 // Two workers, several rotations as logrotate does them, and a load that never stops: each request is in

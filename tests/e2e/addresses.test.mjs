@@ -2,16 +2,16 @@
 // that fails. Real sockets; the names are the test's own (support/names.h).
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import net from 'node:net';
 import { test } from 'node:test';
+import { leashed } from '../support/child.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
 import { Names } from '../support/names.mjs';
 import { withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { Authority, TlsRegion } from '../support/tls.mjs';
-import { atExit, until } from '../support/wait.mjs';
+import { until, within } from '../support/wait.mjs';
 
 const NAME = 'couch.example';
 const LIVE = '127.0.0.1';
@@ -32,13 +32,15 @@ s.bind((sys.argv[1], int(sys.argv[2])))
 s.listen(0)
 print("listening", flush=True)
 sys.stdin.read()`;
-    const child = spawn('python3', ['-c', program, host, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = leashed('python3', ['-c', program, host, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] });
     const sockets = [];
-    const forget = atExit(() => child.kill('SIGKILL'));
-    await new Promise((resolve, reject) => {
-        child.stdout.once('data', resolve);
-        child.once('exit', (code) => reject(new Error(`the dark address ended with ${code}`)));
-    });
+    await within(
+        'the dark address',
+        new Promise((resolve, reject) => {
+            child.stdout.once('data', resolve);
+            child.once('exit', (code) => reject(new Error(`the dark address ended with ${code}`)));
+        }),
+    );
     for (let full = false; !full; ) {
         const socket = net.connect(port, host);
         socket.on('error', () => {});
@@ -49,7 +51,6 @@ sys.stdin.read()`;
         ]);
     }
     return () => {
-        forget();
         sockets.forEach((socket) => socket.destroy());
         child.kill('SIGKILL');
     };

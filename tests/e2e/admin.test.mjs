@@ -77,6 +77,9 @@ test(
         await up(proxy);
         assert.equal((await request(`${proxy.admin}/healthz`)).status, 200);
         assert.equal((await request(`${proxy.admin}/readyz`)).status, 200);
+        const ready = proxy.cli('status', '--ready');
+        assert.deepEqual([ready.status, ready.stdout, ready.stderr], [0, 'ready\n', '']);
+        assert.deepEqual(JSON.parse(proxy.cli('status', '--ready', '--json').stdout), { status: 'ready' });
         await until('what is kept in memory and what the journal has to be the same', async () => {
             const { json: events } = await request(`${proxy.admin}/events`);
             return Array.isArray(events) && events.length > 0 && isDeepStrictEqual(events, proxy.journalLines());

@@ -120,7 +120,7 @@ test(
         const slow = request(`${proxy.origin}/db/slow`);
         const feed = await Wire.connect(proxy.port);
         feed.send('GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: h\r\n\r\n');
-        await feed.text(/"seq":1/);
+        await feed.text(/"seq":"1~/);
         await until('the slow one to be on its way', () => left.requests.some((one) => /slow/.test(one.target)));
         const done = await reload(proxy, { regions: [entry(right)] });
         assert.deepEqual(done.json.changed, ['regions.left: removed'], done.text);

@@ -74,7 +74,7 @@ test('feeds are ended where a client can tell, and idle connections are closed',
 
         proxy.child.signal('SIGTERM');
         const line = await continuous.response();
-        assert.equal(line.text, '{"seq":"1","id":"a"}\n', 'whole lines only');
+        assert.equal(line.text, '{"seq":"1~scripted","id":"a"}\n', 'whole lines only');
         const cut = await longpoll.response();
         assert.equal(cut.complete, false, 'an unfinished JSON document must not look finished');
         await Promise.all([continuous.end(), longpoll.end(), idle.end()]);

@@ -84,7 +84,10 @@ test('a dead node is routed around inside its region, and the region keeps the t
     assert.match(status, /Endpoints of left:\n {2}http:\S+ {2}up for .*\n {2}http:\S+ {2}down for .* \(takes no requests\)/);
     assert.match(proxy.cli('explain').stdout, /1 of 2 endpoints serves; down when fewer than 1 do/);
     await nodes[1].revive();
-    await until('the node to be trusted again', async () => (await proxy.region('left')).endpoints[1].route === 'ok');
+    await until('the node to be trusted again, by requests', async () => {
+        await from(proxy);
+        return (await proxy.region('left')).endpoints[1].route === 'ok';
+    });
     const answers = new Set([await from(proxy), await from(proxy)]);
     assert.deepEqual([...answers].sort(), ['n0', 'n1']);
 }));

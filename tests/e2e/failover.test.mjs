@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import nano from 'nano';
 import { request } from '../support/http.mjs';
 import { Loads } from '../support/load.mjs';
@@ -64,9 +65,9 @@ test(
         const frozen = Date.now();
         await load.done(200, frozen);
         await proxy.untilActive('right');
-        await finish(load, t);
         left.thaw();
-        await healthy(proxy, 'left');
+        await healthy(proxy, 'left'); // by requests of this load: they had a part in its fall
+        await finish(load, t);
     }),
 );
 
@@ -141,6 +142,9 @@ test(
         assert.equal((await request(`${loads.url(proxy)}/x`, { method: 'PUT', json: {} })).status, 503);
         await until('not ready', async () => (await request(`${proxy.admin}/readyz`)).status === 503);
         assert.equal((await request(`${proxy.admin}/healthz`)).status, 200);
+        const unready = proxy.cli('status', '--ready');
+        assert.deepEqual([unready.status, unready.stdout], [1, '']);
+        assert.match(unready.stderr, /^davenport: refused \(not_ready\): (no region can take requests|every region is silent: .*)\n$/);
 
         // The least preferred one is enough.
         await suite.regions[1].revive();
@@ -174,8 +178,8 @@ async function scripted(t, over, body) {
 }
 
 for (const [how, script] of [['closes', [FIN]], ['resets', [RESET]]]) {
-    test(`a region ${how} after it read a request: POST is in doubt, all else goes to the other region`, (t) =>
-        scripted(t, {}, async (proxy, left, right) => {
+    test(`a region ${how} after it read a request: POST without ids is in doubt, all else goes to the other region`, (t) =>
+        scripted(t, { replay: { mint_ids: 'no' } }, async (proxy, left, right) => {
             left.on(/^(GET|HEAD|PUT|POST|DELETE|COPY) \/db/, script);
             right.on(/ \/db/, (asked) => [answer(asked.method === 'PUT' ? 201 : 200, { from: 'right' }, { headless: asked.method === 'HEAD' })]);
             const ask = (method, path, options = {}) => request(`${proxy.origin}/db${path}`, { method, ...options });
@@ -185,6 +189,7 @@ for (const [how, script] of [['closes', [FIN]], ['resets', [RESET]]]) {
             assert.equal(doubt.status, 503);
             assert.equal(doubt.json.error, 'outcome_unknown');
             assert.ok(doubt.json.reason);
+            assert.equal(doubt.headers['davenport-outcome'], 'unknown');
             assert.equal(right.seen(/^POST/).length, 0);
             assert.equal(left.seen(/^POST/).length, 1);
 
@@ -205,6 +210,28 @@ for (const [how, script] of [['closes', [FIN]], ['resets', [RESET]]]) {
             assert.equal(right.seen(/^POST \/db\/_find/)[0].body.toString(), '{"selector":{}}');
         }));
 }
+
+test('documents get their ids here, so a POST goes to the other region too, with the same ones', (t) =>
+    scripted(t, {}, async (proxy, left, right) => {
+        left.on(/^POST \/db/, [FIN]);
+        right.on(/^POST \/db/, [answer(201, { ok: true })]);
+        const ask = (path, body, headers = {}) =>
+            request(`${proxy.origin}/db${path}`, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
+        const sent = (region) => region.seen(/^POST/).at(-1);
+        const one = await ask('', '{"n":1}');
+        assert.equal(one.status, 201);
+        assert.match(sent(left).body.toString(), /^\{"n":1,"_id":"[0-9a-f]{32}"\}$/);
+        assert.deepEqual(sent(right).body, sent(left).body);
+
+        // As IBM's SDKs send it.
+        const docs = JSON.stringify({ docs: [{ _id: 'mine', n: 1 }, { n: 2 }] });
+        const many = await ask('/_bulk_docs', gzipSync(docs), { 'content-encoding': 'gzip' });
+        assert.equal(many.status, 201);
+        assert.match(sent(left).body.toString(), /^\{"docs":\[\{"_id":"mine","n":1\},\{"n":2,"_id":"[0-9a-f]{32}"\}\]\}$/);
+        assert.equal(sent(left).headers['content-encoding'], undefined);
+        assert.deepEqual(sent(right).body, sent(left).body);
+        assert.equal((await proxy.metric('davenport_ids_minted_total')), 2);
+    }));
 
 test('a region that refuses connections never saw the request: POST goes to the other one too', (t) =>
     scripted(t, {}, async (proxy, left, right) => {

@@ -11,7 +11,7 @@ import { OpenLoad } from '../support/open_load.mjs';
 import { merge, withProxy } from '../support/proxy.mjs';
 import { createDatabase, everywhere, PouchRegion } from '../support/region.mjs';
 import { Relay } from '../support/relay.mjs';
-import { scratch } from '../support/wait.mjs';
+import { LIMIT_MS, scratch, until } from '../support/wait.mjs';
 
 const RATE = Number(process.env.DAVENPORT_E2E_RATE ?? 100);
 const skip = whyNot() ?? false;
@@ -135,10 +135,49 @@ const through = (field, value, usual) => [
     },
 ];
 
-// That such a region is left is shown on virtual time (bench/simulate): here the machine's own noise is in the baseline.
-test('answers come 800 ms later than they did', { skip }, (t) => {
-    const [fault, heal] = through('delay_ms', 800, 0);
-    return under(fault, { heal, leaves: false, ...relayed })(t);
+// 800 ms more can be told from what was usual only where that was known to be much less: the fault begins when the proxy's own
+// baseline says so. A machine that has bad moments while the fault lasts makes it the new normal, as it should ("when peers are as
+// slow"): then once more. A proxy that never leaves such a region fails in every round.
+test('answers come 800 ms later than they did: the region is left', { skip }, async (t) => {
+    const QUICK_MS = 100; // four times that is less than what +800 ms looks like, at the coarseness of its histogram
+    const usual = async (proxy) => (await proxy.region('left')).usual_ms;
+    await withProxy(
+        () => [{ name: 'left', probePath: '/', origin: `http://127.0.0.1:${relay.port}` }, regions[1]],
+        AT_REST,
+        async (proxy) => {
+            const load = new OpenLoad(`${proxy.origin}/${db}`, { known, own, rate: RATE });
+            let took;
+            try {
+                for (let round = 0; round < 4 && took === undefined; round += 1) {
+                    await until('a baseline', async () => {
+                        const ms = await usual(proxy);
+                        return ms > 0 && ms <= QUICK_MS;
+                    });
+                    await load.done(6 * RATE); // enough that one odd look does not turn it
+                    const began = Date.now();
+                    relay.delay_ms = 800;
+                    while ((await proxy.active()) === 'left' && (await usual(proxy)) <= QUICK_MS) {
+                        assert.ok(Date.now() - began < LIMIT_MS, 'left answers late, its baseline is quick, and it keeps the traffic');
+                        await load.done(RATE / 10, Date.now());
+                    }
+                    took = (await proxy.active()) === 'right' ? Date.now() - began : undefined;
+                    await load.done(2 * RATE);
+                    relay.delay_ms = 0;
+                    await load.done(RATE);
+                }
+            } finally {
+                relay.delay_ms = 0;
+                await load.stop();
+            }
+            t.diagnostic(load.summary());
+            t.diagnostic(`left after ${took} ms`);
+            const moves = await explained(proxy, t);
+            assert.deepEqual([moves[0]?.event, moves[0]?.before, moves[0]?.after], ['failover', 'left', 'right']);
+            assert.match(moves[0].reason, /slow/);
+            assert.deepEqual(load.failed, []);
+            assert.deepEqual(load.posts.filter((one) => !/outcome_unknown/.test(one.error)), []);
+        },
+    )(t);
 });
 
 test('answers are cut short within their head', { skip }, (t) => {
@@ -146,10 +185,10 @@ test('answers are cut short within their head', { skip }, (t) => {
     return under(fault, { heal, ...relayed })(t);
 });
 
-// What has begun to go to the client can't be sent again; it must not look whole.
-test('answers are cut short within their body: the client sees it, and the region is left', { skip }, (t) => {
+// Documents and small lists are passed on when they are whole, so nobody sees a part of one; a POST that writes has one attempt only.
+test('answers are cut short within their body: no read fails, and the region is left', { skip }, (t) => {
     const [fault, heal] = through('cut_bytes', 250, Infinity);
-    return under(fault, { heal, ...relayed, tolerate: (one) => one.status === undefined && /ECONNRESET|aborted|hang up/.test(one.error) })(t);
+    return under(fault, { heal, ...relayed, tolerate: (one) => one.op === 'post' && one.status === undefined && /ECONNRESET|aborted|hang up/.test(one.error) })(t);
 });
 
 // A POST that the server had taken may wait for as long as an answer may take: nothing tells that none will come. That must be

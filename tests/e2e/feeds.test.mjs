@@ -1,7 +1,9 @@
 // Feeds stay open, bring what happens as it happens, and end so that a client can tell.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { couch, request } from '../support/http.mjs';
 import { withProxy } from '../support/proxy.mjs';
@@ -9,10 +11,12 @@ import { clientUrl, everywhere } from '../support/region.mjs';
 import { chunk, chunkedHead, FIN } from '../support/couchdb_rows.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { useRegions } from '../support/suite.mjs';
-import { pause, until, within } from '../support/wait.mjs';
+import { pause, scratch, until, within } from '../support/wait.mjs';
 import { Wire } from '../support/wire.mjs';
+import { followParty, nanoParty } from './parties.mjs';
 
 const suite = useRegions(2, { replicated: true });
+const log = join(scratch('feeds'), 'access.jsonl');
 const url = (proxy) => `${clientUrl(suite.regions[0], proxy.origin)}/${suite.db}`;
 
 // A continuous feed: its lines as they come, and how it ended ('end' or an error code).
@@ -144,7 +148,7 @@ test(
         assert.equal(await proxy.active(), 'left');
         await suite.regions[0].kill();
         await until('the feed to end', () => feed.ended);
-        assert.equal(feed.rest, '', 'it ends at the end of a line');
+        assert.deepEqual([feed.ended, feed.rest], ['end', ''], 'it ends properly, at the end of a line');
         const again = await Feed.open(url(proxy), 'since=now&heartbeat=500');
         await until('a heartbeat from the other region', () => again.beats > 0);
         await couch(`${url(proxy)}/after-death`, { method: 'PUT', json: {} });
@@ -175,6 +179,38 @@ test(
     }),
 );
 
+test(
+    'cloudant-follow and nano go on after a kill, and ask once each for what they asked before',
+    withProxy(() => suite.regions, { hold: { ms: 30_000 }, access_log: { path: log } }, async (proxy, t) => {
+        const names = (prefix) => Array.from({ length: 10 }, (_, i) => `${prefix}-${i}`);
+        const put = (ids) => couch(`${url(proxy)}/_bulk_docs`, { method: 'POST', json: { docs: ids.map((_id) => ({ _id })) } });
+        const cloudant = followParty(url(proxy), { heartbeat: 30_000 });
+        const followers = [cloudant, nanoParty(url(proxy)).follow()];
+        t.after(() => followers.forEach((heard) => heard.stop()));
+        const know = (ids) =>
+            until('followers to be told', () => followers.every((heard) => ids.every((id) => heard.revs.has(id))));
+        await put(names('known'));
+        await know(names('known'));
+        // A reset it takes for two ends, of the request and of what it reads, and begins a feed for each.
+        cloudant.asked = 0;
+        await suite.regions[0].kill();
+        await proxy.untilActive('right');
+        await put(names('later'));
+        await know(names('later'));
+        assert.equal(cloudant.asked, 1);
+        assert.deepEqual(followers.map((heard) => heard.died), [null, null]);
+        // What its client saw as a feed's end was a death, and the log says so.
+        const continuous = (line) => line.target.includes('feed=continuous') && line.end !== 'client_gone';
+        const [feed] = await until('its line in the access log', () => {
+            const lines = readFileSync(log, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)).filter(continuous);
+            return lines.length > 0 && lines;
+        });
+        assert.deepEqual([feed.end, feed.reason, feed.region], ['feed_ended', 'truncated', 'left']);
+        await suite.regions[0].revive();
+        await everywhere(suite.regions, suite.db, names('later'));
+    }),
+);
+
 test('what CouchDB writes into and behind its feeds reaches nobody else', async (t) => {
     const region = await ScriptedRegion.start();
     region.play('11-wire/keepalive-1', (r) => r.target === '/w/d0');
@@ -200,9 +236,13 @@ test('what CouchDB writes into and behind its feeds reaches nobody else', async 
             wire.send(`GET /g/_changes?feed=${feed}&since=now&heartbeat=500 HTTP/1.1\r\nHost: h\r\n\r\n`);
             const answer = await wire.response();
             assert.equal(answer.status, 200);
-            assert.equal(answer.complete, false);
+            assert.equal(answer.complete, feed === 'continuous', 'the one ends behind a line, the other is cut');
             assert.equal(answer.notAChunk, null);
             assert.doesNotMatch(answer.text, /HTTP|412|nodedown/);
+            if (answer.complete) { // the connection goes on, and nothing of it stands in the next answer's way
+                const next = await wire.send('GET /w/d0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n').response();
+                assert.deepEqual([next.status, next.complete], [200, true]);
+            }
             await wire.end();
             assert.doesNotMatch(wire.bytes.toString('latin1'), /412|nodedown/);
         }

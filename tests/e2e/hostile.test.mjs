@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { request } from '../support/http.mjs';
-import { withProxy } from '../support/proxy.mjs';
+import { merge, withProxy } from '../support/proxy.mjs';
 import { answer, chunk, chunkedHead, FIN, LAST_CHUNK, RESET, STALL } from '../support/couchdb_rows.mjs';
 import { pattern, patternHash, ScriptedRegion } from '../support/scripted_region.mjs';
 import { createHash, randomBytes } from 'node:crypto';
@@ -351,39 +351,50 @@ test(
     }),
 );
 
+// A small one is not begun before it is whole, unless that is turned off: then, as with a large one, the client sees the cut.
 for (const [how, last] of [['closes', FIN], ['resets', RESET]]) {
-    test(
-        `an answer cut short: the region ${how}`,
-        proxied(async (proxy) => {
-            const rows = {
-                length: [`HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc`, { pause: 20 }, last],
-                chunk: [chunkedHead(), chunk('abc'), '10\r\nabc', { pause: 20 }, last],
-                chunks: [chunkedHead(), chunk('abc'), { pause: 20 }, last],
-                big: [chunkedHead(), chunk('x'.repeat(200_000)), { pause: 20 }, last],
-            };
-            for (const [name, script] of Object.entries(rows)) {
-                region.on(`GET /db/${name}`, script);
-                const wire = await say(proxy, `GET /db/${name} HTTP/1.1\r\n${HOST}\r\n${GET}`);
+    for (const kept of [true, false]) {
+        test(
+            `an answer cut short: the region ${how}, small answers are ${kept ? 'kept until they are whole' : 'passed on as they come'}`,
+            proxied(async (proxy) => {
+                const rows = {
+                    length: [`HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nabc`, { pause: 20 }, last],
+                    chunk: [chunkedHead(), chunk('abc'), '10\r\nabc', { pause: 20 }, last],
+                    chunks: [chunkedHead(), chunk('abc'), { pause: 20 }, last],
+                    big: [chunkedHead(), chunk('x'.repeat(200_000)), { pause: 20 }, last],
+                };
+                for (const [name, script] of Object.entries(rows)) {
+                    region.on(`GET /db/${name}`, script);
+                    const wire = await say(proxy, `GET /db/${name} HTTP/1.1\r\n${HOST}\r\n${GET}`);
+                    const got = await wire.response();
+                    if (kept && name !== 'big') {
+                        assert.deepEqual([got.status, got.json.error, got.complete], [503, 'no_region_available', true], name);
+                        wire.destroy();
+                        continue;
+                    }
+                    assert.equal(got.status, 200);
+                    assert.equal(got.complete, false, `${name}: a client must be able to tell`);
+                    await wire.end();
+                    assert.equal(wire.bytes.length, 0, 'and no second answer behind it');
+                    wire.destroy();
+                }
+                // A body that ends with the connection has no other end; with a reset it is not whole.
+                region.on('GET /db/close', ['HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc', { pause: 20 }, last]);
+                const wire = await say(proxy, `GET /db/close HTTP/1.1\r\n${HOST}\r\n`);
                 const got = await wire.response();
-                assert.equal(got.status, 200);
-                assert.equal(got.complete, false, `${name}: a client must be able to tell`);
-                await wire.end();
-                assert.equal(wire.bytes.length, 0, 'and no second answer behind it');
+                if (kept && last === RESET) {
+                    assert.equal(got.status, 503);
+                } else if (last === FIN) {
+                    assert.equal(got.text, 'abc');
+                    assert.ok(got.complete);
+                } else {
+                    assert.equal(got.text, 'abc');
+                    assert.ok(!got.complete || got.framing === 'close');
+                }
                 wire.destroy();
-            }
-            // A body that ends with the connection has no other end; with a reset it is not whole.
-            region.on('GET /db/close', ['HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabc', { pause: 20 }, last]);
-            const wire = await say(proxy, `GET /db/close HTTP/1.1\r\n${HOST}\r\n`);
-            const got = await wire.response();
-            assert.equal(got.text, 'abc');
-            if (last === FIN) {
-                assert.ok(got.complete);
-            } else {
-                assert.ok(!got.complete || got.framing === 'close');
-            }
-            wire.destroy();
-        }),
-    );
+            }, merge(limits, kept ? {} : { limits: { whole_answer_bytes: 0 } })),
+        );
+    }
 }
 
 test(

@@ -223,7 +223,7 @@ test('connections of one address, exactly and over all workers', proxied({ worke
     }
     assert.equal((await from('203.0.113.2')).status, 200);
     assert.equal(await proxy.metric('davenport_client_connections_refused_total'), 10);
-    assert.match(await proxy.metrics(), /davenport_refusals_total\{reason="EADDRCONNECTIONS",status="429"\} 10\n/);
+    assert.match(await proxy.metrics(), /davenport_refusals_total\{reason="too_many_of_address",status="429"\} 10\n/);
     first[0].wire.destroy();
     await until('its place to be free', async () => {
         const { wire, status } = await from('203.0.113.1');

@@ -100,7 +100,10 @@ test(
         await until('writes to be taken elsewhere', async () => (await put(proxy)).status === 201);
         assert.equal((await put(proxy)).json.from, 'right');
         await regions[0].revive();
-        await health(proxy, 'left', 'up');
+        await until('left to be up again, by requests', async () => {
+            await get(proxy);
+            return (await proxy.region('left')).health === 'up';
+        });
         assert.equal((await put(proxy)).json.from, 'right', 'they stay where they were sent');
         proxy.child.signal('SIGKILL');
         await proxy.child.wait();

@@ -58,7 +58,8 @@ test('four workers and 200 connections through failover, failback and switches',
         t.diagnostic(load.summary());
         assert.deepEqual(load.failed, []);
         assert.ok(load.slowest_ms < 30_000);
-        await Promise.all(feeds.map((wire) => wire.end()));
+        await Promise.all(feeds.map((wire) => wire.text(/\r\n0\r\n\r\n$/)));
+        feeds.forEach((wire) => wire.destroy());
         await until('every client connection to be gone', async () => (await proxy.metric('davenport_client_connections_open')) === 0);
         assert.equal(await proxy.metric('davenport_client_requests_active'), 0);
     })(t);

@@ -2,16 +2,16 @@
 // and that none of it is forgotten when the process is killed.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { leashed } from '../support/child.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
 import { BINARY, configuration, Proxy, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
-import { atExit, scratch, until } from '../support/wait.mjs';
+import { scratch, until, within } from '../support/wait.mjs';
 
 let regions;
 
@@ -168,8 +168,7 @@ test('a stream of events goes on over a restart, without a gap and without an ec
             );
             req.on('error', reject).end(JSON.stringify(json));
         });
-    const follower = spawn(BINARY, ['events', '--follow', '--json', '--admin', `unix:${admin}`], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const forget = atExit(() => follower.kill('SIGKILL'));
+    const follower = leashed(BINARY, ['events', '--follow', '--json', '--admin', `unix:${admin}`], { stdio: ['ignore', 'pipe', 'pipe'] });
     let text = '';
     let said = '';
     follower.stdout.on('data', (part) => (text += part));
@@ -192,8 +191,7 @@ test('a stream of events goes on over a restart, without a gap and without an ec
     assert.equal(new Set(texts).size, texts.length, 'no line comes twice');
     const exited = new Promise((resolve) => follower.once('exit', resolve));
     follower.kill('SIGTERM');
-    await exited;
-    forget();
+    await within('the follower to end', exited);
 });
 
 test(
@@ -259,7 +257,7 @@ test('a disk that takes nothing holds nobody up, is told, and gets everything on
     await until('the lines', () => linesOf(journal).map(parses).some((line) => line?.reason === 'in the dark'));
     await until('the state', () => existsSync(`${journal}.state`));
     assert.equal(JSON.parse(readFileSync(`${journal}.state`, 'utf8')).drained.left.reason, 'in the dark');
-    assert.equal((await proxy.status()).journal.troubled, false);
+    await until('the trouble to be over', async () => !(await proxy.status()).journal.troubled);
     await proxy.stop();
 });
 

@@ -113,7 +113,7 @@ test('connections and a feed live through a reload, new connections see the new 
         assert.equal((await ask()).status, 200);
         assert.equal(sockets.size, 1);
         more();
-        assert.equal((await feed).text, '{"seq":1}\n{"seq":2}\n');
+        assert.equal((await feed).text, '{"seq":"1~left"}\n{"seq":"2~left"}\n');
         agent.destroy();
 
         const line = (await proxy.events()).find((one) => one.event === 'reloaded');

@@ -61,6 +61,8 @@ test('requests and probes reach an https region, which sees its name, HTTP/1.1 a
         const handshakes = () => proxy.metric('davenport_tls_region_handshakes_total');
         await until('the handshake to be counted', handshakes);
         assert.equal(await handshakes(), 1); // one connection, kept
+        const left_s = (await proxy.metric('davenport_region_certificate_not_after_seconds')) - Date.now() / 1000;
+        assert.ok(left_s > 600 && left_s < 100 * 365 * 86_400, `its certificate ends in ${left_s} s`);
     })(t);
     region.kill();
 });

@@ -17,7 +17,7 @@
  *   t c s, T r s  takes s bytes                o c, O r    takes all from now on
  *   x c, X r    writing fails from now on      w t         time passes
  *   v r s       region r gets state s          n e         how dialing fails at once, '0' not
- *   D           the engine drains */
+ *   D           the engine drains              g r k       a drill's fault of region r, of kind k; '0' none */
 #include "engine_model.h"
 #include "fuzz.h"
 
@@ -181,6 +181,16 @@ static void world_order(struct model *m, char letter, struct input *in)
                     (uint16_t)(state / 3 % r->view->n_regions));
         return;
     }
+    case 'g': {
+        const unsigned region = digit(in), kind = digit(in) % 6;
+        const struct dp_fault f = {
+            .kind = kind == 5 ? DP_FAULT_DARK : (enum dp_fault_kind)kind,
+            .delay_ms = kind == DP_FAULT_SLOW ? 700 : 0,
+            .share = kind == 5 ? DP_FAULT_ALL / 2 : DP_FAULT_ALL,
+        };
+        rig_fault(r, (uint16_t)(region % r->view->n_regions), kind == DP_FAULT_NONE ? NULL : &f);
+        return;
+    }
     case 'D':
         dp_engine_drain(&r->engine);
         rig_turn(r);
@@ -212,6 +222,7 @@ static void configure(struct dp_proxy_config *c, unsigned bits)
         c->max_headers = 6;
         c->replay_body_bytes = 40;
         c->max_body_bytes = 1000;
+        c->whole_answer_bytes = 12;
     }
     if ((bits & 2) != 0) { /* tight */
         c->max_upstream = 1;
@@ -221,10 +232,12 @@ static void configure(struct dp_proxy_config *c, unsigned bits)
         c->max_requests = 3;
         c->min_bytes_per_s = 5;
         c->rate_window_ms = 2000;
+        c->whole_answer_bytes = (bits & 1) != 0 ? 12 : 0;
     }
     if ((bits & 4) != 0)
         c->max_buffer_chunks = 4;
     c->pool_warm = (bits & 8) != 0 ? 1 : 0;
+    c->tags_sequences = c->tells_region = c->tells_attempts = (bits & 8) != 0;
     if ((bits & 16) != 0) {
         c->hold_ms = 5000;
         c->hold_requests = 3;

@@ -23,6 +23,7 @@ struct flow {
 struct asked {
     enum dp_method method;
     char tag[TAG_BYTES + 1];
+    bool has_query; /* so it may be a feed, which may end before its first line */
 };
 
 struct side {

@@ -41,7 +41,8 @@ static bool is_ours(struct dp_span name)
            is(name, "x-forwarded-for") || is(name, "x-forwarded-proto") ||
            is(name, "x-forwarded-host") || is(name, "trailer") || is(name, "via") ||
            is(name, "forwarded") || is(name, "x-request-id") || is(name, "traceparent") ||
-           is(name, "tracestate") || is(name, "max-forwards") || is(name, "date");
+           is(name, "tracestate") || is(name, "max-forwards") || is(name, "date") ||
+           is(name, "location") || is(name, "destination");
 }
 
 static bool goes_on(const struct dp_header *f)
@@ -134,6 +135,25 @@ static void check_names(const struct oracle_head *o, const struct dp_proxy_confi
     fuzz_check(traces == 1 || c->traceparent != DP_ID_MAKE, "made where there was none");
 }
 
+/* Location and Destination: there as often as before; never a URL of the region, nor a destination that is one of ours
+ * within the database. */
+static void check_urls(const struct oracle_head *o, const struct dp_head *h, const char *name,
+                       enum dp_header_id id)
+{
+    struct dp_span value = {NULL, 0};
+    size_t came = 0;
+    for (uint32_t i = 0; i < h->n_headers; i++)
+        came += h->headers[i].id == id && !h->headers[i].named_by_connection;
+    fuzz_check(oracle_count(o, name, &value) == came, "as many as came");
+    if (came != 1)
+        return;
+    fuzz_check(!dp_span_starts(value, DP_SPAN("http://region.example:5984/")) &&
+                   !dp_span_starts(value, DP_SPAN("https://region.example:5984/")),
+               "no URL of the region");
+    fuzz_check(id != DP_HEADER_DESTINATION || !dp_span_starts(value, DP_SPAN("http://a.b/db/x")),
+               "relative to the database");
+}
+
 static struct dp_proxy_config config_of(uint8_t policies)
 {
     return (struct dp_proxy_config){
@@ -154,6 +174,7 @@ static void check_request(const struct dp_head *h, struct dp_arena *arena,
     char lines[DP_IDS_LINES_BYTES];
     struct dp_ids ids = {0};
     struct dp_random random = {{1, 2}};
+    const struct dp_span prefix = (struct dp_span){0};
     uint64_t hops;
     if (dp_hops_left(h, &hops) != DP_OK || hops == 0)
         return; /* it ends here */
@@ -163,7 +184,9 @@ static void check_request(const struct dp_head *h, struct dp_arena *arena,
                                          .host = "region.example:5984",
                                          .ids = &ids,
                                          .hops_left = hops,
-                                         .way = {peer, tls}};
+                                         .way = {peer, tls},
+                                         .db = DP_SPAN("db"),
+                                         .origin = {h->authority, prefix, tls}};
     const struct dp_span sent = dp_forward_request_head(arena, &f);
     fuzz_check(sent.p != NULL, "there is always room");
     const char *why = oracle_request(&o, sent.p, sent.n);
@@ -186,6 +209,8 @@ static void check_request(const struct dp_head *h, struct dp_arena *arena,
                "the region's own name");
     check_way(&o, h, c, tls);
     check_names(&o, c);
+    if (dp_span_eq(h->authority, DP_SPAN("a.b")))
+        check_urls(&o, h, "destination", DP_HEADER_DESTINATION);
     check_fields(h, &o, true);
 }
 
@@ -197,6 +222,7 @@ static void check_response(const struct dp_head *h, struct dp_arena *arena, enum
     const bool interim = h->status < 200;
     const uint8_t minor = (bits & 8) != 0 ? 0 : 1;
     const bool keep = (bits & 16) != 0;
+    const struct dp_span prefix = (bits & 64) != 0 ? DP_SPAN("/_region/r") : (struct dp_span){0};
     const struct dp_forward_response f = {.head = h,
                                           .framing = dp_forward_framing(h, minor),
                                           .client_minor = minor,
@@ -204,7 +230,9 @@ static void check_response(const struct dp_head *h, struct dp_arena *arena, enum
                                           .trailers = (bits & 32) != 0,
                                           .date = DP_SPAN("Sun, 06 Nov 1994 08:49:37 GMT"),
                                           .request_id = DP_SPAN("id"),
-                                          .via = minor == 0 ? "davenport" : NULL};
+                                          .via = minor == 0 ? "davenport" : NULL,
+                                          .host = "region.example:5984",
+                                          .origin = {DP_SPAN("a.b"), prefix, keep}};
     const struct dp_span sent =
         interim ? dp_forward_interim_head(arena, h) : dp_forward_response_head(arena, &f);
     fuzz_check(sent.p != NULL, "there is always room");
@@ -216,6 +244,7 @@ static void check_response(const struct dp_head *h, struct dp_arena *arena, enum
     check_fields(h, &o, false);
     if (interim)
         return;
+    check_urls(&o, h, "location", DP_HEADER_LOCATION);
     fuzz_check(again.framing == f.framing, "framed as we mean to");
     fuzz_check(f.framing != DP_FRAMING_LENGTH || again.content_length == h->content_length,
                "as long");

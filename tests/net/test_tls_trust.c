@@ -409,6 +409,12 @@ static void test_not_after(void **state)
     int64_t now = dp_clock_wall_ms(&dp_clock_system) / 1000;
     assert_int_equal(dp_tls_not_after(client), 0);
     assert_in_range(dp_tls_not_after(server) - now, 3600, 100LL * 365 * 86400);
+    assert_int_equal(dp_tls_peer_not_after(client), 0);
+    assert_false(good(client, server));
+    assert_int_equal(dp_tls_peer_not_after(client), dp_tls_not_after(server));
+    assert_true(good(client, server)); /* resumed: nothing is shown, what was seen stays */
+    assert_int_equal(dp_tls_peer_not_after(client), dp_tls_not_after(server));
+    assert_int_equal(dp_tls_peer_not_after(server), 0); /* clients show none here */
     unref(client, server);
 }
 

@@ -364,6 +364,7 @@ static void silence_is_a_failure(void **state)
     struct rig r;
     struct rig_peer *up;
     rig_init(&r, 2);
+    r.config.whole_answer_bytes = 0; /* else the last one is not begun: test_kept.c */
     rig_start(&r);
     /* of a dial */
     struct rig_peer *c = rig_client(&r);
@@ -507,44 +508,181 @@ static void new_requests_follow_the_active_region(void **state)
 
 #define FEED_HEAD "HTTP/1.1 200 OK\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-/* kind, what the region sent, whether the client sees a proper end when the region is declared dead
- */
+/* How a feed's region may die. */
+enum death { DECLARED, ENDED, RESET, SILENT, BABBLED, DEATHS };
+
+static void die(struct rig *r, struct rig_peer *up, enum death how)
+{
+    switch (how) {
+    case DECLARED:
+        rig_publish(r, 0, DP_ROUTE_DOWN, 1);
+        break;
+    case ENDED:
+    case RESET:
+        rig_end(up, how == RESET ? DP_ERESET : DP_OK);
+        break;
+    case SILENT:
+        rig_wait(r, r->config.feed_timeout_ms * 2);
+        break;
+    case BABBLED: /* maintenance mode, in the midst of a feed */
+        rig_send(up, "HTTP/1.1 412 Precondition Failed\r\n\r\n");
+        break;
+    case DEATHS:
+        break;
+    }
+}
+
+static bool ends_with(const struct rig_peer *c, const char *end)
+{
+    const size_t n = strlen(end);
+    return c->got_bytes >= n && memcmp(c->got + c->got_bytes - n, end, n) == 0;
+}
+
+/* What is asked, what the region sent, whether the client sees a proper end however the region dies: behind whole lines,
+ * of nothing else. */
 static void feeds_of_a_dead_region_end(void **state)
 {
+    static const char continuous[] = "GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n",
+                      events[] = "GET /db/_changes?feed=eventsource HTTP/1.1\r\nHost: a\r\n\r\n",
+                      longpoll[] = "GET /db/_changes?feed=longpoll HTTP/1.1\r\nHost: a\r\n\r\n";
     static const struct {
         const char *request, *body;
         bool proper;
     } rows[] = {
-        {"GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", FEED_HEAD "3\r\n{}\n\r\n",
-         true},
-        {"GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", FEED_HEAD, true},
-        {"GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", FEED_HEAD "2\r\n{\"\r\n",
-         false},
-        {"GET /db/_changes?feed=eventsource HTTP/1.1\r\nHost: a\r\n\r\n",
-         FEED_HEAD "9\r\ndata: 1\n\n\r\n", true},
-        {"GET /db/_changes?feed=eventsource HTTP/1.1\r\nHost: a\r\n\r\n",
-         FEED_HEAD "8\r\ndata: 1\n\r\n", false},
+        {continuous, FEED_HEAD "3\r\n{}\n\r\n", true},
+        {continuous, FEED_HEAD "3\r\n{}\n\r\n1\r\n\n\r\n", true},
+        {continuous, FEED_HEAD "1\r\n\n\r\n", true},
+        {continuous, FEED_HEAD, true},
+        {continuous, FEED_HEAD "2\r\n{\"\r\n", false},
+        {continuous, FEED_HEAD "3\r\n{}\n\r\n1\r\n{\r\n", false},
+        {continuous, FEED_HEAD "2\r\n{}\r\n", false},
+        /* a normal feed, from a region that knows no other */
+        {continuous, FEED_HEAD "d\r\n{\"results\":[\n\r\n", false},
+        {continuous, FEED_HEAD "10\r\n{\"results\":[\n{},\r\n1\r\n\n\r\n", false},
+        {events, FEED_HEAD "11\r\n{\"results\":[\n{}\n]\r\n1\r\n\n\r\n", false},
+        {events, FEED_HEAD "9\r\ndata: 1\n\n\r\n", true},
+        {events, FEED_HEAD "8\r\ndata: 1\n\r\n1\r\n\n\r\n", true},
+        {events, FEED_HEAD "1\r\n\n\r\n", true},
+        {events, FEED_HEAD "8\r\ndata: 1\n\r\n", false},
+        {events, FEED_HEAD "9\r\ndata: {}\n\r\n", false},
+        {longpoll, FEED_HEAD "d\r\n{\"results\":[\n\r\n", false},
+        {longpoll, FEED_HEAD, false},
         {"GET /db/_changes?since=5&feed=longpoll HTTP/1.1\r\nHost: a\r\n\r\n",
          FEED_HEAD "d\r\n{\"results\":[\n\r\n", false},
+        /* no feed, for there is none */
+        {continuous,
+         "HTTP/1.1 404 N\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n"
+         "3\r\n{}\n\r\n",
+         false},
+        /* nobody here can tell where lines end */
+        {continuous,
+         "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"
+         "\r\n3\r\n{}\n\r\n",
+         false},
     };
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows) * DEATHS; i++) {
+        struct rig r;
+        struct rig_peer *up;
+        const size_t row = i / DEATHS;
+        const enum death how = (enum death)(i % DEATHS);
+        print_message("feed %zu, death %d\n", row, how);
+        rig_init(&r, 2);
+        r.config.whole_answer_bytes = 0;
+        rig_start(&r);
+        struct rig_peer *c = rig_request(&r, rows[row].request, &up);
+        rig_send(up, rows[row].body);
+        assert_int_equal(dp_counter_get(&r.traffic.feeds_active), 1);
+        rig_wait(&r, r.config.stall_timeout_ms * 2); /* silence is normal on a feed */
+        assert_false(c->finished);
+        die(&r, up, how);
+        /* what ended properly keeps its connection, as its head said */
+        assert_int_equal(c->finished || c->closed, !rows[row].proper);
+        assert_false(c->reset);
+        assert_true(up->closed);
+        assert_int_equal(ends_with(c, "\r\n0\r\n\r\n"), rows[row].proper);
+        assert_int_equal(dp_counter_get(&r.traffic.feeds_ended),
+                         how == DECLARED || rows[row].proper);
+        const struct dp_counter *o = r.traffic.endpoints[0].outcomes;
+        assert_int_equal(dp_counter_get(&o[DP_OUTCOME_ABANDONED]), how == DECLARED);
+        assert_int_equal(dp_counter_get(&o[DP_OUTCOME_TRUNCATED]), how != DECLARED);
+        assert_int_equal(dp_counter_get(&r.traffic.feeds_active), 0);
+        rig_fini(&r);
+    }
+}
+
+/* Its head promised the connection, and the client may have sent on it before we knew. */
+static void a_feed_that_ended_leaves_its_connection(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up;
+    rig_init(&r, 2);
+    rig_start(&r);
+    struct rig_peer *c =
+        rig_request(&r, "GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", &up);
+    rig_send(up, FEED_HEAD "3\r\n{}\n\r\n");
+    rig_publish(&r, 0, DP_ROUTE_DOWN, 1);
+    assert_true(ends_with(c, "\r\n0\r\n\r\n"));
+    rig_clear(c);
+    rig_send(c, get);
+    up = rig_dialed(&r, 2);
+    rig_connect(up, DP_OK);
+    rig_send(up, ok);
+    assert_string_equal(c->got, ok);
+    assert_false(c->closed || c->finished);
+    rig_fini(&r);
+}
+
+/* To HTTP/1.0 an answer ends by closing, and only a reset tells that it was cut. */
+static void an_old_clients_feed_ends_by_closing(void **state)
+{
+    static const struct {
+        const char *body;
+        bool proper;
+    } rows[] = {{"3\r\n{}\n\r\n", true}, {"2\r\n{}\r\n", false}};
     (void)state;
     for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
         struct rig r;
         struct rig_peer *up;
-        print_message("feed %zu\n", i);
         rig_init(&r, 2);
         rig_start(&r);
-        struct rig_peer *c = rig_request(&r, rows[i].request, &up);
+        struct rig_peer *c =
+            rig_request(&r, "GET /db/_changes?feed=continuous HTTP/1.0\r\nHost: a\r\n\r\n", &up);
+        rig_send(up, FEED_HEAD);
         rig_send(up, rows[i].body);
-        assert_int_equal(dp_counter_get(&r.traffic.feeds_active), 1);
-        rig_wait(&r, r.config.stall_timeout_ms * 2); /* silence is normal on a feed */
-        assert_false(c->finished);
-        rig_publish(&r, 0, DP_ROUTE_DOWN, 1);
-        assert_true(c->finished || c->closed);
-        assert_true(up->closed);
-        const char *end = c->got + c->got_bytes - 5;
-        assert_int_equal(strcmp(end, "0\r\n\r\n") == 0, rows[i].proper);
-        assert_int_equal(dp_counter_get(&r.traffic.feeds_ended), 1);
+        rig_end(up, DP_OK);
+        assert_int_equal(c->reset, !rows[i].proper);
+        assert_true(c->closed || c->finished);
+        rig_fini(&r);
+    }
+}
+
+/* Its connection broke between two lines, or its moment came while it did: within a line it is cut, there is no end to wait
+ * for. */
+static void a_drain_ends_what_broke(void **state)
+{
+    static const struct {
+        const char *body;
+        bool proper;
+    } rows[] = {{"3\r\n{}\n\r\n", true}, {"2\r\n{}\r\n", false}};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct rig r;
+        struct rig_peer *up;
+        rig_init(&r, 2);
+        r.config.feed_spread_ms = 2000;
+        rig_start(&r);
+        struct rig_peer *c =
+            rig_request(&r, "GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", &up);
+        rig_send(up, FEED_HEAD);
+        rig_send(up, rows[i].body);
+        rig_end(up, DP_OK);
+        assert_false(c->closed || c->finished); /* each at a moment of its own */
+        dp_engine_drain(&r.engine);
+        rig_turn(&r);
+        assert_true(c->closed || c->finished);
+        assert_int_equal(ends_with(c, "\r\n0\r\n\r\n"), rows[i].proper);
         rig_fini(&r);
     }
 }
@@ -597,6 +735,35 @@ static void a_late_answer_is_evidence_before_it_comes(void **state)
     assert_int_equal(outcome(&r, 0, DP_OUTCOME_ANSWERED), 0);
     assert_string_equal(r.clients[0]->got, ok);
     rig_fini(&r);
+}
+
+/* However it ends, it has counted already. */
+static void what_was_late_counts_once(void **state)
+{
+    static const char error[] =
+        "HTTP/1.1 500 Internal Server Error\r\nDate: D\r\nContent-Length: 2\r\n\r\nno";
+    (void)state;
+    for (int how = 0; how < 3; how++) {
+        struct rig r;
+        struct rig_peer *up = late_rig(&r, get);
+        rig_pass(&r, 1100);
+        assert_int_equal(late(&r), 1);
+        if (how == 0)
+            rig_pass(&r, r.config.answer_timeout_ms);
+        else if (how == 1)
+            rig_end(up, DP_ERESET);
+        else
+            rig_send(up, error);
+        uint64_t bad = 0;
+        for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++) {
+            if (dp_outcome_verdict((enum dp_outcome)o) == DP_VERDICT_BAD)
+                bad += outcome(&r, 0, (enum dp_outcome)o);
+        }
+        assert_int_equal(late(&r), 1);
+        assert_int_equal(bad, 0);
+        assert_int_equal(outcome(&r, 0, DP_OUTCOME_FAILED_LATE), 1);
+        rig_fini(&r);
+    }
 }
 
 static void late_requests_move_when_their_region_is_left(void **state)
@@ -676,8 +843,12 @@ int main(void)
         cmocka_unit_test(idle_connections_of_an_older_epoch_are_dropped),
         cmocka_unit_test(new_requests_follow_the_active_region),
         cmocka_unit_test(feeds_of_a_dead_region_end),
+        cmocka_unit_test(a_feed_that_ended_leaves_its_connection),
+        cmocka_unit_test(an_old_clients_feed_ends_by_closing),
+        cmocka_unit_test(a_drain_ends_what_broke),
         cmocka_unit_test(a_feed_without_an_answer_yet_moves),
         cmocka_unit_test(a_late_answer_is_evidence_before_it_comes),
+        cmocka_unit_test(what_was_late_counts_once),
         cmocka_unit_test(late_requests_move_when_their_region_is_left),
         cmocka_unit_test(what_is_not_late),
     };

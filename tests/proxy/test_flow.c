@@ -480,6 +480,54 @@ static void a_full_pool_makes_a_line(void **state)
     rig_fini(&r);
 }
 
+/* Their region is drained: who waits for a connection there, or for its dial, is asked for where the traffic went, once. */
+static void a_drain_empties_the_line(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up, *c;
+    rig_init(&r, 2);
+    r.config.max_upstream = 1;
+    r.config.tells_attempts = true;
+    rig_start(&r);
+    struct rig_peer *first = rig_request(&r, get, &up);
+    c = rig_client(&r);
+    rig_send(c, "PUT /db/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}");
+    rig_publish(&r, 0, DP_ROUTE_BARRED, 1);
+    struct rig_peer *other = rig_dialed(&r, 2);
+    assert_string_equal(other->ip, "10.0.0.1");
+    rig_connect(other, DP_OK);
+    rig_send(other, ok);
+    assert_non_null(strstr(c->got, "Davenport-Attempts: 1\r\n"));
+    rig_send(up, ok); /* what was sent is answered */
+    assert_non_null(strstr(first->got, "200 OK"));
+    rig_fini(&r);
+}
+
+/* All are barred: it stays in line where it is. */
+static void a_line_with_nowhere_to_go_stays(void **state)
+{
+    (void)state;
+    struct rig r;
+    struct rig_peer *up, *c;
+    rig_init(&r, 2);
+    r.config.max_upstream = 1;
+    rig_start(&r);
+    rig_publish(&r, 1, DP_ROUTE_BARRED, 0);
+    (void)rig_request(&r, get, &up);
+    c = rig_client(&r);
+    rig_send(c, get);
+    rig_publish(&r, 0, DP_ROUTE_BARRED, 0);
+    (void)rig_dialed(&r, 1);
+    rig_send(up, ok);
+    up = rig_dialed(&r, 2); /* nothing is kept open to what takes nothing */
+    assert_string_equal(up->ip, "10.0.0.0");
+    rig_connect(up, DP_OK);
+    rig_send(up, ok);
+    assert_string_equal(c->got, ok);
+    rig_fini(&r);
+}
+
 static void a_line_that_does_not_move_is_ended(void **state)
 {
     (void)state;
@@ -650,6 +698,8 @@ int main(void)
         cmocka_unit_test(connections_that_are_being_told_take_no_place),
         cmocka_unit_test(without_a_line_connections_are_made_all_the_same),
         cmocka_unit_test(a_full_pool_makes_a_line),
+        cmocka_unit_test(a_drain_empties_the_line),
+        cmocka_unit_test(a_line_with_nowhere_to_go_stays),
         cmocka_unit_test(a_line_that_does_not_move_is_ended),
         cmocka_unit_test(a_closed_connection_makes_room_in_the_line),
         cmocka_unit_test(memory_at_its_cap_sheds_the_request_not_the_process),

@@ -171,6 +171,29 @@ static void the_first_fails(void **state)
     rig_fini(&d.r);
 }
 
+/* It is of no use where nobody answers: nothing is left to wait for there. */
+static void the_region_of_a_hedge_is_left(void **state)
+{
+    (void)state;
+    struct desk d;
+    desk_begin(&d, get);
+    rig_pass(&d.r, 150);
+    assert_true(d.second->got_bytes > 0);
+    rig_publish(&d.r, 1, DP_ROUTE_DOWN, 0);
+    assert_true(d.second->closed);
+    assert_int_equal(outcome(&d, 1, DP_OUTCOME_ABANDONED), 1);
+    rig_end(d.first, DP_ERESET); /* no other attempt takes its place and waits there in vain */
+    assert_int_equal(strncmp(d.c->got, "HTTP/1.1 503 ", 13), 0);
+    rig_fini(&d.r);
+    desk_begin(&d, get); /* both at once */
+    rig_pass(&d.r, 150);
+    d.r.view->endpoints[1].state = DP_ROUTE_DOWN;
+    rig_publish(&d.r, 0, DP_ROUTE_DOWN, DP_NO_REGION);
+    assert_true(d.first->closed && d.second->closed);
+    assert_int_equal(strncmp(d.c->got, "HTTP/1.1 503 ", 13), 0);
+    rig_fini(&d.r);
+}
+
 static void the_client_goes(void **state)
 {
     (void)state;
@@ -189,6 +212,7 @@ int main(void)
         cmocka_unit_test(what_is_never_hedged),
         cmocka_unit_test(a_hedge_that_fails_is_forgotten),
         cmocka_unit_test(the_first_fails),
+        cmocka_unit_test(the_region_of_a_hedge_is_left),
         cmocka_unit_test(the_client_goes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

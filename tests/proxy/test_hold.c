@@ -382,6 +382,70 @@ static void the_end_of_all_ends_the_held(void **state)
     rig_fini(&r);
 }
 
+/* Before a failback writes stand still: those under way end, new ones wait, reads go on. */
+static void writes_stand_still(void **state)
+{
+    (void)state;
+    struct rig r;
+    hold_rig(&r, 2);
+    rig_start(&r);
+    struct rig_peer *up = NULL;
+    struct rig_peer *first = rig_request(&r, put, &up);
+    r.pause = 7;
+    rig_publish(&r, 1, DP_ROUTE_OK, 0);
+    assert_int_equal(atomic_load(&r.traffic.rests), 0); /* one is under way */
+    struct rig_peer *second = rig_client(&r);
+    rig_send(second, put);
+    assert_int_equal(held(&r), 1);
+    struct rig_peer *reader = rig_client(&r);
+    rig_send(reader, get);
+    rig_connect(rig_dialed(&r, 2), DP_OK);
+    rig_send(rig_dialed(&r, 2), ok);
+    assert_string_equal(reader->got, ok);
+    assert_int_equal(atomic_load(&r.traffic.rests), 0);
+    rig_send(up, ok);
+    assert_string_equal(first->got, ok);
+    assert_int_equal(atomic_load(&r.traffic.rests), 7);
+    assert_int_equal(second->got_bytes, 0);
+    r.pause = 0;
+    rig_publish(&r, 0, DP_ROUTE_OK, 1); /* the traffic moved: so does what waited */
+    assert_int_equal(held(&r), 0);
+    assert_string_equal(rig_dialed(&r, 3)->ip, "10.0.0.1");
+    rig_connect(rig_dialed(&r, 3), DP_OK);
+    rig_send(rig_dialed(&r, 3), ok);
+    assert_string_equal(second->got, ok);
+    assert_int_equal(atomic_load(&r.traffic.pause_broken), 0);
+    rig_fini(&r);
+}
+
+/* Nobody is refused for it: what finds no place to wait, or waited for too long, goes on, and the pause is over. */
+static void a_pause_refuses_nobody(void **state)
+{
+    (void)state;
+    for (unsigned full = 0; full < 2; full++) {
+        struct rig r;
+        hold_rig(&r, 2);
+        if (full)
+            r.config.hold_requests = 1;
+        rig_start(&r);
+        r.pause = 9;
+        rig_publish(&r, 1, DP_ROUTE_OK, 0);
+        assert_int_equal(atomic_load(&r.traffic.rests), 9);
+        struct rig_peer *c = rig_client(&r);
+        rig_send(c, put);
+        assert_int_equal(held(&r), 1);
+        if (full)
+            rig_send(rig_client(&r), put);
+        else
+            rig_pass(&r, 5000);
+        assert_int_equal(atomic_load(&r.traffic.pause_broken), 9);
+        assert_int_equal(atomic_load(&r.traffic.rests), 0);
+        assert_string_equal(rig_dialed(&r, 1)->ip, "10.0.0.0");
+        assert_int_equal(dp_counter_get(&r.traffic.no_region), 0);
+        rig_fini(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +461,8 @@ int main(void)
         cmocka_unit_test(a_drain_ends_held_feeds_and_finishes_the_rest),
         cmocka_unit_test(a_pipelined_request_waits_behind),
         cmocka_unit_test(the_end_of_all_ends_the_held),
+        cmocka_unit_test(writes_stand_still),
+        cmocka_unit_test(a_pause_refuses_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

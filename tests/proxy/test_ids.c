@@ -163,6 +163,96 @@ static void what_is_passed_made_and_dropped(void **state)
     }
 }
 
+/* Fields, the policy, the chance, and what becomes of it: is it traced, whose child, under which flags, and is the region
+ * told? "-": a trace-id that is made. */
+static void what_is_sampled(void **state)
+{
+#define TRACE       "0af7651916cd43dd8448eb211c80319c"
+#define FIELD(rest) "traceparent: " rest "\r\ntracestate: a=b\r\n"
+    static const struct {
+        enum dp_id_policy policy;
+        uint32_t per_million;
+        const char *fields, *trace, *parent, *flags;
+        bool told, drops_state;
+    } rows[] = {
+        {DP_ID_PASS, 0, FIELD(PARENT), TRACE, "b7ad6b7169203331", "01", true, false},
+        {DP_ID_MAKE, 0, FIELD("00-" TRACE "-b7ad6b7169203331-03"), TRACE, "b7ad6b7169203331", "03",
+         true, false},
+        {DP_ID_PASS, 0, FIELD("cc-" TRACE "-b7ad6b7169203331-ff-more"), TRACE, "b7ad6b7169203331",
+         "03", true, false},
+        {DP_ID_PASS, 1000000, FIELD("00-" TRACE "-b7ad6b7169203331-00"), NULL, NULL, NULL, true,
+         false},
+        {DP_ID_PASS, 1000000, FIELD("00-" TRACE "-b7ad6b7169203331-fe"), NULL, NULL, NULL, true,
+         false},
+        {DP_ID_PASS, 0, "", NULL, NULL, NULL, false, true},
+        {DP_ID_MAKE, 0, "", NULL, NULL, NULL, true, true},
+        {DP_ID_PASS, 1000000, "", "-", "", "03", true, true},
+        {DP_ID_MAKE, 1000000, "", "-", "", "03", true, true},
+        {DP_ID_MAKE, 1000000, FIELD("00-x"), "-", "", "03", true, true},
+        {DP_ID_REMOVE, 1000000, FIELD(PARENT), "-", "", "03", false, true},
+        {DP_ID_REMOVE, 0, FIELD(PARENT), NULL, NULL, NULL, false, true},
+    };
+    (void)state;
+    struct dp_random random = {{1, 2}};
+    for (size_t i = 0; i < 2 * DP_ARRAY_LEN(rows); i++) {
+        const size_t row = i / 2;
+        const struct dp_proxy_config c = {.request_id = i % 2 ? DP_ID_MAKE : DP_ID_PASS,
+                                          .traceparent = rows[row].policy,
+                                          .trace_sample = rows[row].per_million};
+        struct fixture f;
+        struct dp_ids ids = {0};
+        struct dp_span parent = {NULL, 0};
+        char text[DP_IDS_LINES_BYTES], fields[512];
+        (void)snprintf(fields, sizeof(fields), "Host: h\r\n%s", rows[row].fields);
+        read_head(&f, "GET /", fields);
+        dp_ids_choose(&ids, &f.head, &c, &random, text);
+        print_message("row %zu\n", row);
+        const bool sampled = dp_ids_sample(&ids, &c, &random, text, &parent);
+        assert_int_equal(sampled, rows[row].trace != NULL);
+        const char *line = memmem(ids.lines.p, ids.lines.n, "traceparent: ", 13);
+        if (sampled) {
+            dp_ids_tell_span(&ids, "00f067aa0ba902b7");
+            assert_true(dp_traceparent_valid(ids.traceparent));
+            assert_true(dp_span_eq(parent, dp_span_str(rows[row].parent)));
+            assert_memory_equal(ids.traceparent.p, "00-", 3);
+            if (rows[row].trace[0] != '-')
+                assert_memory_equal(dp_ids_trace(&ids).p, rows[row].trace, 32);
+            assert_memory_equal(ids.traceparent.p + 35, "-00f067aa0ba902b7-", 18);
+            assert_memory_equal(ids.traceparent.p + 53, rows[row].flags, 2);
+            assert_true(ids.drop & DP_HEADER_BIT(DP_HEADER_TRACEPARENT));
+            assert_int_equal(line != NULL, rows[row].told);
+        }
+        if (line) {
+            assert_ptr_equal(line + 13, ids.traceparent.p);
+            assert_ptr_equal(line + 70, ids.lines.p + ids.lines.n);
+            assert_memory_equal(line + 68, "\r\n", 2);
+        }
+        assert_int_equal(memmem(ids.lines.p, ids.lines.n, "X-Request-Id: ", 14) != NULL, i % 2);
+        assert_int_equal((ids.drop & DP_HEADER_BIT(DP_HEADER_TRACESTATE)) != 0,
+                         rows[row].drops_state);
+        drop_head(&f);
+    }
+}
+
+/* Of a million that begin a trace about as many as were asked for. */
+static void the_sample_is_as_large_as_asked_for(void **state)
+{
+    enum { N = 100000 };
+    const struct dp_proxy_config c = {.traceparent = DP_ID_PASS, .trace_sample = 100000};
+    struct dp_random random = {{1, 2}};
+    const struct dp_head none = {.n_headers = 0};
+    unsigned sampled = 0;
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        struct dp_ids ids = {0};
+        struct dp_span parent = {NULL, 0};
+        char text[DP_IDS_LINES_BYTES];
+        dp_ids_choose(&ids, &none, &c, &random, text);
+        sampled += dp_ids_sample(&ids, &c, &random, text, &parent);
+    }
+    assert_in_range(sampled, N / 10 - N / 100, N / 10 + N / 100); /* the seed is always the same */
+}
+
 static int by_text(const void *a, const void *b)
 {
     return memcmp(a, b, 32);
@@ -313,6 +403,8 @@ int main(void)
         cmocka_unit_test(which_request_ids_are_sound),
         cmocka_unit_test(which_traceparents_are_valid),
         cmocka_unit_test(what_is_passed_made_and_dropped),
+        cmocka_unit_test(what_is_sampled),
+        cmocka_unit_test(the_sample_is_as_large_as_asked_for),
         cmocka_unit_test(what_is_made_differs),
         cmocka_unit_test(the_generator_is_the_published_one),
         cmocka_unit_test(forwarded_is_as_configured),

@@ -3,6 +3,8 @@
  * sanitizer), no region is blamed, the client sees an answer, a 503 or the end of its connection, and the next client
  * is served. */
 #include "davenport/http/reader.h"
+#include "davenport/proxy/login_limit.h"
+#include "davenport/proxy/tracing.h"
 
 #include "support/nomem.h"
 #include "support/rig.h"
@@ -75,6 +77,20 @@ static void get_byte_by_byte(struct rig *r)
     answer_all(r, OK, 1);
 }
 
+/* Half of the answer, then its region is gone. */
+static void kept_then_moved(struct rig *r)
+{
+    say(rig_client(r), GET, SIZE_MAX / 2);
+    connect_all(r, DP_OK);
+    answer_all(r, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh", SIZE_MAX / 2);
+    rig_publish(r, 0, DP_ROUTE_DOWN, 1);
+    rig_wait(r, 50);
+    for (size_t i = 0; i < r->n_regions;
+         i++) /* what could not be kept went on, and has its end yet to come */
+        say(r->regions[i], "i", 1);
+    serve(r);
+}
+
 static void put_that_is_retried(struct rig *r)
 {
     struct rig_peer *c = rig_client(r);
@@ -86,6 +102,111 @@ static void put_that_is_retried(struct rig *r)
             rig_end(r->regions[i], DP_ERESET);
     }
     serve(r);
+}
+
+static void post_that_gets_its_ids(struct rig *r)
+{
+    static const char body[] =
+        "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x4a\xc9\x4f\x2e"
+        "\x56\xb2\x8a\xae\xae\x8d\xad\x05\x00\x35\x51\x25\x52\x0d\x00\x00\x00";
+    r->config.mint_ids = true;
+    for (int gzip = 0; gzip < 2; gzip++) {
+        struct rig_peer *c = rig_client(r);
+        if (!gzip) {
+            say(c,
+                "POST /db HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                "Content-Length: 2\r\n\r\n{}",
+                SIZE_MAX / 2);
+        } else {
+            say(c,
+                "POST /db/_bulk_docs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                "Content-Encoding: gzip\r\nContent-Length: 33\r\n\r\n",
+                SIZE_MAX / 2);
+            if (!c->closed && c->reading)
+                rig_send_bytes(c, body, sizeof(body) - 1, 0);
+        }
+        serve(r);
+    }
+    r->config.mint_ids = false;
+}
+
+/* Its second attempt meets the first one's trace, and a branch that somebody built on it. */
+static void put_that_meets_its_trace(struct rig *r)
+{
+    struct rig_peer *c = rig_client(r);
+    r->config.resolve_conflicts = true;
+    say(c, "PUT /db/doc HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\n{\"v\":1}", SIZE_MAX / 2);
+    connect_all(r, DP_OK);
+    for (size_t i = 0; i < r->n_regions; i++) {
+        if (!r->regions[i]->closed && r->regions[i]->got_bytes > 0)
+            rig_end(r->regions[i], DP_ERESET);
+    }
+    connect_all(r, DP_OK);
+    answer_all(r, "HTTP/1.1 409 Conflict\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}", 1);
+    connect_all(r, DP_OK);
+    answer_all(r,
+               "HTTP/1.1 200 OK\r\nContent-Length: 85\r\n\r\n[{\"ok\":{\"_id\":\"doc\",\"v\":2,"
+               "\"_rev\":\"2-bb\",\"_revisions\":{\"start\":2,\"ids\":[\"bb\",\"aa\"]}}}]",
+               1);
+    answer_all(r, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{\"v\":1}", 1);
+    assert_true(nomem_happened() || dp_counter_get(&r->traffic.conflicts_settled) == 1);
+    serve(r);
+    r->config.resolve_conflicts = false;
+}
+
+/* A database, which then goes to the other region, too. */
+static void database_that_meets_its_trace(struct rig *r)
+{
+    struct rig_peer *c = rig_client(r);
+    r->config.resolve_conflicts = true;
+    say(c, "PUT /db HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", SIZE_MAX / 2);
+    connect_all(r, DP_OK);
+    for (size_t i = 0; i < r->n_regions; i++) {
+        if (!r->regions[i]->closed && r->regions[i]->got_bytes > 0)
+            rig_end(r->regions[i], DP_ERESET);
+    }
+    connect_all(r, DP_OK);
+    answer_all(r, "HTTP/1.1 412 P\r\nContent-Length: 2\r\n\r\n{}", 1);
+    answer_all(
+        r,
+        "HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 17:42:33 GMT\r\nContent-Length: 37\r\n\r\n"
+        "{\"instance_start_time\":\"1795369353\"}\n",
+        1);
+    connect_all(r, DP_OK);
+    answer_all(r, "HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}", 1);
+    assert_true(nomem_happened() || dp_counter_get(&r->traffic.conflicts_settled) == 1);
+    assert_true(nomem_happened() || dp_counter_get(&r->traffic.spread) == 1);
+    serve(r);
+    r->config.resolve_conflicts = false;
+}
+
+/* The same of rows; the region keeps its connection. */
+static void rows_that_meet_their_trace(struct rig *r)
+{
+    struct rig_peer *c = rig_client(r);
+    r->config.mint_ids = r->config.resolve_conflicts = true;
+    say(c,
+        "POST /db/_bulk_docs HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        "Content-Length: 22\r\n\r\n{\"docs\":[{\"_id\":\"a\"}]}",
+        SIZE_MAX / 2);
+    connect_all(r, DP_OK);
+    for (size_t i = 0; i < r->n_regions; i++) {
+        if (!r->regions[i]->closed && r->regions[i]->got_bytes > 0)
+            rig_end(r->regions[i], DP_ERESET);
+    }
+    connect_all(r, DP_OK);
+    answer_all(
+        r,
+        "HTTP/1.1 201 Created\r\nContent-Length: 31\r\n\r\n[{\"id\":\"a\",\"error\":\"conflict\"}]",
+        1);
+    answer_all(r,
+               "HTTP/1.1 200 OK\r\nContent-Length: "
+               "80\r\n\r\n{\"results\":[{\"id\":\"a\",\"docs\":[{\"ok\":{\"_revisions\":{\"start\":"
+               "1,\"ids\":[\"aa\"]}}}]}]}",
+               1);
+    assert_true(nomem_happened() || dp_counter_get(&r->traffic.rows_settled) == 1);
+    serve(r);
+    r->config.mint_ids = r->config.resolve_conflicts = false;
 }
 
 static void refused_then_served(struct rig *r)
@@ -245,6 +366,34 @@ static void feeds_that_end_in_their_time(struct rig *r)
     r->config.feed_spread_ms = 0;
 }
 
+/* A session is begun, then a password is used; the region is told who asks. */
+static void who_logs_in(struct rig *r)
+{
+    static const struct dp_client_user user = {
+        "ann", "$pbkdf2-sha256$i=1000$c2FsdHNhbHQ$wVNdDJbDXytD3Ypu4dvQtX0COri6cW8h0XT6q2RUj3E",
+        "x"};
+    static const struct dp_clients_config clients = {
+        .users = &user, .n_users = 1, .session_s = 600, .lock_failures = 5, .lock_s = 300};
+    nomem_pause();
+    struct dp_login_limit *limit = dp_login_limit_new(1);
+    nomem_resume();
+    r->engine.logins = limit;
+    r->config.clients = &clients;
+    say(rig_client(r),
+        "POST /_session HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        "Content-Length: 34\r\n\r\n{\"name\":\"ann\",\"password\":\"pencil\"}",
+        SIZE_MAX / 2);
+    rig_turn(r);
+    say(rig_client(r),
+        "GET /db/doc HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YW5uOnBlbmNpbA==\r\n\r\n",
+        SIZE_MAX / 2);
+    rig_turn(r);
+    serve(r);
+    r->config.clients = NULL;
+    r->engine.logins = NULL;
+    dp_login_limit_free(limit);
+}
+
 static void hedged(struct rig *r)
 {
     r->config.hedge_percent = 2;
@@ -260,6 +409,31 @@ static void hedged(struct rig *r)
     serve(r);
     r->config.pool_warm = 0;
     r->config.hedge_percent = 0;
+}
+
+/* A drill's faults, one after the other; what can't be made to fail for want of memory is served. */
+static void in_a_drill(struct rig *r)
+{
+    static const struct dp_fault faults[] = {
+        {.kind = DP_FAULT_DARK, .share = DP_FAULT_ALL},
+        {.kind = DP_FAULT_REFUSED, .share = DP_FAULT_ALL},
+        {.kind = DP_FAULT_FLAKY, .share = DP_FAULT_ALL},
+        {.kind = DP_FAULT_SLOW, .delay_ms = 100, .share = DP_FAULT_ALL},
+    };
+    for (size_t i = 0; i < DP_ARRAY_LEN(faults); i++) {
+        rig_fault(r, 0, &faults[i]);
+        rig_wait(r, 50); /* a view that had no memory comes with the next tick */
+        say(rig_client(r), GET, SIZE_MAX / 2);
+        connect_all(r, DP_OK);
+        rig_pass(r, 200);
+        rig_publish(r, 0, DP_ROUTE_DOWN, 1);
+        rig_wait(r, 50);
+        serve(r);
+        rig_publish(r, 0, DP_ROUTE_OK, 0);
+        rig_wait(r, 50);
+    }
+    rig_fault(r, 0, NULL);
+    rig_wait(r, 50);
 }
 
 /* ---- what must hold ---- */
@@ -281,7 +455,7 @@ static void assert_sound(const struct rig_peer *c)
         read = dp_reader_head(reader, c->got + at, c->got_bytes - at, &used);
         at += used;
         assert_true(read != DP_READ_DONE || head.status < 400 || head.status == 503 ||
-                    head.status == 400);
+                    head.status == 400 || head.status == 409 || head.status == 412);
         if (read == DP_READ_DONE)
             read = dp_reader_body(reader, NULL, 0, &used, &span, 1, &n);
         while (read == DP_READ_MORE && at < c->got_bytes) {
@@ -306,10 +480,14 @@ static void assert_nobody_blamed(struct rig *r)
     }
 }
 
+static struct dp_tracing_ring *spans; /* every request is traced; it soon is full */
+
 static bool play(void (*scenario)(struct rig *), unsigned n)
 {
     struct rig r;
     rig_init(&r, 2);
+    r.config.trace_sample = DP_TRACE_SAMPLE_ALL;
+    r.spans = spans;
     rig_start(&r);
     nomem_at(n);
     scenario(&r);
@@ -340,7 +518,12 @@ static void every_allocation_may_fail(void **state)
     } rows[] = {
         {"get", get, 6},
         {"get byte by byte", get_byte_by_byte, 6},
+        {"kept, then moved", kept_then_moved, 9},
         {"put that is retried", put_that_is_retried, 8},
+        {"post that gets its ids", post_that_gets_its_ids, 8},
+        {"put that meets its trace", put_that_meets_its_trace, 18},
+        {"database that meets its trace", database_that_meets_its_trace, 14},
+        {"rows that meet their trace", rows_that_meet_their_trace, 14},
         {"refused, then served", refused_then_served, 8},
         {"chunked both ways", chunked_both_ways, 6},
         {"feed that moves", feed_that_moves, 6},
@@ -357,8 +540,12 @@ static void every_allocation_may_fail(void **state)
         {"past its deadline", past_its_deadline, 5},
         {"feeds that end in their time", feeds_that_end_in_their_time, 8},
         {"hedged", hedged, 9},
+        {"who logs in", who_logs_in, 9},
+        {"in a drill", in_a_drill, 20},
     };
     (void)state;
+    spans = dp_tracing_ring_new(64);
+    assert_non_null(spans);
     for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
         unsigned n = 1;
         while (play(rows[i].scenario, n)) {
@@ -368,6 +555,7 @@ static void every_allocation_may_fail(void **state)
         print_message("%s: %u allocations\n", rows[i].name, n - 1);
         assert_in_range(n - 1, rows[i].least, ALLOCATIONS_MAX);
     }
+    dp_tracing_ring_free(spans);
 }
 
 int main(void)

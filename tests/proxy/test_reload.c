@@ -166,20 +166,60 @@ static void what_waits_for_a_region_that_left_moves(void **state)
     rig_fini(&r);
 }
 
+/* Two reloads in a row: the number that the first had vacated is another endpoint's by the second, and only that one is
+ * seen here. */
+static struct dp_view *taken_over(struct rig *r, uint16_t endpoint)
+{
+    struct dp_view *v = next_view(r, UINT16_MAX, true);
+    v->generation++;
+    v->numbering++;
+    v->endpoints[endpoint].host = "another.example:80";
+    v->endpoints[endpoint].pool_epoch = 78;
+    return v;
+}
+
 static void feeds_of_a_region_that_left_end(void **state)
 {
     (void)state;
+    for (int over = 0; over < 2; over++) {
+        struct rig r;
+        struct rig_peer *up;
+        unsigned one = 1;
+        rig_init(&r, 2);
+        struct dp_proxy_config same = r.config;
+        rig_start(&r);
+        struct rig_peer *c =
+            rig_request(&r, "GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", &up);
+        rig_send(up, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n");
+        reload(&r, &same, &one, next_view(&r, UINT16_MAX, false)); /* it stays */
+        assert_null(strstr(c->got, "0\r\n\r\n"));
+        reload(&r, &same, &one, over ? taken_over(&r, 0) : next_view(&r, 0, true));
+        assert_non_null(strstr(c->got, "{}\n\r\n0\r\n\r\n"));
+        rig_fini(&r);
+    }
+}
+
+/* Who has no connection yet must not get one to whoever has the number now, without being asked. */
+static void what_waits_for_a_number_that_is_another_s_is_routed_anew(void **state)
+{
+    (void)state;
     struct rig r;
-    struct rig_peer *up;
     unsigned one = 1;
     rig_init(&r, 2);
     struct dp_proxy_config same = r.config;
     rig_start(&r);
-    struct rig_peer *c =
-        rig_request(&r, "GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: a\r\n\r\n", &up);
-    rig_send(up, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n");
-    reload(&r, &same, &one, next_view(&r, 0, true));
-    assert_non_null(strstr(c->got, "{}\n\r\n0\r\n\r\n"));
+    struct rig_peer *c = rig_client(&r);
+    rig_send(c, get);
+    (void)rig_dialed(&r, 1); /* not connected yet */
+    struct dp_view *v = taken_over(&r, 0);
+    v->endpoints[0].region = 1; /* and it is another region's */
+    v->endpoints[1].region = 0;
+    reload(&r, &same, &one, v);
+    rig_connect(rig_dialed(&r, 2), DP_OK);
+    rig_turn(&r);
+    assert_string_equal(r.regions[1]->ip, "10.0.0.1");
+    rig_send(r.regions[1], ok);
+    assert_non_null(strstr(c->got, "200 OK"));
     rig_fini(&r);
 }
 
@@ -300,6 +340,7 @@ int main(void)
         cmocka_unit_test(what_was_sent_to_a_region_that_left_is_answered),
         cmocka_unit_test(what_waits_for_a_region_that_left_moves),
         cmocka_unit_test(feeds_of_a_region_that_left_end),
+        cmocka_unit_test(what_waits_for_a_number_that_is_another_s_is_routed_anew),
         cmocka_unit_test(another_attempt_goes_by_the_new_rules),
         cmocka_unit_test(a_write_goes_to_no_region_twice_under_another_number),
         cmocka_unit_test(no_hedge_across_a_reload),

@@ -289,6 +289,36 @@ static void a_client_that_is_not_to_be_moved(void **state)
     rig_fini(&r);
 }
 
+/* Its region may come back by itself, or it is drained: then there is nothing to wait for, neither from the start nor
+ * any more. */
+static void what_is_not_moved_waits_for_what_may_come(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup(&r, DP_MODE_ACTIVE_ACTIVE);
+    r.config.rules.all.sticky = DP_STICKY_CONNECTION;
+    r.config.rules.all.on_loss = DP_ON_LOSS_REFUSE;
+    r.config.hold_ms = 5000;
+    r.config.hold_requests = 10;
+    r.config.hold_bytes = 1000000;
+    r.config.hold_release_per_s = 100;
+    rig_start(&r);
+    struct rig_peer *c = rig_client(&r);
+    int region = ask(&r, c, GET("/db/doc"));
+    const uint16_t other = region == 0 ? 1 : 0;
+    rig_publish(&r, (uint16_t)region, DP_ROUTE_DOWN, other);
+    assert_int_equal(ask(&r, c, GET("/db/doc")), -1);
+    assert_string_equal(c->got, ""); /* held */
+    rig_publish(&r, (uint16_t)region, DP_ROUTE_BARRED, other);
+    rig_wait(&r, 200);
+    assert_non_null(strstr(c->got, "\"error\":\"sticky_region_lost\""));
+    assert_int_equal(dp_counter_get(&r.traffic.held), 0);
+    assert_int_equal(ask(&r, c, GET("/db/doc")), -1);
+    assert_non_null(strstr(c->got, "\"error\":\"sticky_region_lost\""));
+    assert_int_equal(dp_counter_get(&r.traffic.hold_total), 1);
+    rig_fini(&r);
+}
+
 static void a_header_names_the_client(void **state)
 {
     struct rig r;
@@ -577,6 +607,7 @@ int main(void)
         cmocka_unit_test(a_mode_of_its_own_for_a_database),
         cmocka_unit_test(a_connection_keeps_its_region),
         cmocka_unit_test(a_client_that_is_not_to_be_moved),
+        cmocka_unit_test(what_is_not_moved_waits_for_what_may_come),
         cmocka_unit_test(a_header_names_the_client),
         cmocka_unit_test(an_address_names_the_client),
         cmocka_unit_test(who_wrote_reads_where_writes_go),

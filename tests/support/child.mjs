@@ -1,8 +1,19 @@
-// A child process: started, watched, stopped by its id, and never left behind.
+// A child process: started, watched, stopped by its id, and never left behind. No child keeps the test's own process alive: after
+// a test that failed before it could end its children, node ends all the same, and they with it.
 
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { atExit, LIMIT_MS, within } from './wait.mjs';
+
+// Such a process, with pipes where `options` say so.
+export function leashed(command, args, options) {
+    const child = spawn(command, args, options);
+    child.unref();
+    [child.stdin, child.stdout, child.stderr].forEach((pipe) => pipe?.unref?.());
+    const forget = atExit(() => child.kill('SIGKILL'));
+    child.once('exit', forget);
+    return child;
+}
 
 export class Child {
     // `output`: a file that gets stdout and stderr, so that a full pipe never holds the child up.
@@ -10,13 +21,11 @@ export class Child {
         this.output = output;
         this.result = null;
         const fd = openSync(output, 'a');
-        this.process = spawn(command, args, { cwd, env, detached, stdio: ['ignore', fd, fd] });
+        this.process = leashed(command, args, { cwd, env, detached, stdio: ['ignore', fd, fd] });
         closeSync(fd);
         this.pid = this.process.pid;
-        const forget = atExit(() => this.process.kill('SIGKILL'));
         this.exited = new Promise((resolve) => {
             const done = (result) => {
-                forget();
                 this.result = result;
                 resolve(result);
             };

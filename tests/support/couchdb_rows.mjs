@@ -20,6 +20,7 @@ const REASONS = {
     202: 'Accepted',
     304: 'Not Modified',
     401: 'Unauthorized',
+    403: 'Forbidden',
     404: 'Object Not Found',
     405: 'Method Not Allowed',
     409: 'Conflict',

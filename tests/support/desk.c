@@ -119,6 +119,7 @@ void desk_make(struct desk *d)
                                             .config = &d->config,
                                             .publish = desk_publish,
                                             .publish_ctx = d,
+                                            .replication = d->listener,
                                             .seed = 42};
     assert_int_equal(dp_governor_new(&opt, &d->governor, &why), DP_OK);
     assert_non_null(d->governor);

@@ -35,6 +35,7 @@ struct desk {
     const struct dp_traffic *traffic[2];
     struct dp_view *view; /* the last one published */
     unsigned published;
+    struct dp_replication_listener listener;
     bool gone;
     char dir[64], path[96];
     struct dp_status status;         /* filled by desk_status */

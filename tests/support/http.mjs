@@ -16,7 +16,11 @@ export function request(url, { method = 'GET', headers = {}, body, json, agent =
         all['content-length'] ??= Buffer.byteLength(payload);
     }
     all.accept ??= 'application/json';
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve, fail) => {
+        const reject = (error) => {
+            clearTimeout(timer);
+            fail(error);
+        };
         const req = http.request(
             {
                 host: at.hostname,
@@ -49,10 +53,7 @@ export function request(url, { method = 'GET', headers = {}, body, json, agent =
             },
         );
         const timer = setTimeout(() => req.destroy(new Error(`no whole answer in ${limit_ms} ms: ${method} ${url}`)), limit_ms);
-        req.on('error', (error) => {
-            clearTimeout(timer);
-            reject(error);
-        });
+        req.on('error', reject);
         req.end(payload);
     });
 }

@@ -71,11 +71,17 @@ static void crypto_free(void *p, const char *file, int line)
     free(p);
 }
 
-void nomem_libraries(void)
+void nomem_libraries_but_curl(void)
 {
     json_set_alloc_funcs(__wrap_malloc, free);
+    if (uv_replace_allocator(__wrap_malloc, __wrap_realloc, __wrap_calloc, free) != 0)
+        abort();
+}
+
+void nomem_libraries(void)
+{
+    nomem_libraries_but_curl();
     if (CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free) != 1 ||
-        uv_replace_allocator(__wrap_malloc, __wrap_realloc, __wrap_calloc, free) != 0 ||
         curl_global_init_mem(CURL_GLOBAL_DEFAULT, __wrap_malloc, free, __wrap_realloc,
                              __wrap_strdup, __wrap_calloc) != CURLE_OK)
         abort();

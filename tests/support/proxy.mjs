@@ -13,7 +13,7 @@ import { scratch, until } from './wait.mjs';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 export const BINARY = process.env.DAVENPORT_BIN ?? join(ROOT, 'build', 'dev', 'davenport');
 
-const REPORT = /==\d+==ERROR: |WARNING: ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer|Assertion .* failed/;
+export const SANITIZER_REPORT = /==\d+==ERROR: |WARNING: ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer|Assertion .* failed/;
 
 // Deep merge; arrays and plain values replace.
 export function merge(base, over) {
@@ -60,6 +60,7 @@ export class Proxy {
     }
 
     constructor(config) {
+        this.binary = BINARY;
         this.folder = scratch('proxy');
         this.journal = join(this.folder, 'journal.jsonl');
         this.config = merge({ journal: { path: this.journal } }, config);
@@ -69,7 +70,7 @@ export class Proxy {
     }
 
     async run() {
-        this.child = new Child(BINARY, ['serve', '-c', this.configPath, '--port-file', this.portFile], {
+        this.child = new Child(this.binary, ['serve', '-c', this.configPath, '--port-file', this.portFile], {
             cwd: this.folder,
             env: { ...process.env, ...this.env },
             output: join(this.folder, 'output.txt'),
@@ -171,7 +172,7 @@ export class Proxy {
         this.child.signal('SIGTERM');
         const result = await this.child.wait(limit_ms);
         const said = this.child.text();
-        const report = REPORT.exec(said);
+        const report = SANITIZER_REPORT.exec(said);
         assert.equal(report, null, `a sanitizer or an assertion spoke:\n${report && said.slice(Math.max(0, report.index - 200), report.index + 6_000)}`);
         assert.deepEqual(result, { code: 0, signal: null }, `the proxy's end; its last words:\n${said.slice(-3_000)}`);
     }

@@ -132,6 +132,27 @@ static enum dp_err dial(void *ctx, uint16_t endpoint, const struct dp_addr *addr
     return DP_OK;
 }
 
+static enum dp_err hash(void *ctx, struct dp_hash_job *job)
+{
+    struct rig *r = ctx;
+    if (r->hash_error)
+        return r->hash_error;
+    assert_true(r->n_jobs < RIG_PEERS);
+    job->work(job);
+    r->jobs[r->n_jobs++] = job;
+    return DP_OK;
+}
+
+static void deliver_hashes(struct rig *r)
+{
+    while (r->n_jobs > 0 && !r->hash_slow) {
+        struct dp_hash_job *job = r->jobs[0];
+        memmove(r->jobs, r->jobs + 1, --r->n_jobs * sizeof(r->jobs[0]));
+        r->hashed++;
+        job->done(job);
+    }
+}
+
 static uint64_t rig_mono_ns(void *ctx)
 {
     return ((struct rig *)ctx)->now_ns;
@@ -165,6 +186,7 @@ void rig_init(struct rig *r, unsigned n)
         .waiting_timeout_ms = 3000,
         .race_delay_ms = 250,
         .answer_timeout_ms = 20000,
+        .partition_timeout_ms = 8000,
         .stall_timeout_ms = 15000,
         .feed_timeout_ms = 90000,
         .pool_idle_timeout_ms = 50000,
@@ -172,6 +194,7 @@ void rig_init(struct rig *r, unsigned n)
         .max_upstream = 16,
         .max_waiting = 4,
         .replay_body_bytes = 65536,
+        .whole_answer_bytes = 16384,
         .budgets = {[DP_BUDGET_RETRY] = {100, 100}, [DP_BUDGET_FAILOVER] = {100, 100}},
         .max_buffer_chunks = 1024,
         .drain_timeout_ms = 5000,
@@ -208,6 +231,11 @@ void rig_start(struct rig *r)
         .random = {{1, 2}},
         .access = r->access,
         .addresses = r->addresses,
+        .logins = r->logins,
+        .hash = hash,
+        .recent = r->recent,
+        .spans = r->spans,
+        .checkpoints = r->checkpoints,
         .dial = dial,
         .dial_ctx = r,
         .kick = count_kick,
@@ -239,6 +267,7 @@ static void check_idle(struct rig *r)
 void rig_turn(struct rig *r)
 {
     dp_engine_turn(&r->engine);
+    deliver_hashes(r);
     deliver_closes(r->clients, r->n_clients);
     deliver_closes(r->regions, r->n_regions);
     dp_engine_turn(&r->engine);
@@ -257,6 +286,7 @@ static void free_peers(struct rig_peer **peers, size_t n)
 
 void rig_fini(struct rig *r)
 {
+    r->hash_slow = false;
     dp_engine_abort(&r->engine);
     rig_turn(r);
     for (size_t i = 0; i < r->n_regions; i++) { /* dials that were never answered */
@@ -383,23 +413,47 @@ void rig_pass(struct rig *r, uint32_t ms)
         rig_wait(r, ms - at < DP_TICK_MS ? ms - at : DP_TICK_MS);
 }
 
-void rig_publish(struct rig *r, uint16_t endpoint, enum dp_route_state state, uint16_t active)
+static struct dp_view *next_view(const struct rig *r)
 {
     nomem_pause();
     struct dp_view *v = dp_view_new();
     nomem_resume();
     v->epoch = r->view->epoch + 1;
-    v->active = active;
+    v->active = r->view->active;
     v->n_regions = r->view->n_regions;
     v->n_endpoints = r->view->n_endpoints;
     v->retry_after_s = r->view->retry_after_s;
+    v->parted = r->view->parted;
+    v->pause = r->pause;
+    v->faulty = r->view->faulty;
     memcpy(v->regions, r->view->regions, sizeof(v->regions));
     memcpy(v->endpoints, r->view->endpoints, sizeof(v->endpoints));
-    v->endpoints[endpoint].state = state;
-    v->endpoints[endpoint].pool_epoch++;
-    v->regions[v->endpoints[endpoint].region].state = state;
+    memcpy(v->faults, r->view->faults, sizeof(v->faults));
+    return v;
+}
+
+static void show(struct rig *r, struct dp_view *v)
+{
     dp_view_unref(r->view);
     r->view = v;
     dp_engine_adopt_view(&r->engine, dp_view_ref(v));
     rig_turn(r);
+}
+
+void rig_publish(struct rig *r, uint16_t endpoint, enum dp_route_state state, uint16_t active)
+{
+    struct dp_view *v = next_view(r);
+    v->active = active;
+    v->endpoints[endpoint].state = state;
+    v->endpoints[endpoint].pool_epoch++;
+    v->regions[v->endpoints[endpoint].region].state = state;
+    show(r, v);
+}
+
+void rig_fault(struct rig *r, uint16_t region, const struct dp_fault *f)
+{
+    struct dp_view *v = next_view(r);
+    v->faults[region] = f ? *f : (struct dp_fault){.kind = DP_FAULT_NONE};
+    v->faulty = (v->faulty & ~(UINT32_C(1) << region)) | (uint32_t)(f != NULL) << region;
+    show(r, v);
 }

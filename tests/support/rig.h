@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define RIG_PEERS 64
+#define RIG_PEERS 256
 
 /* One stream, seen from the other side. */
 struct rig_peer {
@@ -38,11 +38,20 @@ struct rig {
     uint64_t now_ns;
     struct dp_traffic traffic;
     struct dp_view *view;
+    uint32_t pause; /* of the views that rig_publish makes */
     unsigned kicks;
-    struct dp_access_config access;     /* before rig_start */
-    struct dp_address_limit *addresses; /* before rig_start; the test's own */
-    bool client_tls;                    /* clients come by TLS; before rig_start */
-    enum dp_err dial_error;             /* what the next dial returns at once */
+    struct dp_access_config access;      /* before rig_start */
+    struct dp_address_limit *addresses;  /* before rig_start; the test's own */
+    struct dp_recent *recent;            /* likewise */
+    struct dp_tracing_ring *spans;       /* likewise */
+    struct dp_checkpoints *checkpoints;  /* likewise */
+    bool client_tls;                     /* clients come by TLS; before rig_start */
+    enum dp_err dial_error;              /* what the next dial returns at once */
+    struct dp_login_limit *logins;       /* before rig_start; the test's own */
+    struct dp_hash_job *jobs[RIG_PEERS]; /* being hashed: done at the next turn, unless hash_slow */
+    size_t n_jobs, hashed;
+    bool hash_slow;
+    enum dp_err hash_error; /* what the next job meets */
     struct rig_peer *clients[RIG_PEERS], *regions[RIG_PEERS];
     size_t n_clients, n_regions;
 };
@@ -79,5 +88,7 @@ void rig_pass(struct rig *r, uint32_t ms);
 void rig_turn(struct rig *r);
 /* A new view: the same with one endpoint's state and the active region changed. */
 void rig_publish(struct rig *r, uint16_t endpoint, enum dp_route_state state, uint16_t active);
+/* A new view: the same with a drill's fault of one region; NULL: with none of it any more. */
+void rig_fault(struct rig *r, uint16_t region, const struct dp_fault *f);
 
 #endif

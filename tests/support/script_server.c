@@ -1,6 +1,8 @@
 /* The scripted region of script_server.h. Handles free themselves when they are closed. */
 #include "support/script_server.h"
 
+#include "support/nomem.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,6 +31,16 @@ static void must(int rc)
         (void)fprintf(stderr, "script_server: %s\n", uv_strerror(rc));
         abort();
     }
+}
+
+/* What a region takes is not the program's. */
+static void *memory(size_t n)
+{
+    nomem_pause();
+    void *p = calloc(1, n);
+    nomem_resume();
+    assert_non_null(p);
+    return p;
 }
 
 static void on_conn_closed(uv_handle_t *h)
@@ -73,8 +85,7 @@ static void on_written(uv_write_t *req, int status)
 static void conn_write(struct script_conn *c, const char *text, bool then_close)
 {
     size_t n = strlen(text);
-    struct output *o = malloc(sizeof(*o) + n);
-    assert_non_null(o);
+    struct output *o = memory(sizeof(*o) + n);
     memcpy(o->text, text, n);
     o->then_close = then_close;
     o->req.data = o;
@@ -87,8 +98,7 @@ static void conn_endless(struct script_conn *c)
 {
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n";
     size_t n = UINT32_C(1) << 20;
-    struct output *o = malloc(sizeof(*o) + n);
-    assert_non_null(o);
+    struct output *o = memory(sizeof(*o) + n);
     memset(o->text, ' ', n);
     memcpy(o->text, head, sizeof(head) - 1);
     o->then_close = false;
@@ -101,9 +111,11 @@ static void conn_endless(struct script_conn *c)
 static void conn_answer(struct script_conn *c)
 {
     struct script_server *s = c->server;
-    char text[2048];
+    char text[4096];
     s->requests++;
     memcpy(s->head, c->in, c->in_bytes + 1);
+    if (s->choose)
+        s->choose(s->ctx, s);
     switch (s->mode) {
     case SCRIPT_ANSWER:
         (void)snprintf(text, sizeof(text),
@@ -172,8 +184,7 @@ static void on_connection(uv_stream_t *listener, int status)
 {
     struct script_server *s = listener->data;
     must(status);
-    struct script_conn *c = calloc(1, sizeof(*c));
-    assert_non_null(c);
+    struct script_conn *c = memory(sizeof(*c));
     must(uv_tcp_init(s->loop, &c->tcp));
     c->tcp.data = c;
     must(uv_accept(listener, (uv_stream_t *)&c->tcp));
@@ -194,8 +205,7 @@ void script_server_revive(struct script_server *s)
 {
     struct sockaddr_in addr;
     must(uv_ip4_addr("127.0.0.1", s->port, &addr));
-    s->listener = calloc(1, sizeof(*s->listener));
-    assert_non_null(s->listener);
+    s->listener = memory(sizeof(*s->listener));
     must(uv_tcp_init(s->loop, s->listener));
     s->listener->data = s;
     must(uv_tcp_bind(s->listener, (const struct sockaddr *)&addr, 0));
@@ -246,8 +256,7 @@ bool script_run_until(uv_loop_t *loop, bool (*ready)(void *ctx), void *ctx)
     uint64_t end = uv_hrtime() + UINT64_C(30000000000);
     /* One turn runs timers first and waits for events afterwards: without a tick it would sleep although a
      * timer has just brought what is waited for. */
-    uv_timer_t *tick = malloc(sizeof(*tick));
-    assert_non_null(tick);
+    uv_timer_t *tick = memory(sizeof(*tick));
     must(uv_timer_init(loop, tick));
     must(uv_timer_start(tick, on_tick, 5, 5));
     bool done = ready(ctx);

@@ -30,6 +30,9 @@ struct script_server {
     unsigned accepted, open, requests;
     char head[SCRIPT_HEAD_BYTES]; /* of the last request, with what came of its body; NUL ended */
     struct script_conn *conns;
+    /* Looks at `head` and sets what this request meets; NULL: it meets what the last one met. */
+    void (*choose)(void *ctx, struct script_server *s);
+    void *ctx;
 };
 
 /* Listens; mode SCRIPT_ANSWER, 200, {"status":"ok"}. Aborts where the machine has no loopback. */

@@ -17,8 +17,10 @@
 //   {fin: true}          close; {reset: true} with a RST; {stall: true} say nothing more, ever
 // Without fin, reset or stall the connection is kept for the next request.
 
-import net from 'node:net';
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import tls from 'node:tls';
 import { answer, EARLY, error, ROWS } from './couchdb_rows.mjs';
 import { pickPort, reset } from './sockets.mjs';
 import { atExit, pause } from './wait.mjs';
@@ -46,11 +48,13 @@ export function patternHash(bytes) {
 }
 
 export class ScriptedRegion {
-    static async start(name = 'scripted', { host = '127.0.0.1', port } = {}) {
+    // leaf: files of a certificate and its key (see tls.mjs), and it speaks TLS; another one counts from revive() on.
+    static async start(name = 'scripted', { host = '127.0.0.1', port, leaf } = {}) {
         const region = new ScriptedRegion(name);
         region.host = host;
+        region.leaf = leaf;
         region.port = port ?? (await pickPort());
-        region.origin = `http://${host}:${region.port}`;
+        region.origin = `${leaf ? 'https' : 'http'}://${host}:${region.port}`;
         region.direct = region.origin;
         await region.revive();
         return region;
@@ -87,7 +91,10 @@ export class ScriptedRegion {
     }
 
     async revive() {
-        const server = net.createServer((socket) => this.serve(socket));
+        const serve = (socket) => this.serve(socket);
+        const server = this.leaf
+            ? tls.createServer({ cert: readFileSync(this.leaf.cert), key: readFileSync(this.leaf.key) }, serve)
+            : net.createServer(serve);
         await new Promise((resolve, reject) => {
             server.once('error', reject);
             server.listen(this.port, this.host, resolve);

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-export const LIMIT_MS = Number(process.env.DAVENPORT_E2E_LIMIT_MS ?? 60_000);
+export const LIMIT_MS = Number(process.env.DAVENPORT_E2E_LIMIT_MS ?? 120_000);
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 

@@ -22,7 +22,9 @@ enum dp_config_flag {
     DP_CONFIG_SECRET = 2,
     DP_CONFIG_REQUIRED = 4,
     DP_CONFIG_ZERO = 8,
-    DP_CONFIG_INSTEAD = 16
+    DP_CONFIG_INSTEAD = 16,
+    DP_CONFIG_OR_ONE = 32,
+    DP_CONFIG_HASH = 64
 };
 
 /* An array of strings. */
@@ -35,6 +37,7 @@ struct dp_config_region {
 #define DP_REGION_TEXT(path, field, check, flags, text)       const char *field;
 #define DP_REGION_TEXTS(path, field, check, max, flags, text) struct dp_config_texts field;
 #define DP_REGION_UINT(path, field, min, max, flags, text)    uint64_t field;
+#define DP_REGION_CHOICE(path, field, choices, flags, text)   uint64_t field;
 #include "davenport/app/config.def"
     /* made by validation: */
     uint16_t first, n_endpoints; /* of the configuration's endpoints */
@@ -62,17 +65,45 @@ struct dp_config_database {
 #include "davenport/app/config.def"
 };
 
+#define DP_MAX_USERS 256
+
+struct dp_config_user {
+    const char *name;
+#define DP_USER_TEXT(path, field, check, flags, text) const char *field;
+#include "davenport/app/config.def"
+};
+
+#define DP_MAX_TOKENS 64
+
+/* What lets operators in over TCP. role: enum dp_admin_role. */
+enum dp_admin_role { DP_ADMIN_READ, DP_ADMIN_OPERATOR };
+
+struct dp_config_token {
+    const char *name;
+#define DP_TOKEN_TEXT(path, field, check, flags, text)     const char *field;
+#define DP_TOKEN_CHOICE(path, field, choices, flags, text) uint64_t field;
+#include "davenport/app/config.def"
+};
+
 /* One field a row: numbers and choices (index into the words) as uint64_t, strings NUL ended or
  * NULL. */
 struct dp_config {
 #define DP_UINT(path, field, default, min, max, flags, text)  uint64_t field;
 #define DP_TEXT(path, field, check, default, flags, text)     const char *field;
+#define DP_TEXTS(path, field, check, max, flags, text)        struct dp_config_texts field;
 #define DP_CHOICE(path, field, choices, default, flags, text) uint64_t field;
 #include "davenport/app/config.def"
     uint16_t n_regions;
     struct dp_config_region regions[DP_MAX_REGIONS];
     uint16_t n_databases;
     struct dp_config_database databases[DP_MAX_RULES];
+    uint16_t n_users;
+    struct dp_config_user users[DP_MAX_USERS];
+    uint16_t n_tokens;
+    struct dp_config_token tokens[DP_MAX_TOKENS];
+    /* made of them by validation, by name */
+    struct dp_client_user client_users[DP_MAX_USERS];
+    struct dp_clients_config clients;
     uint16_t n_endpoints;
     struct dp_config_endpoint endpoints[DP_MAX_ENDPOINTS]; /* region by region */
     struct dp_arena arena;                                 /* of all strings */
@@ -112,10 +143,11 @@ DP_MUST_USE bool dp_config_place(const struct dp_config *now, struct dp_config *
 void dp_config_proxy(const struct dp_config *c, struct dp_proxy_config *out);
 /* All but the sink. */
 void dp_config_access(const struct dp_config *c, struct dp_access_config *out);
-/* TLS to an endpoint, and from applications: false when it is plain. Both borrow strings of `c`. */
+/* TLS to an endpoint, from applications and from operators: false when it is plain. All borrow strings of `c`. */
 bool dp_config_endpoint_tls(const struct dp_config *c, uint16_t endpoint,
                             struct dp_tls_client_config *out);
 bool dp_config_listen_tls(const struct dp_config *c, struct dp_tls_server_config *out);
+bool dp_config_admin_tls(const struct dp_config *c, struct dp_tls_server_config *out);
 /* All but the TLS of probes. */
 void dp_config_control(const struct dp_config *c, struct dp_control_config *out);
 
@@ -138,11 +170,12 @@ const char *dp_config_unix_path(const char *address);
 /* "0660" and the like, checked before. */
 uint32_t dp_config_mode(const char *octal);
 
-/* admin.listen taken apart: a Unix socket's path, or a numeric loopback address and port. */
+/* admin.listen taken apart: a Unix socket's path, or a numeric address and port. */
 struct dp_admin_addr {
     const char *unix_path; /* NULL: TCP */
     char ip[DP_ADDR_TEXT];
     uint16_t port;
+    bool loopback;
 };
 /* *why: a reason for people, on failure. */
 DP_MUST_USE enum dp_err dp_admin_addr_parse(const char *text, struct dp_admin_addr *out,

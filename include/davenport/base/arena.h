@@ -17,6 +17,7 @@ struct dp_arena_block;
 struct dp_arena_cache {
     struct dp_arena_block *free;
     size_t n_free, max_free;
+    size_t used_bytes; /* of all blocks, large ones too, that arenas hold now */
 };
 
 struct dp_arena {

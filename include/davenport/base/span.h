@@ -49,4 +49,7 @@ size_t dp_span_plain(struct dp_span s);
 
 bool dp_span_starts(struct dp_span s, struct dp_span prefix);
 
+/* The byte that s begins with where that is written as %XX; -1: it does not begin so. */
+int dp_span_percent(struct dp_span s);
+
 #endif

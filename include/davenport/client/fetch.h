@@ -27,6 +27,7 @@ struct dp_fetch_request {
     const char *method; /* NULL: GET */
     const char *url;
     const char *username, *password; /* Basic, NULL: none */
+    struct dp_span headers;          /* more fields, "Name: value\r\n" each; .n == 0: none */
     struct dp_span body;             /* copied */
     const char *content_type;        /* NULL: none */
     uint32_t connect_timeout_ms, timeout_ms;
@@ -45,12 +46,14 @@ struct dp_fetch_result {
     enum dp_err err;    /* DP_OK: an answer came, whatever its status */
     const char *detail; /* why, for people; valid during the callback */
     uint16_t status; /* 0 without an answer; with an error: of the head, when one came before it */
-    struct dp_span body; /* valid during the callback */
+    struct dp_span body;    /* valid during the callback */
+    uint32_t retry_after_s; /* of its Retry-After; 0: there was none */
     uint64_t connect_ns, tls_ns, first_byte_ns,
         total_ns; /* from the start; 0: not so far, or not at all */
     bool
         reached; /* something there answered, if only by refusing the connection: the network to it works */
-    bool reused; /* the connection had been used before */
+    bool connected; /* a connection was made for it, and stood: TLS over it may have failed */
+    bool reused;    /* the connection had been used before */
 };
 
 typedef void (*dp_fetch_done)(void *ctx, const struct dp_fetch_result *result);

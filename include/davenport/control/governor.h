@@ -8,6 +8,9 @@
 #include "davenport/base/err.h"
 #include "davenport/base/span.h"
 #include "davenport/client/fetch.h"
+#include "davenport/control/keys.h"
+#include "davenport/control/replication.h"
+#include "davenport/core/fault.h"
 #include "davenport/core/gate.h"
 #include "davenport/core/orders.h"
 #include "davenport/core/rules.h"
@@ -42,6 +45,7 @@ const char *dp_failback_name(enum dp_failback f);
 #define DP_MOVE_REASON_TABLE(X)                                                                    \
     X(DOWN, "down") /* of the region that it left */                                               \
     X(DRAINING, "draining")                                                                        \
+    X(CREDENTIALS, "credentials") /* ours there are refused, or over */                            \
     X(SLOW, "slow")                                                                                \
     X(DRAINED, "drained")                                                                          \
     X(HOLD_DOWN, "hold_down") /* what let it return */                                             \
@@ -61,11 +65,13 @@ const char *dp_move_reason_name(enum dp_move_reason r);
 
 struct dp_region_config {
     const char *name;
-    uint16_t first, n_endpoints;     /* its endpoints: n_endpoints from `first` on, at least one */
-    uint32_t max_in_flight;          /* requests at once, over all workers; 0: no such cap */
-    const struct dp_fetch_tls *tls;  /* for probes of https urls, until dp_governor_retrust; NULL:
+    uint16_t first, n_endpoints;    /* its endpoints: n_endpoints from `first` on, at least one */
+    uint32_t max_in_flight;         /* requests at once, over all workers; 0: no such cap */
+    const struct dp_fetch_tls *tls; /* for probes of https urls, until dp_governor_retrust; NULL:
                                        defaults */
-    const char *username, *password; /* for probes; NULL: none. The password is a secret. */
+    struct dp_key_config key;       /* who we are there */
+    const char *const *aliases;     /* other URLs by which replications call it: n_aliases */
+    uint16_t n_aliases;
 };
 
 /* url NULL: vacant. */
@@ -79,12 +85,17 @@ struct dp_endpoint_config {
 };
 
 /* Immutable while the governor lives; strings included. */
+/* A bit each in a word. */
+#define DP_MAX_PROBE_DATABASES 16
+
 struct dp_control_config {
     enum dp_mode mode; /* of databases without a rule of their own; for people */
     bool writes_failover;
-    bool nearest;     /* some requests ask which region is the nearest */
-    bool hedging;     /* workers are told what is usual */
-    uint16_t n_rules; /* patterns of databases with a rule of their own */
+    bool nearest;                /* some requests ask which region is the nearest */
+    bool hedging;                /* workers are told what is usual */
+    bool failback_unseen_manual; /* where replication can't be seen an approval is wanted */
+    bool drills_allowed;         /* dp_governor_fault is obeyed */
+    uint16_t n_rules;            /* patterns of databases with a rule of their own */
     uint16_t n_regions, n_endpoints;
     struct dp_region_config regions[DP_MAX_REGIONS];       /* the order is the preference */
     struct dp_endpoint_config endpoints[DP_MAX_ENDPOINTS]; /* region by region, as the view's */
@@ -97,9 +108,11 @@ struct dp_control_config {
     uint32_t probe_jitter_percent; /* of the interval, either way */
     uint32_t
         silent; /* probes in a row without a word that mean down, see core/silence.h; 0: they count as others do */
-    const char *probe_database;  /* GET /{db} of it; NULL: not asked */
+    const char *const *probe_databases; /* GET /{db} of each */
+    uint16_t n_probe_databases;         /* at most DP_MAX_PROBE_DATABASES */
     const char *canary_database; /* where a document of our own is written and read; NULL: none */
-    const char *canary_id;       /* its id, unlike any other proxy's; with canary_database */
+    const char *
+        canary_id; /* how its id begins, and those of replication_canary: unlike any other proxy's */
     uint32_t deep_interval_ms, deep_timeout_ms; /* of these two */
     uint32_t fall, rise; /* failures in a row to leave, successes in a row to trust again */
     /* traffic evidence */
@@ -120,17 +133,29 @@ struct dp_control_config {
     unsigned failback_conditions;       /* mode gated: DP_GATE_BITs besides health */
     uint32_t failback_error_percent;    /* of its requests, at most, for the condition "errors" */
     struct dp_windows failback_windows; /* mode window, and the condition */
+    uint32_t failback_pause_ms; /* writes wait for so long at most before a failback; 0: not */
+    /* the watch over replication */
+    uint32_t replication_interval_ms;  /* 0: there is none */
+    const char *replication_off;       /* then: why not, for people; or NULL */
+    const char *replication_databases; /* watched from the start, with commas between; or NULL */
+    bool share_sequences;              /* marks are kept in the regions too */
+    uint32_t replication_samples, replication_max_missing;
+    const char
+        *replication_canary; /* where documents of our own are sent through replication; or NULL */
+    uint32_t replication_canary_interval_ms, replication_canary_max_ms;
     enum dp_no_region no_region;
     uint32_t dns_refresh_ms; /* between two lookups of a region's name */
     uint32_t race_delay_ms;  /* of probes, see dp_fetch_request */
     /* clients */
     uint32_t retry_after_s;
+    uint32_t key_retry_ms;    /* until a key that a region refused is tried again */
     const char *journal_path; /* NULL: memory only */
     uint64_t journal_max_bytes;
     uint32_t journal_keep;
     /* what orders must keep */
-    uint16_t min_regions; /* 0: no such rule */
-    uint32_t dwell_ms;    /* between a move and the next voluntary one */
+    uint16_t min_regions;   /* 0: no such rule */
+    uint32_t dwell_ms;      /* between a move and the next voluntary one */
+    uint32_t drills_max_ms; /* no fault is for longer */
 };
 
 /* What happened, newest last; for the journal and for people. */
@@ -191,8 +216,11 @@ struct dp_endpoint_status {
     bool draining, slow;
     bool trial;         /* requests shall prove what probes can't: it takes a trickle of them */
     bool unprovisioned; /* its database is not there */
+    uint32_t missing;   /* which of config->probe_databases: a bit each */
     enum dp_route_state route;
-    uint32_t trial_good; /* answered so far */
+    uint32_t usual_ms;     /* what 95 of 100 requests take at most; 0: not known */
+    uint32_t slow_windows; /* in a row that looked slow */
+    uint32_t trial_good;   /* answered so far */
     uint64_t
         tried_in_ms; /* down by requests alone: until it may be tried, or trusted; 0: now, or another case */
     uint32_t late_ms;
@@ -221,15 +249,19 @@ struct dp_region_status {
     struct dp_lookup_status lookup;
     enum dp_region_health health;
     bool active, held_down;
-    bool draining;               /* alive, and asks for no requests (maintenance) */
-    bool lost_data;              /* it was away: held until its hold is over, unless it is active */
-    bool trial;                  /* requests shall prove what probes can't */
-    bool unprovisioned;          /* its database is not there: an alarm */
-    bool slow;                   /* far slower than it was, and than others are */
-    uint32_t late_ms;            /* a first byte later than this counts as none; 0: none does */
-    uint64_t late;               /* requests that were late, over all workers */
-    struct dp_standing drained;  /* by an operator */
-    struct dp_standing approved; /* its return, by an operator */
+    bool draining;      /* alive, and asks for no requests (maintenance) */
+    bool lost_data;     /* it was away: held until its hold is over, unless it is active */
+    bool trial;         /* requests shall prove what probes can't */
+    bool unprovisioned; /* its database is not there: an alarm */
+    uint32_t missing;   /* which, as of an endpoint */
+    bool slow;          /* far slower than it was, and than others are */
+    uint32_t late_ms;   /* a first byte later than this counts as none; 0: none does */
+    uint32_t usual_ms, slow_windows; /* as of an endpoint */
+    uint64_t late;                   /* requests that were late, over all workers */
+    struct dp_standing drained;      /* by an operator */
+    struct dp_standing approved;     /* its return, by an operator */
+    struct dp_standing faulted;      /* a drill's fault, and: */
+    struct dp_fault fault;           /* which */
     enum dp_route_state route;
     uint64_t well_for_ms;             /* unbroken, up and not drained, draining or slow */
     uint32_t unanswered;              /* requests in a row without an answer */
@@ -251,11 +283,14 @@ struct dp_region_status {
     double latency_ms; /* EWMA of real first-byte times; <0: none yet */
     uint64_t probes_ok, probes_failed;
     uint64_t outcomes[DP_OUTCOME_COUNT]; /* over all workers */
+    uint64_t quorum_missed; /* over all workers: writes that fewer nodes took than the quorum */
+    int64_t quorum_missed_wall_ms; /* the last one; 0: none */
     uint64_t in_flight;
     uint32_t max_in_flight; /* as configured; 0: no cap */
     uint8_t share;          /* percent of its reads: less than 100 while it returns */
-    double distance_ms;     /* by the workers' estimates, where rules ask for it; <0: not known */
-    uint32_t near_workers;  /* who hold it for one of the nearest */
+    struct dp_key_status key;
+    double distance_ms;    /* by the workers' estimates, where rules ask for it; <0: not known */
+    uint32_t near_workers; /* who hold it for one of the nearest */
 };
 
 struct dp_status {
@@ -291,7 +326,8 @@ struct dp_status {
         uint32_t waiting;
         uint64_t lost; /* lines that the file lacks, ever */
     } journal;
-    uint64_t failovers, failbacks; /* since the start */
+    uint64_t failovers, failbacks;      /* since the start */
+    const struct dp_traffic_times *lag; /* how late each look at the counters was; borrowed */
     struct dp_region_status regions[DP_MAX_REGIONS];
     uint16_t n_endpoints;
     struct dp_endpoint_status endpoints[DP_MAX_ENDPOINTS]; /* region by region */
@@ -314,7 +350,11 @@ struct dp_governor_options {
      * saved: dp_governor_saved may have changed. */
     void (*told)(void *ctx, struct dp_span line);
     void (*saved)(void *ctx);
-    void *ctx;     /* of these two */
+    /* all other regions have what this one held at `until_ns`; 0: not known any more */
+    void (*settled)(void *ctx, uint16_t region, uint64_t until_ns);
+    void *ctx; /* of these */
+    /* Who is told of marks; see replication.h. From within it nothing of the governor may be destroyed. */
+    struct dp_replication_listener replication;
     uint64_t seed; /* of the jitter */
 };
 
@@ -332,6 +372,32 @@ void dp_governor_kick(struct dp_governor *g);
 void dp_governor_destroy(struct dp_governor *g, void (*done)(void *ctx), void *ctx);
 
 void dp_governor_status(const struct dp_governor *g, struct dp_status *out);
+
+/* One way of one database, as the watch over replication found it (docs/replication.md). */
+struct dp_way_status {
+    const char *database, *from, *to;
+    const char *data; /* the words of core/replica.h */
+    const char *run;
+    int64_t missing;     /* documents; <0: not known */
+    bool more;           /* at least so many */
+    uint32_t in_row;     /* looks that found nothing missing */
+    int64_t same_for_ms; /* `to` has all that `from` held so long ago; <0: that was never found */
+    int64_t failures;    /* documents that its job could not write; <0: not known */
+    const char *word, *run_word; /* for people; "": nothing to add */
+    /* Documents of our own, where they are sent: */
+    bool canary;
+    int64_t canary_took_ms; /* the last one that came; <0: none has */
+    int64_t canary_out_ms;  /* one is on its way for so long; <0: none is */
+    bool canary_overdue;
+    const char *canary_word;
+};
+/* The i-th one; false from the last one on. Valid until the loop turns. */
+bool dp_governor_way(const struct dp_governor *g, unsigned i, struct dp_way_status *out);
+/* Why replication is not watched; NULL: it is. */
+const char *dp_governor_watch_off(const struct dp_governor *g);
+/* Handovers before a failback: those that came to an end, and those that gave up; how long writes stood still last. */
+void dp_governor_handovers(const struct dp_governor *g, uint64_t *done, uint64_t *gave_up,
+                           uint64_t *last_ms);
 
 /* An order as it comes from outside. */
 struct dp_order_request {
@@ -367,10 +433,41 @@ struct dp_order_result {
  * kept over restarts by the state file beside the journal. DP_EINVAL: no such region; out->why tells. */
 DP_MUST_USE enum dp_err dp_governor_order(struct dp_governor *g, const struct dp_order_request *r,
                                           struct dp_order_result *out);
+/* A fault for a drill, as it comes from outside. */
+struct dp_fault_request {
+    const char *region;
+    struct dp_fault fault;      /* of a kind; its numbers as core/fault.h has them */
+    uint32_t for_ms;            /* it ends by itself, 1 or more */
+    const char *actor, *reason; /* for the record; either may be NULL. Cut where too long. */
+};
+
+struct dp_fault_result {
+    enum dp_fault_refusal refusal; /* NONE: it is in force, in place of the region's last one */
+    char why[DP_WHY_TEXT];         /* of the refusal, for people */
+    uint64_t epoch;                /* in force now; a fault does not raise it */
+};
+
+/* Have a region fare so for a while: requests that are sent there, probes, questions of our own. No restart remembers
+ * it. DP_EINVAL: no such region; out->why tells. */
+DP_MUST_USE enum dp_err dp_governor_fault(struct dp_governor *g, const struct dp_fault_request *r,
+                                          struct dp_fault_result *out);
+/* End a region's fault, or with NULL all. *healed: a bit per region that had one. DP_EINVAL: no such region. */
+DP_MUST_USE enum dp_err dp_governor_heal(struct dp_governor *g, const char *region,
+                                         const char *actor, uint32_t *healed);
+
 /* Is an order with this ticket on the disk? */
 bool dp_governor_saved(const struct dp_governor *g, uint64_t ticket);
 /* The journal's file was moved away: open its path anew. */
 void dp_governor_reopen(struct dp_governor *g);
+
+/* Journal and state file have one writer at a time. Let go of them for another process, which reads them next: all is on the
+ * disk when it returns (or the disk hangs; bounded). What is decided from now on is in memory only. */
+void dp_governor_hand_over(struct dp_governor *g);
+/* That process failed, whatever it wrote. Errors: DP_ENOMEM (no file from now on). */
+DP_MUST_USE enum dp_err dp_governor_take_back(struct dp_governor *g);
+/* A line of the journal about the process itself. */
+void dp_governor_record(struct dp_governor *g, const char *event, const char *actor,
+                        const char *reason, const char *detail);
 
 /* What a reload brings. */
 struct dp_governor_reload {
@@ -392,6 +489,8 @@ DP_MUST_USE enum dp_err dp_governor_reload(struct dp_governor *g,
                                            const struct dp_governor_reload *reload);
 /* Put into journal and log that a reload was refused. */
 void dp_governor_refuse_reload(struct dp_governor *g, const char *actor, const char *detail);
+/* Put into journal and log that somebody asked who may not. */
+void dp_governor_access_refused(struct dp_governor *g, const char *actor, const char *reason);
 
 /* The last journal lines, oldest first, each without its newline: at most `max` spans, valid until
  * the loop turns. */

@@ -8,6 +8,10 @@
  * been well for long (`forget`). On its return its share of the traffic grows over `ramp`; the rest stays
  * where it was meanwhile. Any other move ends that.
  *
+ * Nobody goes to a region that is mute: it has been asked and says nothing, so it may be as lost as the one that is to be
+ * left, or it is our own network. It will answer or be lost within a probe's timeout; until then the traffic stays, or
+ * goes to another that is as good and speaks.
+ *
  * A region that is slow is left for one that is well, and for no other: slow is better than doubtful. It then
  * counts as lost for its way back.
  *
@@ -17,6 +21,10 @@
  * An operator's choice is pinned: no failback undoes it. The pin ends with the next choice, or when
  * the pinned region is lost. A region that was forced while lost keeps the traffic until it has
  * been up and is lost anew, for the operator said that the evidence is wrong.
+ *
+ * A region that is down when it is first heard of need not have been away: it may be starting, as everything around is. For
+ * `start` it gets no traffic, as any that is down, but if it comes up by then it is neither unsettled nor has it fallen, just
+ * as if it had first been asked then.
  *
  * With every region lost, none is active and clients are told so, unless `no_region` says to fail open: traffic stays
  * where it was last, or goes to the primary, evidence or not. It is left for the first region that returns. Never
@@ -64,6 +72,7 @@ struct dp_failover_config {
         forget_ns; /* well for so long, and the hold is as at first; at least the longest hold */
     uint64_t dwell_ns; /* at least between a move and the next voluntary one */
     uint64_t ramp_ns;  /* from a failback to the whole of the traffic; 0: at once */
+    uint64_t start_ns; /* a region that was never up is not said to be lost before */
     enum dp_no_region no_region;
 };
 
@@ -72,6 +81,7 @@ struct dp_failover_region {
     enum dp_health health;
     bool draining;
     bool slow; /* serves, but far slower than it did and than others do */
+    bool mute; /* not lost yet, but says nothing now */
     bool
         unprovisioned; /* its database is not there: used when nothing else is left, never settled */
     bool shut;         /* traffic does not return to it by itself now, held or not */
@@ -90,6 +100,8 @@ struct dp_failover_state {
         [DP_MAX_REGIONS]; /* its return, by an operator; ends after it, or with the region's loss */
     uint64_t moved_at_ns; /* the last move; 0: none yet */
     bool unsettled[DP_MAX_REGIONS];
+    bool was_up[DP_MAX_REGIONS];
+    uint64_t heard_of_ns[DP_MAX_REGIONS]; /* first; 0: not yet */
     uint64_t up_since_ns[DP_MAX_REGIONS]; /* of the unbroken time up and not draining; 0: not so now
                                            */
     bool away[DP_MAX_REGIONS];            /* lost or slow, by itself and not by an operator */

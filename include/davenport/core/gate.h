@@ -4,7 +4,7 @@
  * Which conditions are asked is the configuration's choice (failback.mode, failback.conditions); health always is. An
  * operator's switch passes no gate: it is an order.
  *
- * A further condition (replication that has caught up, say) takes four steps, and no rule elsewhere changes:
+ * A further condition takes four steps, and no rule elsewhere changes:
  *   1. a row in DP_GATE_TABLE: its word is known to failback.conditions, status, explain and journal from then on;
  *   2. its facts in struct dp_gate_facts, so that all zero means unknown;
  *   3. its judge in gate.c;
@@ -18,11 +18,12 @@
 #include <stdint.h>
 
 #define DP_GATE_TABLE(X)                                                                           \
-    X(HEALTH, "health")     /* up without a break for its hold */                                  \
-    X(PROBES, "probes")     /* what every probe asked last was answered well */                    \
-    X(ERRORS, "errors")     /* few enough of its recent requests failed */                         \
-    X(APPROVAL, "approval") /* an operator allowed this return (davenport approve) */              \
-    X(WINDOW, "window")     /* it is the time of the week for it */
+    X(HEALTH, "health")           /* up without a break for its hold */                            \
+    X(PROBES, "probes")           /* what every probe asked last was answered well */              \
+    X(ERRORS, "errors")           /* few enough of its recent requests failed */                   \
+    X(APPROVAL, "approval")       /* an operator allowed this return (davenport approve) */        \
+    X(WINDOW, "window")           /* it is the time of the week for it */                          \
+    X(REPLICATION, "replication") /* what the active region was told is there: core/replica.h */
 
 enum dp_gate_kind {
 #define X(name, label) DP_GATE_##name,
@@ -40,6 +41,14 @@ DP_MUST_USE const char *dp_gate_parse(const char *text, unsigned *out);
 enum dp_gate_state { DP_GATE_UNKNOWN, DP_GATE_UNMET, DP_GATE_MET };
 const char *dp_gate_state_name(enum dp_gate_state s); /* "unknown", "unmet", "met" */
 
+/* How replication from the active region stands. */
+enum dp_gate_sight {
+    DP_GATE_NOT_LOOKED, /* unknown, as yet */
+    DP_GATE_BEHIND,
+    DP_GATE_BLIND, /* it can't be seen */
+    DP_GATE_ARRIVED,
+};
+
 struct dp_gate_facts {
     uint64_t well_ns;          /* up without a break for so long; 0: it is not up */
     uint64_t hold_ns;          /* and for so long it must be */
@@ -51,6 +60,9 @@ struct dp_gate_facts {
     uint32_t max_failed_percent;
     bool approved;
     uint32_t window_wait_m; /* DP_NEVER_MIN: none is known */
+    enum dp_gate_sight replication;
+    bool blind_is_open; /* where it can't be seen the hold alone decides; else an approval */
+    const char *replication_word; /* what was found; NULL: nothing yet */
 };
 
 #define DP_GATE_WHY 128

@@ -16,21 +16,29 @@
  * Draining is a word of its own beside the state: the endpoint lives and asks not to be used.
  *
  * So is slow: it serves, far slower than it did and than its peers do (core/pace.h). That is left
- * only for a region that is well, and not believed to be over for `slow_hold`, twice as long each time.
+ * only for a region that is well, and not believed to be over for `slow_hold`, twice as long each time. Nor is it
+ * afterwards, before requests have found it quick: see below.
  *
  * Besides rows of bad outcomes there is a window: a region that answers some and fails most is never
  * caught by a row.
  *
- * A fall that only traffic saw, while probes passed, is not ended by probes: they did not see it before and would not
- * now. When they pass again and the traffic's hold is over, the endpoint is on trial:
+ * A fall that requests had a part in is not ended by probes, whether these had seen it too or not: a server that is
+ * reachable again need not be one that serves. When they pass again and the traffic's hold is over, the endpoint is on
+ * trial:
  *
- *             `rise` good probes, hold over           `trial_requests` real requests answered
+ *             `rise` good probes, hold over           `trial_requests` real requests answered, most of them quick
  *   DOWN ─────────────────────────────► SUSPECT, trial ────────────────────────────────────► UP
- *     ▲                                        │ one unanswered: twice the hold next time
- *     └────────────────────────────────────────┘
+ *     ▲                                        │ one unanswered, or as many failed as must be answered:
+ *     └────────────────────────────────────────┘ twice the hold next time
  *
  * On trial it takes a trickle of requests that may be sent again elsewhere (core/trial.h), and else is a last resort.
- * Where probes fail too while it is down (a dead server), they have seen it, and may clear it.
+ * Where it is that, or an operator sent the traffic there, one lost answer means no more than anywhere else: it falls by
+ * a row. A fall that probes alone saw (nobody asked it for anything), they clear. So many answers of which at least half
+ * were slow (core/pace.h) prove nothing: it is alive, but no place to return to yet, and the count begins anew. Where it is
+ * the last resort, that is no matter.
+ *
+ * Slow likewise: when its hold is over and probes pass, a trickle goes there, and of `trial_requests` answers at least
+ * half that are as slow as before make it slow for twice as long; else it is quick again.
  *
  * Probes have layers: /_up, a database, a document written and read (enum dp_probe_layer). The deeper ones
  * have rows of their own, and no shallow one ends them. A database that is not there is no fault of health: the
@@ -118,11 +126,15 @@ struct dp_health_event {
     bool probe_timed_out;             /* PROBE: FAILED without a word */
     bool silent;                      /* PROBE: nothing there answered, not even by refusing */
     struct dp_health_traffic traffic; /* TRAFFIC */
-    uint32_t answers;                 /* TRAFFIC, TICK: first bytes since the last such event */
-    uint64_t under_way;               /* TRAFFIC, TICK: requests that wait or are being answered */
-    struct dp_pace_look pace;         /* PACE */
-    bool rate;                        /* REGION: by the share of a window, else by a row */
-    uint32_t count, threshold;        /* REGION */
+    bool carries;                     /* TRAFFIC, TICK: on trial or not, the traffic goes there */
+    uint32_t
+        quick; /* TRAFFIC, TICK: of point requests, first bytes that were not slow by dp_pace_sort */
+    uint32_t tardy;            /* and that were */
+    uint32_t answers;          /* TRAFFIC, TICK: first bytes since the last such event */
+    uint64_t under_way;        /* TRAFFIC, TICK: requests that wait or are being answered */
+    struct dp_pace_look pace;  /* PACE */
+    bool rate;                 /* REGION: by the share of a window, else by a row */
+    uint32_t count, threshold; /* REGION */
 };
 
 struct dp_health_config {
@@ -142,8 +154,8 @@ struct dp_health_config {
     uint32_t window_requests, window_percent;
     uint64_t slow_hold_ns;     /* how long slow is not believed to be over, at first */
     uint64_t slow_hold_max_ns; /* and at most */
-    /* How long a probe cannot clear what traffic saw. Also: a pause longer than this ends a row. */
-    uint64_t traffic_hold_ns;
+    uint64_t traffic_hold_ns;  /* how long a probe cannot clear what traffic saw */
+    uint64_t row_pause_ns; /* a longer pause between bad outcomes ends a row; 0: traffic_hold_ns */
 };
 
 /* What tipped the scale. */
@@ -159,11 +171,14 @@ struct dp_health_config {
     X(REQUESTS_ANSWERED, "requests_answered")    /* and nothing bad for traffic_hold */            \
     X(FAILURE_RATE, "requests_unanswered_share") /* of the last window's */                        \
     X(SLOW, "slow")                              /* windows in a row above baseline and peers */   \
-    X(SLOW_OVER, "slow_over")                    /* the hold is over, and probes pass */           \
-    X(DEEP_FAILED, "deep_probes_failed")         /* of one deeper layer, in a row */               \
-    X(TRIAL_BEGUN, "trial_begun")   /* probes passed in a row, requests shall prove */             \
-    X(TRIAL_PASSED, "trial_passed") /* requests answered */                                        \
-    X(TRIAL_FAILED, "trial_failed") /* a request got no answer */                                  \
+    X(SLOW_OVER, "slow_over")            /* no trials: the hold is over, and probes pass */        \
+    X(SLOW_TRIAL, "slow_trial_begun")    /* likewise, and requests shall prove */                  \
+    X(SLOW_PASSED, "slow_trial_passed")  /* most were quick */                                     \
+    X(SLOW_FAILED, "slow_trial_failed")  /* at least half were not */                              \
+    X(DEEP_FAILED, "deep_probes_failed") /* of one deeper layer, in a row */                       \
+    X(TRIAL_BEGUN, "trial_begun")        /* probes passed in a row, requests shall prove */        \
+    X(TRIAL_PASSED, "trial_passed")      /* requests answered */                                   \
+    X(TRIAL_FAILED, "trial_failed")      /* a request got no answer */                             \
     X(REGION_UNANSWERED, "region_requests_unanswered") /* in a row, over its endpoints */          \
     X(REGION_RATE, "region_requests_unanswered_share") /* likewise */                              \
     X(UNPROVISIONED, "not_provisioned")                /* the database is not there */             \
@@ -185,7 +200,7 @@ struct dp_health_change {
     bool draining_before, draining_after;
     bool slow_before, slow_after;
     bool unprovisioned_before, unprovisioned_after;
-    bool trial_before;
+    bool trial_before, slow_trial_before, slow_trial_after;
     enum dp_health_signal signal;
     enum dp_probe_kind probe;  /* the last probe's word, of this layer */
     enum dp_probe_layer layer; /* which is the signal's, UP where it names none */
@@ -199,17 +214,21 @@ struct dp_health_state {
     enum dp_health health;
     bool draining;
     bool slow;
-    uint64_t slow_until_ns;   /* not over before */
-    uint64_t slow_hold_ns;    /* the next one's length; 0: the first's */
-    struct dp_pace_look pace; /* the last one */
-    struct {                  /* the window, slot by slot, as a ring */
+    uint64_t slow_until_ns;          /* not over before */
+    uint64_t slow_hold_ns;           /* the next one's length; 0: the first's */
+    bool slow_trial;                 /* slow, and requests shall tell whether still */
+    uint32_t slow_quick, slow_tardy; /* of this trial's answers */
+    struct dp_pace_look pace;        /* the last one */
+    struct {                         /* the window, slot by slot, as a ring */
         uint32_t good, bad;
     } slots[DP_HEALTH_SLOTS];
     uint64_t slot; /* time of the newest, in slots */
     bool unprovisioned;
     bool trial;               /* SUSPECT, and only requests can clear it */
-    bool fell_unseen;         /* DOWN, by what no probe has seen */
-    uint32_t trial_good;      /* requests answered in this trial */
+    bool proved;              /* DOWN, and requests had a part in it: only they clear it */
+    bool carries;             /* it has the traffic, by the last event that says so */
+    uint32_t trial_good;      /* requests answered in this trial, since the count began */
+    uint32_t trial_tardy;     /* answers meanwhile that were slow */
     uint64_t trial_hold_ns;   /* after a failed trial; 0: traffic_hold */
     uint64_t silent_since_ns; /* the first of the silent probes in a row began; 0: not so */
     struct {                  /* of the deeper layers; [DP_LAYER_UP] is not used */
@@ -244,12 +263,18 @@ struct dp_health_actions {
 /* Down, and by requests: not before this do passing probes lead anywhere. 0: another case. */
 uint64_t dp_health_tried_at_ns(const struct dp_health_state *s, const struct dp_health_config *c);
 
+/* It has not said a word for longer than usual, and is not down yet. */
+bool dp_health_mute(const struct dp_health_state *s, const struct dp_health_config *c,
+                    uint64_t now_ns);
+
 /* Somebody wants to know now: the next probe is due at once. */
 void dp_health_ask_now(struct dp_health_state *s, uint64_t now_ns);
 
 /* The first probe is due at once; with jitter, within a quarter of the fast interval. */
 void dp_health_init(struct dp_health_state *s, const struct dp_health_config *c, uint64_t now_ns,
                     uint64_t seed);
+/* After dp_health_init: it was down in an earlier life. Probes clear it as if they alone had seen it fall. */
+void dp_health_presume_down(struct dp_health_state *s);
 /* At most one change a step. Afterwards s->probe_at_ns holds when the next probe is due; it may
  * have moved nearer (doubt) but an event other than PROBE never moves it farther. */
 void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,

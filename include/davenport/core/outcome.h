@@ -8,8 +8,10 @@
 /* DP_OUTCOME(name, label, verdict): verdict on the endpoint as traffic evidence:
  * OK it serves, BAD it does not, NONE says nothing of its health. */
 #define DP_OUTCOME_TABLE(X)                                                                        \
-    X(ANSWERED, "answered", OK)                /* a complete answer, any status but those below */ \
-    X(ANSWERED_LATE, "answered_late", NONE)    /* the same, but its lateness was counted before */ \
+    X(ANSWERED, "answered", OK)             /* a complete answer, any status but those below */    \
+    X(ANSWERED_LATE, "answered_late", NONE) /* the same, but its lateness was counted before */    \
+    X(FAILED_LATE, "failed_late",                                                                  \
+      NONE) /* as any of those below that speak against it, likewise */                            \
     X(SERVER_ERROR, "server_error", BAD)       /* 500, 502, 503, 504 */                            \
     X(THROTTLED, "throttled", NONE)            /* 429 */                                           \
     X(CREDENTIALS, "credentials", NONE)        /* 401, 403: a fault of keys, not of the region */  \

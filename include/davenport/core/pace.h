@@ -34,6 +34,8 @@ struct dp_pace_config {
 #define DP_PACE_WINDOW_ANSWERS 5
 #define DP_PACE_WINDOWS        4
 #define DP_PACE_FACTOR         4
+/* A median says nothing of now when it is older. */
+#define DP_PACE_RECENT_MS 10000
 
 struct dp_pace_state {
     double baseline[DP_LATENCY_BUCKETS]; /* answers, decayed */
@@ -42,6 +44,8 @@ struct dp_pace_state {
     uint64_t window_began_ns; /* 0: none is open */
     uint64_t baseline_at_ns;
     uint32_t slow_windows; /* in a row */
+    uint32_t median_ms;    /* of the last whole window */
+    uint64_t median_at_ns; /* when it ended; 0: none did */
 };
 
 /* What the last whole window said; also for people. */
@@ -59,6 +63,12 @@ void dp_pace_init(struct dp_pace_state *s);
 void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
                   const uint32_t answers[DP_LATENCY_BUCKETS], double peer_ms, uint64_t now_ns,
                   struct dp_pace_look *out);
+/* The answers one by one: how many were not as slow as a slow median, and how many were. */
+void dp_pace_sort(const struct dp_pace_state *s, const struct dp_pace_config *c,
+                  const uint32_t answers[DP_LATENCY_BUCKETS], double peer_ms, uint32_t *quick,
+                  uint32_t *tardy);
+/* What half of its requests took at least, by a window that ended not long ago; 0: there is none. */
+uint32_t dp_pace_recent_ms(const struct dp_pace_state *s, uint64_t now_ns);
 /* What 95 of 100 take at most, by the baseline; 0: not known. */
 uint32_t dp_pace_usual_ms(const struct dp_pace_state *s);
 /* max(config late_ms, factor x baseline p95); five times config late_ms while no baseline is known. */

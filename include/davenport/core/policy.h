@@ -2,6 +2,10 @@
  *
  * The region first, then an endpoint in it. The region is:
  *
+ *   pinned    the one whose sequence token the request goes on from, as long as it serves, held or not: also when all its
+ *             endpoints failed this request, for in any other the token would be good for nothing
+ *   named     the one that the request itself names, as an operator's tool does; no other. Also one that is barred
+ *             or held: whoever names it means it
  *   active    the one that the view says, the same for everybody. Then the others in the configured order.
  *             All requests in mode active-passive; in every mode those that are bound: what one region
  *             alone can answer, and what must follow what the same client did before (replication, feeds)
@@ -15,7 +19,7 @@
  * A region is passed over, as long as another can take the request: when it is held (may lack data), throttles this
  * class of requests, has as much under way as it may, or takes only a share of reads as it returns. None of
  * that counts for requests that have one region: they wait there, or are told what it says. A region or endpoint that
- * is down or barred is never used, nor is an endpoint twice for the same request. A failed endpoint is followed by one
+ * is down or barred (and not named) is never used, nor is an endpoint twice for the same request. A failed endpoint is followed by one
  * sibling, and then by another region before any further sibling: a region of many dead nodes must not cost a request a
  * timeout each. Inside a region the least busy endpoint is next, of equals the one whose turn it is. */
 #ifndef DAVENPORT_CORE_POLICY_H
@@ -47,10 +51,16 @@ struct dp_attempts {
 struct dp_ask {
     const struct dp_rule *rule;
     enum dp_load load;
-    bool writes;     /* changes what a database holds */
-    bool bound;      /* to one region, whatever the mode */
-    bool keyed;      /* it has a sticky key: `key` */
-    bool wrote;      /* its connection wrote before, under a rule that is sticky by connection */
+    bool writes; /* changes what a database holds */
+    bool named; /* it names its region: `only`, or DP_NO_REGION, where there is none of that name */
+    bool waits; /* a write, and the view says that none begins */
+    bool bound; /* to one region, whatever the mode */
+    bool keyed; /* it has a sticky key: `key` */
+    bool wrote; /* its connection wrote before, under a rule that is sticky by connection */
+    uint16_t only;
+    bool pinned;   /* it goes on from a token of region `pin`; DP_NO_REGION: that one is gone */
+    bool pin_only; /* and in no other */
+    uint16_t pin;
     uint16_t kept;   /* the region that its connection keeps to; DP_NO_REGION: none yet */
     uint64_t key;    /* of its client, well mixed; without a sticky key its connection's */
     uint64_t chance; /* random bits */
@@ -62,7 +72,9 @@ struct dp_route {
     enum dp_route_kind kind;
     uint16_t endpoint; /* SEND */
     bool moved;        /* SEND: its sticky region can't take it, this is another */
-    enum dp_err why;   /* FAIL: DP_ENOREGION, DP_EPRIMARY, DP_ESTICKY */
+    enum dp_err
+        why; /* FAIL: DP_ENOREGION, DP_EPRIMARY, DP_ESTICKY, DP_ENAMED, DP_ENOSUCHREGION, DP_EPAUSED, DP_EFOREIGNSEQ */
+    uint16_t region; /* FAIL: the only one that may have it; DP_NO_REGION: any may */
 };
 
 struct dp_route dp_policy_next(const struct dp_view *view, const struct dp_router *router,

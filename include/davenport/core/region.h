@@ -27,12 +27,14 @@
 struct dp_region_member {
     enum dp_health health;
     bool draining, slow, trial, unprovisioned;
+    bool slow_trial; /* slow, and requests shall tell whether still */
 };
 
 /* Of the region. With one member: that member's. */
 struct dp_region_look {
     enum dp_health health;
     bool draining, slow, trial;
+    bool slow_trial;    /* slow, and any of its members is asked whether it still is */
     bool unprovisioned; /* by the word of any living member: they are one cluster */
     uint16_t members, serving, need;
 };

@@ -21,14 +21,16 @@ enum dp_load { DP_LOAD_LOOKUP, DP_LOAD_QUERY, DP_LOAD_WRITE, DP_LOAD_COUNT };
 
 struct dp_router {
     uint32_t in_flight[DP_MAX_ENDPOINTS]; /* attempts begun, not ended: those in line too */
+    uint64_t began_ns[DP_MAX_ENDPOINTS];  /* when the last one began; 0: none has */
     struct dp_latency latency[DP_MAX_ENDPOINTS];
     struct dp_near near;
     uint64_t throttled_until_ns[DP_MAX_REGIONS][DP_LOAD_COUNT];
 };
 
-static inline void dp_router_began(struct dp_router *r, uint16_t endpoint)
+static inline void dp_router_began(struct dp_router *r, uint16_t endpoint, uint64_t now_ns)
 {
     r->in_flight[endpoint]++;
+    r->began_ns[endpoint] = now_ns;
 }
 
 static inline void dp_router_ended(struct dp_router *r, uint16_t endpoint)

@@ -57,6 +57,9 @@ uint64_t dp_silence_wait(const struct dp_silence *s, const struct dp_silence_con
                          bool doubt, bool *exact);
 /* It is down: what was heard before says nothing of what comes after. */
 void dp_silence_forget(struct dp_silence *s);
+/* What it was asked has been unanswered for longer than is usual: no sign that it is dark, and none that it is there. */
+bool dp_silence_waits(const struct dp_silence *s, const struct dp_silence_config *c,
+                      uint64_t now_ns);
 /* Requests: answers that began since the last call, and requests that are under way. True: ask now. */
 bool dp_silence_hear(struct dp_silence *s, const struct dp_silence_config *c, uint32_t answers,
                      uint64_t under_way, uint64_t now_ns);

@@ -6,6 +6,8 @@
 
 #include "davenport/base/addr.h"
 #include "davenport/base/attr.h"
+#include "davenport/core/credential.h"
+#include "davenport/core/fault.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -47,6 +49,10 @@ struct dp_view_region {
     bool held;           /* alive, but it may lack data: takes only what no other region can */
     uint8_t share;       /* percent of the reads it would get: less than 100 while it returns */
     uint32_t latency_us; /* by probes, for a worker without requests there; 0: not known */
+    bool injected;       /* requests carry `credential` there, and never what their client sent */
+    bool awaits_key;     /* barred for want of a token, which may come any moment */
+    struct dp_credential
+        *credential; /* injected: NULL when there is none now. The view's reference */
 };
 
 struct dp_view {
@@ -56,15 +62,22 @@ struct dp_view {
     uint16_t active; /* region that takes the traffic, or DP_NO_REGION */
     uint16_t home; /* where writes stay that never fail over: the most preferred region, or the one
                         that an operator switched to */
+    /* The epoch in which traffic last had to leave a region that was down, for the one that is active: what was acknowledged
+     * there last may be missing here. 0: not since the start. */
+    uint64_t parted;
     uint16_t n_regions, n_endpoints;
+    uint32_t
+        pause; /* not 0: no write begins; its number, so that workers can say which one they keep */
     uint32_t trial_mask;    /* bit per endpoint that is on trial */
     uint32_t trials;        /* requests that a worker may send there for each trial's number */
     uint32_t retry_after_s; /* told to a client when no region is left */
+    uint32_t faulty;        /* bit per region that has one of `faults`; 0: no drill is on */
     uint32_t generation;    /* of the configuration: raised by a reload */
     uint32_t numbering;     /* the generation since which a region's number means what it means */
     char *text;             /* the strings below, where the view has its own; freed with it */
     struct dp_view_region regions[DP_MAX_REGIONS + 1]; /* the last one is DP_VIEW_GONE's */
     struct dp_view_endpoint endpoints[DP_MAX_ENDPOINTS];
+    struct dp_fault faults[DP_MAX_REGIONS]; /* what drills make of regions, see core/fault.h */
 };
 
 /* The strings a view points at (names, hosts) are in its own text, or outlive it.

@@ -12,8 +12,10 @@ enum dp_couch_class {
     DP_COUCH_READ,  /* GET, HEAD, OPTIONS; POSTs that only read */
     DP_COUCH_WRITE, /* PUT, DELETE: a second sending changes nothing more */
     DP_COUCH_POST,  /* the rest (POST, COPY, _update, _show): a second sending may duplicate */
-    DP_COUCH_FEED   /* a _changes or _db_updates answer that stays open */
+    DP_COUCH_FEED,  /* a _changes or _db_updates answer that stays open */
+    DP_COUCH_CLASS_COUNT
 };
+const char *dp_couch_class_name(enum dp_couch_class c); /* word of the access log and of metrics */
 
 enum dp_couch_feed { DP_FEED_NONE, DP_FEED_LONGPOLL, DP_FEED_CONTINUOUS, DP_FEED_EVENTSOURCE };
 
@@ -62,7 +64,7 @@ struct dp_couch_request {
     bool batch;     /* batch=ok: a success is no promise */
     /* A document without _id gets one from the region, a new one each time it is sent. */
     enum dp_couch_mints mints;
-    enum dp_tokens tokens; /* what sequence tokens its answer may carry */
+    enum dp_tokens tokens; /* what sequence tokens its answer may carry; of HEAD: that of GET */
     struct dp_span db;     /* the name as it stands in the target, not decoded; .n == 0: of none */
     /* The document's id likewise, "_design/x" and "_local/x" whole; .n == 0: of none, or of no single one. */
     struct dp_span doc;
@@ -73,10 +75,17 @@ struct dp_couch_request {
 struct dp_couch_request dp_couch_classify(struct dp_span method, struct dp_span override,
                                           struct dp_span target);
 
+/* What the path has behind `name`, which is the db or the doc of this target: .n == 0: nothing. Slashes between and at the
+ * end say nothing to CouchDB, and are left out where they are all that is there. */
+struct dp_span dp_couch_behind(struct dp_span target, struct dp_span name);
+
 /* A database's name as CouchDB understands it: %XX decoded into buf, or `raw` itself where nothing is to decode, is
  * malformed or does not fit. */
 #define DP_COUCH_NAME_BYTES 256
 struct dp_span dp_couch_name(struct dp_span raw, char buf[DP_COUCH_NAME_BYTES]);
+
+/* %XX decoded into buf, which has room for raw.n bytes; `raw` itself where nothing is to decode or is malformed. */
+struct dp_span dp_couch_decode(struct dp_span raw, char *buf, size_t cap);
 
 /* {"error":"…","reason":"…"}\n into buf; returns its length, 0 when it does not fit. The form of
  * CouchDB's own errors, so that clients read it as they read theirs. */

@@ -18,19 +18,25 @@
 #include "davenport/base/err.h"
 #include "davenport/base/span.h"
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Of one database, from one region to one other. */
 struct dp_seqmap;
 
-/* max_marks: at least 2. Past it old marks are thinned out, the older the more, so that a client that was away for
- * long finds one too. NULL: out of memory. */
+/* max_marks: at least 2. Past it marks are thinned out, the older the more, so that a client that was away for long
+ * finds one too; younger than twice min_age_ns all alike. NULL: out of memory. */
 struct dp_seqmap *dp_seqmap_new(unsigned max_marks, uint64_t min_age_ns);
 void dp_seqmap_free(struct dp_seqmap *m); /* NULL is fine */
+/* NULL: out of memory. */
+struct dp_seqmap *dp_seqmap_copy(const struct dp_seqmap *m);
 
-/* b was read at `read_ns`, when asking for it began; not before the last one. Errors: DP_EINVAL (b is empty),
- * DP_ELIMIT (larger than any token), DP_ENOMEM; the map is as before. */
-DP_MUST_USE enum dp_err dp_seqmap_add(struct dp_seqmap *m, struct dp_span b, uint64_t read_ns);
+/* b held at `read_ns`, in any order. Of several marks with one b the oldest stays, which proves most. *changed: what
+ * the map translates to may have changed. Errors: DP_EINVAL (b is empty), DP_ELIMIT (larger than any token), DP_ENOMEM;
+ * the map is as before. */
+DP_MUST_USE enum dp_err dp_seqmap_add(struct dp_seqmap *m, struct dp_span b, uint64_t read_ns,
+                                      bool *changed);
 
 /* Where a reader goes on in B that had seen all of A as it was at `caught_up_ns`. NULL span: nothing is proven, it
  * must begin anew. Valid until the next add. */
@@ -44,6 +50,7 @@ struct dp_seqmap_mark {
     struct dp_span b;
     uint64_t read_ns;
 };
+size_t dp_seqmap_bytes(const struct dp_seqmap *m); /* of all tokens */
 bool dp_seqmap_mark(const struct dp_seqmap *m, unsigned i, struct dp_seqmap_mark *out);
 
 #endif

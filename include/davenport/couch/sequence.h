@@ -52,4 +52,8 @@ enum dp_seq_order {
  * (uuid and epoch), never N. A cluster answers each range from any of its nodes, so UNKNOWN is usual there. */
 enum dp_seq_order dp_seq_compare(const struct dp_seq *s, const struct dp_seq *mark);
 
+bool dp_seq_same_name(const struct dp_seq_name *a, const struct dp_seq_name *b);
+/* The same count: of the same file, since the same node writes it. Ranges are the caller's. */
+bool dp_seq_same_count(const struct dp_seq_shard *a, const struct dp_seq_shard *b);
+
 #endif

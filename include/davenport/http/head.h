@@ -84,6 +84,8 @@ static inline bool dp_head_has(const struct dp_head *h, enum dp_header_id id)
 }
 /* The first header of that id, or NULL. */
 const struct dp_header *dp_head_find(const struct dp_head *h, enum dp_header_id id);
+/* The value of the first header of a name that has no id; .p == NULL: it is not there. */
+struct dp_span dp_head_value(const struct dp_head *h, struct dp_span name);
 /* The only header of that id; NULL when there is none or more than one. */
 const struct dp_header *dp_head_only(const struct dp_head *h, enum dp_header_id id);
 

@@ -22,6 +22,8 @@ struct dp_acceptor_events {
 DP_MUST_USE enum dp_err dp_acceptor_new(uv_loop_t *loop, int fd, int backlog,
                                         const struct dp_acceptor_events *events, void *ctx,
                                         struct dp_acceptor **out, const char **why);
+/* The socket, the acceptor's own. */
+int dp_acceptor_socket(const struct dp_acceptor *a);
 /* Stops listening at once. closed (or NULL) runs later, when the memory is gone. */
 void dp_acceptor_close(struct dp_acceptor *a, void (*closed)(void *ctx));
 

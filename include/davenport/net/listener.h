@@ -30,6 +30,18 @@ struct dp_socket_file {
  * the listening socket its folder is locked. *file, where not NULL, is for dp_listen_unix_remove. */
 DP_MUST_USE enum dp_err dp_listen_unix(const char *path, uint32_t mode, int *fd,
                                        struct dp_socket_file *file, const char **why);
+/* The file of a socket that listens already and has become ours. `path` outlives it. */
+struct dp_socket_file dp_listen_unix_file(const char *path);
+
+/* Where a socket listens that somebody else opened. */
+struct dp_listen_place {
+    char path[108]; /* of a Unix socket; else "" */
+    char ip[46];    /* numeric */
+    uint16_t port;
+};
+/* Check that fd is a listening stream socket, and make it what dp_listen_tcp and _unix would have. fd stays the caller's. */
+DP_MUST_USE enum dp_err dp_listen_adopt(int fd, struct dp_listen_place *place, const char **why);
+
 /* At the end, when nothing of ours listens any more: remove the file, unless it has become another's. */
 void dp_listen_unix_remove(struct dp_socket_file *file);
 

@@ -84,6 +84,8 @@ struct dp_tls_stats dp_tls_stats(const struct dp_tls *tls);
 void dp_tls_count_into(struct dp_tls *tls, struct dp_tls_stats *stats);
 /* When our certificate ends, in seconds since 1970. 0: it shows none. Any thread. */
 int64_t dp_tls_not_after(const struct dp_tls *tls);
+/* The same of the certificate that a peer of this context showed last. 0: none did. On the context's thread. */
+int64_t dp_tls_peer_not_after(const struct dp_tls *tls);
 /* Why the last handshake or stream failed ("certificate has expired"); "" when none did. In the
  * on_connect or on_end that told DP_ETLS it is about that stream. On the context's thread. */
 const char *dp_tls_last_error(const struct dp_tls *tls);

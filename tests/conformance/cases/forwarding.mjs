@@ -5,6 +5,12 @@ import { accept, answer, chunked, forwarded, get, HOST, put, refuse, TE } from '
 const options = (fields, target = '/a') => `OPTIONS ${target} HTTP/1.1\r\n${HOST}${fields}\r\n`;
 const passes = (name, fields, rfc = '9110 7.6') => accept(name, rfc, get(fields), forwarded('GET /a', { fields }));
 
+const JSON_TYPE = 'Content-Type: application/json\r\n';
+const post = (body, fields = '') => `POST /a HTTP/1.1\r\n${HOST}${JSON_TYPE}${fields}Content-Length: ${body.length}\r\n\r\n${body}`;
+const postChunked = (body) => `POST /a HTTP/1.1\r\n${HOST}${JSON_TYPE}${TE}\r\n${body}`;
+const posted = (body, fields = '') => forwarded('POST /a', { fields: `${JSON_TYPE}${fields}`, framing: `Content-Length: ${body.length}\r\n`, body });
+const minted = (name, rfc, client, sent) => ({ name, rfc, client, expect: { seen_has: [sent], seen_whole: 1 } });
+
 export const CASES = [
     accept('X-Forwarded-For is made', '7239 8', get(), forwarded('GET /a', { xff: '127.0.0.1' })),
     accept('X-Forwarded-For is added to', '7239 8', get('X-Forwarded-For: 10.0.0.1\r\n'), forwarded('GET /a', { xff: '10.0.0.1, 127.0.0.1' })),
@@ -29,6 +35,12 @@ export const CASES = [
     passes('MIME-Version, Date, Server of a request', 'MIME-Version: 1.0\r\nDate: x\r\nServer: y\r\n'),
     passes('Davenport-Admin is nothing here', 'Davenport-Admin: 1\r\n'),
     accept('Content-Type and Content-Encoding', '9110 8', put('Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n', '{}'), forwarded('PUT /a', { fields: 'Content-Type: application/json\r\nContent-Encoding: gzip\r\n', framing: 'Content-Length: 2\r\n', body: '{}' })),
+    // Documents of a POST get an id here; nothing else of them changes.
+    accept('a document with an id', '9110 8', post('{"_id":"x","a":[1, 2]}'), posted('{"_id":"x","a":[1, 2]}')),
+    minted('a document without an id', '9110 8', post('{"a": 1}'), /\r\nContent-Length: 49\r\n[^]*\r\n\r\n\{"a": 1,"_id":"[0-9a-f]{32}"\}$/),
+    minted('a document without an id, in chunks', '9110 8', postChunked('1\r\n{\r\n1\r\n}\r\n0\r\nX-T: 1\r\n\r\n'), /\r\nTransfer-Encoding: chunked\r\n[^]*\r\n\r\n2a\r\n\{"_id":"[0-9a-f]{32}"\}\r\n0\r\nX-T: 1\r\n\r\n$/),
+    accept('a document without an id, whose digest was sent', '9110 8', post('{}', 'Digest: md5=x\r\n'), posted('{}', 'Digest: md5=x\r\n')),
+    accept('what is called gzip and is none', '9110 8.4', post('{}', 'Content-Encoding: gzip\r\n'), posted('{}', 'Content-Encoding: gzip\r\n')),
     accept('names keep the case in which they came', '9110 5.1', get('x-LoWeR: 1\r\nACCEPT: 2\r\n'), forwarded('GET /a', { fields: 'x-LoWeR: 1\r\nACCEPT: 2\r\n' })),
     accept('the admin paths are a region\'s here', '9110 7.4', get('', '/status'), forwarded('GET /status')),
     // Credentials go to regions where the application put them, and nowhere else; what is for proxies ends here.

@@ -1,0 +1,56 @@
+// A run of `davenport drill`: its plan in a folder of its own, what it says, what came of it.
+
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Child } from './child.mjs';
+import { BINARY } from './proxy.mjs';
+import { scratch, until } from './wait.mjs';
+
+export class Drill {
+    constructor(plan, args = []) {
+        this.folder = scratch('drill');
+        this.plan = join(this.folder, 'plan.json');
+        writeFileSync(this.plan, typeof plan === 'string' ? plan : JSON.stringify(plan, null, 1));
+        this.args = ['drill', this.plan, '-o', join(this.folder, 'out'), ...args];
+    }
+
+    start() {
+        this.child = new Child(BINARY, this.args, { cwd: this.folder, env: process.env, output: join(this.folder, 'output.txt') });
+        return this;
+    }
+
+    async end(code) {
+        const result = await this.child.wait(180_000);
+        assert.deepEqual(result, { code, signal: null }, this.child.text());
+        return this;
+    }
+
+    run(code) {
+        return this.start().end(code);
+    }
+
+    get said() {
+        return this.child.text();
+    }
+
+    get result() {
+        return JSON.parse(readFileSync(join(this.folder, 'out', 'result.json'), 'utf8'));
+    }
+
+    objective(name) {
+        return this.result.objectives.find((one) => one.name === name);
+    }
+
+    // It is gone, and its guard has done what was to be done.
+    guarded() {
+        return until('the guard to be done', () => /the guard is done/.test(this.said));
+    }
+
+    says(pattern) {
+        return until(`the drill to say ${pattern}`, () => {
+            assert.ok(this.child.running, this.said);
+            return pattern.test(this.said);
+        });
+    }
+}
