@@ -22,7 +22,7 @@ endfunction()
 # dp_add_test(NAME <name> COMMAND <command>... [LABELS <label>...] [TIMEOUT <seconds>]
 #             [WORKING_DIRECTORY <folder>] [ENVIRONMENT <NAME=value>...] [PROCESSORS <n>] [SERIAL])
 #   Register a test as <prefix><name>, with the sanitizers' environment, if this build folder wants its
-#   labels. TIMEOUT is 120 unless given.
+#   labels. TIMEOUT is 400 unless given: it is for a hang, not for a machine that is slow.
 function(dp_add_test)
   cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT;WORKING_DIRECTORY;PROCESSORS"
     "COMMAND;LABELS;ENVIRONMENT")
@@ -31,7 +31,7 @@ function(dp_add_test)
     return()
   endif()
   if(NOT arg_TIMEOUT)
-    set(arg_TIMEOUT 120)
+    set(arg_TIMEOUT 400)
   endif()
   if(NOT arg_PROCESSORS)
     set(arg_PROCESSORS 1)
