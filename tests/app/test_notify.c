@@ -1,12 +1,11 @@
 /* What a service manager hears: the socket is the test's, the program is whole, in one process. */
 #include "davenport/app/config.h"
 #include "davenport/base/attr.h"
-#include "davenport/base/log.h"
 
 #include "app/notify.h"
 #include "app/runtime.h"
+#include "app/silence.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -22,7 +21,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #define LIMIT_S 60
 
@@ -179,13 +177,6 @@ static void test_a_life(void **state)
     assert_non_null(strstr(m.ready, "STATUS=Traffic goes to left; 1 of 1 regions serve"));
     /* 30 s of draining, and a little */
     assert_non_null(strstr(m.last, "EXTEND_TIMEOUT_USEC=40000000"));
-}
-
-static int silence(void **state)
-{
-    (void)state;
-    dp_log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
-    return signal(SIGPIPE, SIG_IGN) == SIG_ERR || curl_global_init(CURL_GLOBAL_DEFAULT) != 0;
 }
 
 int main(void)

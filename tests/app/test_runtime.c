@@ -1,13 +1,12 @@
 /* The whole program in one process: sockets, workers, governor and admin server, born and drained. The regions are
  * addresses nobody listens on; what the proxy does with live ones is for the tests of proxy and control. */
 #include "davenport/app/config.h"
-#include "davenport/base/log.h"
 
 #include "app/admin_client.h"
 #include "app/runtime.h"
+#include "app/silence.h"
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -21,7 +20,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 #include <jansson.h>
 
 static struct dp_config *configure(const char *admin, unsigned workers)
@@ -241,13 +239,6 @@ static void test_admin_crowd(void **state)
     dp_runtime_destroy(r);
     dp_config_destroy(config);
     assert_int_equal(c.healthz, 200);
-}
-
-static int silence(void **state)
-{
-    (void)state;
-    dp_log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
-    return signal(SIGPIPE, SIG_IGN) == SIG_ERR || curl_global_init(CURL_GLOBAL_DEFAULT) != 0;
 }
 
 int main(void)

@@ -2,14 +2,13 @@
  * answered or visibly cut, no answer is a wrong one, nobody waits for ever, the next request is served, and nothing turns in
  * circles. */
 #include "davenport/app/config.h"
-#include "davenport/base/log.h"
 
 #include "app/runtime.h"
+#include "app/silence.h"
 #include "support/nosys.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,7 +24,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <curl/curl.h>
 
 #define CONNECTIONS 64
 #define LIMIT_S     20
@@ -328,13 +326,6 @@ static void with_a_new_connection_each_time(void **state)
 {
     (void)state;
     play(0, false);
-}
-
-static int silence(void **state)
-{
-    (void)state;
-    dp_log_set_fd(open("/dev/null", O_WRONLY | O_CLOEXEC));
-    return signal(SIGPIPE, SIG_IGN) == SIG_ERR || curl_global_init(CURL_GLOBAL_DEFAULT) != 0;
 }
 
 int main(void)

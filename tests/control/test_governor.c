@@ -34,9 +34,7 @@ static void the_first_view_is_there_before_anything_is_known(void **state)
 static void all_well(void **state)
 {
     struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     const struct dp_status *s = desk_status(d);
     assert_int_equal(s->active, 0);
     assert_int_equal(s->epoch, 1); /* being up changes no route */
@@ -163,9 +161,7 @@ static void let_pass(struct desk *d, uint64_t s)
 static void dark_active_is_left_and_regained_after_the_hold(void **state)
 {
     struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     script_server_kill(&d->servers[0]);
     desk_await(d, "failover:b", 1);
     assert_int_equal(d->view->active, 1);
@@ -205,9 +201,7 @@ static void dark_active_is_left_and_regained_after_the_hold(void **state)
 static void a_move_to_a_region_that_may_lack_data_says_so(void **state)
 {
     struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     script_server_kill(&d->servers[0]);
     desk_await(d, "failover:b", 1);
     assert_null(strstr(desk_status(d)->why, "may lack data"));
@@ -223,9 +217,7 @@ static void the_journal_tells_cause_and_effect(void **state)
 {
     struct desk *d = *state;
     d->config.journal_path = d->path;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     script_server_says(&d->servers[0], SCRIPT_ANSWER, 503, "{}");
     desk_await(d, "failover:b", 1);
 
@@ -293,9 +285,7 @@ static void traffic_condemns_before_probes_do(void **state)
     struct desk *d = *state;
     d->config.probe_interval_ms = d->config.probe_fast_ms = 1000000;
     d->config.sample_ms = 1000000; /* only the kick makes it look */
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     desk_bad(d, 0, 0, DP_OUTCOME_CONNECT_REFUSED, 2);
     desk_bad(d, 1, 0, DP_OUTCOME_NO_ANSWER, 3);
     dp_governor_kick(d->governor);
@@ -327,9 +317,7 @@ static void one_failure_asks_the_region_at_once(void **state)
 static void errors_while_probes_pass_move_nothing(void **state)
 {
     struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     desk_bad(d, 0, 0, DP_OUTCOME_SERVER_ERROR, 50);
     desk_await(d, "suspect:a", 1);
     for (unsigned i = 0; i < 50; i++) {
@@ -361,9 +349,7 @@ static void no_region_is_left_and_the_first_to_return_takes_all(void **state)
 static void a_draining_region_is_barred(void **state)
 {
     struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     script_server_says(&d->servers[0], SCRIPT_ANSWER, 404, "{\"status\":\"maintenance_mode\"}");
     desk_await(d, "failover:b", 1);
     assert_int_equal(d->view->regions[0].state, DP_ROUTE_BARRED);
@@ -390,9 +376,7 @@ static void refused_keys_are_an_alarm_only(void **state)
 static void an_operator_switches(void **state)
 {
     struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     assert_int_equal(desk_order(d, DP_ORDER_SWITCH, "b", "update of a"), DP_REFUSAL_NONE);
     assert_int_equal(d->view->active, 1);
     assert_int_equal(d->view->epoch, 2);
@@ -492,9 +476,7 @@ static void a_stall_condemns_nobody(void **state)
     struct desk *d = *state;
     d->config.probe_timeout_ms = 3000; /* far longer than any pause of this machine */
     d->config.fall = 1;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     for (unsigned i = 0; i < 2; i++) {
         script_server_says(&d->servers[i], SCRIPT_SILENT, 0, "");
         d->servers[i].requests = 0;
@@ -598,144 +580,6 @@ static void every_state_has_a_word(void **state)
     assert_string_equal(dp_region_health_name(DP_REGION_DOWN), "down");
 }
 
-/* Of 200 ms, and looked at. */
-static void answers(struct desk *d, size_t endpoint, uint64_t ms, uint64_t n)
-{
-    struct dp_traffic_endpoint *t = &d->workers[0]->endpoints[endpoint];
-    dp_counter_add(&t->outcomes[DP_OUTCOME_ANSWERED], n);
-    dp_counter_add(&t->point_first_byte[dp_latency_bucket(ms * MS)], n);
-    dp_governor_kick(d->governor);
-    desk_turn(d, 200);
-}
-
-/* The way of a gray region: its baseline sets what is late, late requests condemn it, probes pass. */
-static void a_region_that_stalls_is_left_though_its_probes_pass(void **state)
-{
-    struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
-    assert_int_equal(d->view->endpoints[0].late_ms, 5000);
-    uint64_t epoch = d->view->epoch;
-    for (int i = 0; i < 30; i++)
-        answers(d, 0, 5, 10);
-    assert_int_equal(d->view->endpoints[0].late_ms, 1000);
-    assert_int_equal(d->view->endpoints[1].late_ms, 5000);
-    assert_int_equal(d->view->epoch, epoch); /* no decision */
-    dp_counter_add(&d->workers[1]->endpoints[0].late, 5);
-    dp_governor_kick(d->governor);
-    desk_await(d, "failover:b", 1);
-    const struct dp_status *s = desk_status(d);
-    assert_non_null(strstr(s->why, "5 requests in a row got no answer"));
-    assert_int_equal(s->regions[0].late, 5);
-    assert_int_equal(s->regions[0].probe_failures_in_row, 0);
-}
-
-static void a_region_that_got_slow_is_left_for_one_that_is_well(void **state)
-{
-    struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
-    for (int i = 0; i < 60; i++)
-        answers(d, 0, 5, 10);
-    for (int i = 0; i < 60 && d->view->active == 0; i++)
-        answers(d, 0, 805, 10);
-    assert_int_equal(d->view->active, 1);
-    const struct dp_status *s = desk_status(d);
-    assert_true(s->regions[0].slow);
-    assert_int_equal(s->regions[0].health, DP_REGION_UP);
-    assert_non_null(strstr(s->why, "a is slow: "));
-    json_t *line = desk_line(d, "slow", "a");
-    assert_non_null(line);
-    assert_string_equal(desk_text(line, "after"), "up, slow");
-    const json_t *inputs = json_object_get(line, "inputs");
-    assert_int_equal(json_integer_value(json_object_get(inputs, "median_ms")), 500);
-    assert_int_equal(json_integer_value(json_object_get(inputs, "baseline_ms")), 5);
-    json_decref(line);
-    desk_await_long(d, "slow_over:a", 1);
-    assert_true(desk_status(d)->regions[0].held_down);
-}
-
-/* When those of the other region take as long, leaving would not help, however quick its probes are. */
-static void a_region_is_not_slow_while_its_peers_requests_are(void **state)
-{
-    struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
-    for (int i = 0; i < 60; i++)
-        answers(d, 0, 5, 10);
-    for (int i = 0; i < 60; i++) {
-        struct dp_traffic_endpoint *t = &d->workers[1]->endpoints[1];
-        dp_counter_add(&t->point_first_byte[dp_latency_bucket(805 * MS)], 10);
-        answers(d, 0, 805, 10);
-    }
-    assert_int_equal(d->view->active, 0);
-    assert_false(desk_status(d)->regions[0].slow);
-}
-
-/* Probes that pass after the hold only put it on trial: answers say whether it is quick again. */
-static void a_slow_region_is_tried_by_requests(void **state)
-{
-    struct desk *d = *state;
-    d->config.trial_requests = 4;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
-    for (int i = 0; i < 60; i++)
-        answers(d, 0, 5, 10);
-    for (int i = 0; i < 60 && d->view->active == 0; i++)
-        answers(d, 0, 805, 10);
-    assert_int_equal(d->view->active, 1);
-    assert_int_equal(d->view->trial_mask, 0);
-    desk_await_long(d, "trial:a", 1);
-    assert_int_equal(d->view->trial_mask, 1);
-    assert_int_equal(d->view->trials, 4);
-    assert_true(d->view->endpoints[0].trial > 0);
-    assert_true(desk_status(d)->regions[0].slow && d->status.regions[0].trial);
-    json_t *line = desk_line(d, "trial", "a");
-    assert_string_equal(desk_text(line, "before"), "up, slow");
-    assert_string_equal(desk_text(line, "after"), "up, on trial, slow");
-    json_decref(line);
-    for (int i = 0; i < 100; i++) /* however many probes pass */
-        desk_turn(d, 250);
-    assert_true(desk_status(d)->regions[0].slow);
-    answers(d, 0, 805, 4);
-    desk_await(d, "slow:a", 2);
-    assert_int_equal(d->view->trial_mask, 0);
-    line = desk_line(d, "slow", "a");
-    assert_string_equal(desk_text(json_object_get(line, "inputs"), "signal"), "slow_trial_failed");
-    json_decref(line);
-    desk_await_long(d, "trial:a", 2);
-    answers(d, 0, 5, 4);
-    desk_await(d, "slow_over:a", 1);
-    assert_int_equal(d->view->trial_mask, 0);
-    assert_false(desk_status(d)->regions[0].slow || d->status.regions[0].trial);
-}
-
-/* It answers again, but later than it did: no place to return to. */
-static void a_region_that_comes_back_slow_stays_on_trial(void **state)
-{
-    struct desk *d = *state;
-    d->config.trial_requests = 4;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
-    for (int i = 0; i < 60; i++)
-        answers(d, 0, 5, 10);
-    desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
-    desk_await(d, "failover:b", 1);
-    desk_await_long(d, "trial:a", 1);
-    for (int i = 0; i < 5; i++)
-        answers(d, 0, 805, 4);
-    assert_int_equal(desk_count(d, "region_up:a"), 1);
-    assert_true(desk_status(d)->regions[0].trial);
-    answers(d, 0, 5, 4);
-    desk_await(d, "region_up:a", 2);
-    assert_false(desk_status(d)->regions[0].trial || d->status.regions[0].slow);
-}
-
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, desk_setup, desk_teardown)
@@ -763,11 +607,6 @@ int main(void)
         T(bad_configurations_are_refused),
         T(destroyed_before_it_began),
         T(destroyed_with_everything_under_way),
-        T(a_region_that_stalls_is_left_though_its_probes_pass),
-        T(a_region_that_comes_back_slow_stays_on_trial),
-        T(a_region_that_got_slow_is_left_for_one_that_is_well),
-        T(a_region_is_not_slow_while_its_peers_requests_are),
-        T(a_slow_region_is_tried_by_requests),
         T(every_state_has_a_word),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

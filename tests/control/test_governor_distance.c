@@ -6,9 +6,7 @@ static void probes_say_how_far_a_region_is(void **state)
     struct desk *d = *state;
     d->config.nearest = true;
     d->config.mode = DP_MODE_ACTIVE_ACTIVE;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     for (unsigned i = 0;
          i < 200 && (d->view->regions[0].latency_us == 0 || d->view->regions[1].latency_us == 0);
          i++)
@@ -21,9 +19,7 @@ static void probes_say_how_far_a_region_is(void **state)
 static void nobody_asks_how_far(void **state)
 {
     struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     for (unsigned i = 0; i < 20; i++)
         desk_turn(d, 100);
     assert_int_equal(d->view->regions[0].latency_us, 0);
@@ -75,9 +71,7 @@ static void a_cap_is_shared_out(void **state)
 static void home_is_where_operators_want_it(void **state)
 {
     struct desk *d = *state;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
     assert_int_equal(d->view->home, 0);
     script_server_kill(&d->servers[0]);
     desk_await(d, "failover:b", 1);

@@ -3,9 +3,7 @@
 
 static void begin(struct desk *d)
 {
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
 }
 
 static void let_pass(struct desk *d, uint64_t s)

@@ -6,9 +6,7 @@ static void begin(struct desk *d)
     d->config.drills_allowed = true;
     d->config.drills_max_ms = 600000;
     d->config.probe_timeout_ms = 40;
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
 }
 
 static enum dp_fault_refusal order(struct desk *d, const char *region, enum dp_fault_kind kind,

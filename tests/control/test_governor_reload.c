@@ -22,9 +22,7 @@ static enum dp_err reload(struct desk *d, const struct dp_control_config *c)
 
 static void begin(struct desk *d)
 {
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
+    desk_start_well(d);
 }
 
 /* d->config with regions given by old number: their endpoints keep theirs, which leaves vacant ones. */

@@ -2,18 +2,11 @@
 #include "support/desk.h"
 #include "support/names.h"
 
-static void both_up(struct desk *d)
-{
-    desk_start(d);
-    desk_await(d, "region_up:a", 1);
-    desk_await(d, "region_up:b", 1);
-}
-
 static void only_requests_clear_what_only_requests_saw(void **state)
 {
     struct desk *d = *state;
     d->config.trial_requests = 2;
-    both_up(d);
+    desk_start_well(d);
     desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
     desk_await(d, "failover:b", 1);
     assert_int_equal(d->view->trial_mask, 0);
@@ -46,7 +39,7 @@ static void on_trial_with_all_the_traffic_it_falls_by_a_row(void **state)
 {
     struct desk *d = *state;
     d->config.trial_requests = 4;
-    both_up(d);
+    desk_start_well(d);
     script_server_kill(&d->servers[1]);
     desk_await(d, "region_down:b", 1);
     desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
@@ -66,7 +59,7 @@ static void a_failed_trial_is_another_fall(void **state)
 {
     struct desk *d = *state;
     d->config.trial_requests = 2;
-    both_up(d);
+    desk_start_well(d);
     desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
     desk_await_long(d, "trial:a", 1);
     desk_bad(d, 0, 0, DP_OUTCOME_TRUNCATED, 1);
@@ -82,7 +75,7 @@ static void a_drained_region_is_not_tried(void **state)
 {
     struct desk *d = *state;
     d->config.trial_requests = 2;
-    both_up(d);
+    desk_start_well(d);
     desk_bad(d, 0, 0, DP_OUTCOME_NO_ANSWER, 5);
     desk_await(d, "failover:b", 1);
     assert_int_equal(desk_order(d, DP_ORDER_DRAIN, "a", "no tries"), DP_REFUSAL_NONE);
@@ -102,7 +95,7 @@ static void named(struct desk *d)
     d->config.dns_refresh_ms = 1;
     d->config.probe_timeout_ms = 1000;
     names_set("a.example 127.0.0.1\nb.example 127.0.0.1\n");
-    both_up(d);
+    desk_start_well(d);
 }
 
 static void silence_of_all_at_once_moves_nothing(void **state)
@@ -151,7 +144,7 @@ static void a_move_in_the_silence_is_undone(void **state)
 static void refusal_is_no_silence(void **state)
 {
     struct desk *d = *state;
-    both_up(d);
+    desk_start_well(d);
     script_server_kill(&d->servers[0]);
     script_server_kill(&d->servers[1]);
     desk_await(d, "region_down:a", 1);

@@ -7,7 +7,6 @@
 #include "support/nosys.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -52,17 +51,6 @@ static void on_closed(void *ctx)
 }
 
 static const struct dp_acceptor_events events = {on_accepted, on_paused};
-
-static unsigned descriptors(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    assert_int_equal(closedir(d), 0);
-    return n;
-}
 
 static int connect_to(void)
 {
@@ -172,7 +160,7 @@ static void listening_fails_cleanly(void **state)
     (void)snprintf(file, sizeof(file), "%s/s", path);
     for (struct nosys_case c = {0}; nosys_next(&c);) {
         for (unsigned n = 1, hit = 1; hit; n++) {
-            const unsigned before = descriptors();
+            const unsigned before = nosys_descriptors();
             const char *why = NULL, *why_unix = NULL;
             uint16_t any;
             int fd = -1, local = -1;
@@ -187,7 +175,7 @@ static void listening_fails_cleanly(void **state)
                 (void)close(fd);
             if (local >= 0)
                 (void)close(local);
-            if (descriptors() != before)
+            if (nosys_descriptors() != before)
                 fail_msg("%s %s %u: a descriptor was left", c.name, c.error_name, n);
             (void)unlink(file);
         }

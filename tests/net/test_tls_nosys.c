@@ -10,7 +10,6 @@
 #include "support/tls_certs.h"
 #include "support/tls_ends.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -39,17 +38,6 @@ static struct tls_end client, server;
 static bool accepting;
 static struct nosys_case now;
 static unsigned now_n;
-
-static unsigned descriptors(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-    assert_non_null(d);
-    while (readdir(d))
-        n++;
-    assert_int_equal(closedir(d), 0);
-    return n;
-}
 
 static void on_accepted(void *ctx, int fd)
 {
@@ -139,7 +127,7 @@ static void every_call_fails_once(void **state)
     unsigned faults = 0, losses = 0;
     (void)state;
     assert_true(converse());
-    const unsigned before = descriptors();
+    const unsigned before = nosys_descriptors();
     for (struct nosys_case c = {0}; nosys_next(&c);) {
         for (unsigned n = 1, hit = 1; hit && n <= CALLS_MAX; n++) {
             now = c;
@@ -152,7 +140,7 @@ static void every_call_fails_once(void **state)
             losses += !whole;
             if (!whole && (!hit || is_asked_again(&c)))
                 fail_msg("%s %s, call %u: bytes were lost", c.name, c.error_name, n);
-            if (descriptors() != before)
+            if (nosys_descriptors() != before)
                 fail_msg("%s %s, call %u: a descriptor is left", c.name, c.error_name, n);
         }
     }

@@ -131,6 +131,13 @@ void desk_start(struct desk *d)
     dp_governor_start(d->governor, d->traffic, 2);
 }
 
+void desk_start_well(struct desk *d)
+{
+    desk_start(d);
+    desk_await(d, "region_up:a", 1);
+    desk_await(d, "region_up:b", 1);
+}
+
 const struct dp_status *desk_status(struct desk *d)
 {
     dp_governor_status(d->governor, &d->status);

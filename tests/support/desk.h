@@ -53,6 +53,8 @@ int desk_teardown(void **state);
 /* A governor of d->config. start: and its timers. stop: waits until it is gone. */
 void desk_make(struct desk *d);
 void desk_start(struct desk *d);
+/* And wait until a and b are up. */
+void desk_start_well(struct desk *d);
 void desk_stop(struct desk *d);
 
 int64_t desk_wall_ms(void *desk);

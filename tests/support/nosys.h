@@ -25,6 +25,9 @@ unsigned nosys_happened(void);
 void nosys_pause(void);
 void nosys_resume(void);
 
+/* How many descriptors the process has: what failed must leave none behind. */
+unsigned nosys_descriptors(void);
+
 /* Every plausible error of every call: for (struct nosys_case c = {0}; nosys_next(&c);) */
 struct nosys_case {
     unsigned index;
