@@ -547,10 +547,10 @@ static void dispatch(struct sim_car *c, const struct sim_event *e)
 static void begin(struct sim_car *c)
 {
     const double stalls = c->setting->noise.stalls_a_day;
-    uint64_t seed = sim_mix(c->setting->seed ^ sim_mix(c->id));
+    uint64_t seed = dp_mix(c->setting->seed ^ dp_mix(c->id));
     c->world_random.state = seed;
-    c->own_random.state = sim_mix(seed ^ 1);
-    c->leap_random.state = sim_mix(seed ^ 2);
+    c->own_random.state = dp_mix(seed ^ 1);
+    c->leap_random.state = dp_mix(seed ^ 2);
     c->state = calloc(1, c->subject->state_bytes);
     c->watch = calloc(c->trace->n + 1, sizeof(*c->watch));
     if (!c->state || !c->watch)
@@ -580,7 +580,7 @@ void sim_car_run(struct sim_car *c)
         dispatch(c, &e);
     }
     t->sidecars++;
-    t->digest += sim_mix(c->digest + c->id); /* the same in whatever order they ran */
+    t->digest += dp_mix(c->digest + c->id); /* the same in whatever order they ran */
     if (c->subject->end)
         c->subject->end(c);
     free(c->state);

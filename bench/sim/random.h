@@ -2,6 +2,8 @@
 #ifndef SIM_RANDOM_H
 #define SIM_RANDOM_H
 
+#include "davenport/base/random.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,18 +13,10 @@ struct sim_random {
 };
 
 /* splitmix64: every seed is a good one, neighbouring ones too. */
-static inline uint64_t sim_mix(uint64_t x)
-{
-    x += UINT64_C(0x9E3779B97F4A7C15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return x ^ (x >> 31);
-}
-
 static inline uint64_t sim_bits(struct sim_random *r)
 {
     r->state += UINT64_C(0x9E3779B97F4A7C15);
-    return sim_mix(r->state);
+    return dp_mix(r->state);
 }
 
 /* [0, 1) */

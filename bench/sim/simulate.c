@@ -40,7 +40,7 @@ static void make_trace(const struct sim_study *s, const struct options *o, uint3
                        struct sim_trace *t)
 {
     double hours = o->hours > 0 ? o->hours : o->quick ? s->quick_hours : s->hours;
-    struct sim_random r = {sim_mix(o->seed ^ sim_mix(sidecar + 1))};
+    struct sim_random r = {dp_mix(o->seed ^ dp_mix(sidecar + 1))};
     *t = (struct sim_trace){.length = (uint64_t)(hours * 3600e9), .seed = o->seed};
     s->trace(t, &r);
     sim_trace_sort(t);

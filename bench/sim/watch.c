@@ -8,7 +8,7 @@
 
 void sim_note(struct sim_car *c, uint64_t what)
 {
-    c->digest = sim_mix(c->digest ^ what ^ c->now);
+    c->digest = dp_mix(c->digest ^ what ^ c->now);
 }
 
 /* A node's fault is no reason to leave its region, unless it has no other. */

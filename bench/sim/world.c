@@ -63,7 +63,7 @@ bool sim_fault_hits(const struct sim_trace *t, size_t fault, uint32_t sidecar)
     double share = t->faults[fault].share;
     if (share >= 1)
         return true;
-    uint64_t x = sim_mix(t->seed ^ sim_mix((uint64_t)fault << 32 | sidecar));
+    uint64_t x = dp_mix(t->seed ^ dp_mix((uint64_t)fault << 32 | sidecar));
     return (double)(x >> 11) * 0x1p-53 < share;
 }
 

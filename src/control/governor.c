@@ -322,7 +322,7 @@ enum dp_err dp_governor_new(const struct dp_governor_options *opt, struct dp_gov
     g->opt = *opt;
     g->config = opt->config;
     g->clock = opt->clock ? opt->clock : &dp_clock_system;
-    g->fault_chance = opt->seed;
+    g->fault_chance = dp_random_of(opt->seed);
     governor_take_config(g, opt->config);
     g->journal = make_journal(g);
     if (!g->journal)

@@ -6,20 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* splitmix64: chance for probes. Requests have their worker's own. */
-static uint64_t chance(struct dp_governor *g)
-{
-    uint64_t z = g->fault_chance += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return z ^ z >> 31;
-}
-
 const struct dp_fault *governor_fault_met(void *governor, uint16_t endpoint)
 {
     struct dp_governor *g = governor;
     const struct dp_fault *f = &g->faults.faults[g->config->endpoints[endpoint].region];
-    return dp_fault_meets_probe(f, chance(g)) ? f : NULL;
+    return dp_fault_meets_probe(f, dp_random_next(&g->fault_chance)) ? f : NULL;
 }
 
 void governor_view_faults(const struct dp_governor *g, struct dp_view *v)

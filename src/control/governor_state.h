@@ -11,6 +11,7 @@
 #ifndef DAVENPORT_CONTROL_GOVERNOR_STATE_H
 #define DAVENPORT_CONTROL_GOVERNOR_STATE_H
 
+#include "davenport/base/random.h"
 #include "davenport/control/governor.h"
 #include "davenport/core/doubt.h"
 #include "davenport/core/failover.h"
@@ -171,7 +172,7 @@ struct dp_governor {
     struct dp_handover_state handover;
     struct dp_faults faults;
     struct dp_standing faulted[DP_MAX_REGIONS]; /* who gave them */
-    uint64_t fault_chance;
+    struct dp_random fault_chance;              /* of probes; requests have their worker's own */
     struct {
         uint64_t done, gave_up;
         uint64_t last_ns;      /* how long writes stood still the last time that all arrived */

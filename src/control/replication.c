@@ -21,17 +21,12 @@
 
 /* ---- time ---- */
 
-static uint64_t chance(struct dp_replication *r)
-{
-    r->random = r->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return r->random >> 33;
-}
-
 uint64_t replication_later(struct dp_replication *r, uint64_t ms)
 {
     uint64_t ns = ms * DP_NS_PER_MS;
     uint64_t span = ns * JITTER_PERCENT / 100;
-    return replication_now(r) + ns - span + (span ? chance(r) % (2 * span + 1) : 0);
+    return replication_now(r) + ns - span +
+           (span ? dp_random_next(&r->random) % (2 * span + 1) : 0);
 }
 
 uint64_t replication_interval_ms(const struct dp_replication *r)
@@ -556,7 +551,7 @@ struct dp_replication *dp_replication_new(const struct dp_replication_options *o
     r->opt = *opt;
     r->config = opt->config;
     r->n = opt->config->n_regions;
-    r->random = opt->seed;
+    r->random = dp_random_of(opt->seed);
     init_jobs(r);
     replication_canary_init(r);
     (void)uv_timer_init(opt->loop, &r->timer); /* cannot fail */

@@ -3,6 +3,7 @@
 #ifndef DAVENPORT_CONTROL_REPLICATION_STATE_H
 #define DAVENPORT_CONTROL_REPLICATION_STATE_H
 
+#include "davenport/base/random.h"
 #include "davenport/couch/replica.h"
 
 #include "control/replication.h"
@@ -131,7 +132,7 @@ struct dp_replication {
     bool started, dead;
     void (*done)(void *ctx);
     void *done_ctx;
-    uint64_t random;
+    struct dp_random random;
     bool eager, hurry;
     uint16_t hurry_from, hurry_to;
     uint64_t overflow_ns;

@@ -1,6 +1,8 @@
 /* Routing: an order of the regions for each kind of request, and the rule of retries. */
 #include "davenport/core/policy.h"
 
+#include "davenport/base/random.h"
+
 #define NONE DP_MAX_ENDPOINTS
 /* So many failed in a region that others come first. */
 #define SIBLINGS_TRIED 2
@@ -234,7 +236,7 @@ static struct dp_route to_nearest(const struct look *l, bool moved)
  * nobody else's. */
 static uint64_t weight(const struct look *l, uint16_t region)
 {
-    return dp_policy_mix(l->ask->key ^ dp_policy_mix(region + 1U));
+    return dp_mix(l->ask->key ^ dp_mix(region + 1U));
 }
 
 static uint16_t home_of_key(const struct look *l)
@@ -405,21 +407,12 @@ bool dp_policy_elsewhere(const struct dp_view *view, const struct dp_router *rou
     return true;
 }
 
-/* splitmix64's last steps. */
-uint64_t dp_policy_mix(uint64_t x)
-{
-    x += UINT64_C(0x9E3779B97F4A7C15);
-    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
-    return x ^ x >> 31;
-}
-
 uint64_t dp_policy_key(struct dp_span text)
 {
     uint64_t h = UINT64_C(0xCBF29CE484222325);
     for (size_t i = 0; i < text.n; i++)
         h = (h ^ (unsigned char)text.p[i]) * UINT64_C(0x100000001B3);
-    return dp_policy_mix(h);
+    return dp_mix(h);
 }
 
 bool dp_policy_may_retry(const struct dp_attempt_facts *f)

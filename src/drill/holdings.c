@@ -1,6 +1,8 @@
 /* Holdings: one block of memory a document, an index of their names. */
 #include "drill/holdings.h"
 
+#include "davenport/base/random.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,14 +24,6 @@ static uint64_t hash(uint64_t h, const char *text)
     return h;
 }
 
-/* Sums of such numbers are as good as the numbers: no bit of them follows from the others. (splitmix64) */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
-    return x ^ x >> 31;
-}
-
 void dp_holdings_init(struct dp_holdings *h, uint32_t max)
 {
     *h = (struct dp_holdings){.max = max};
@@ -46,7 +40,7 @@ void dp_holdings_fini(struct dp_holdings *h)
 
 static uint32_t place(const struct dp_holdings *h, uint64_t id_hash, const char *id)
 {
-    uint32_t at = (uint32_t)mix(id_hash) & (h->index_n - 1);
+    uint32_t at = (uint32_t)dp_mix(id_hash) & (h->index_n - 1);
     for (; h->index[at] != EMPTY; at = (at + 1) & (h->index_n - 1)) {
         const struct dp_holding *d = h->docs[h->index[at]];
         if (d->hash == id_hash && strcmp(d->text, id) == 0)
@@ -99,7 +93,7 @@ static struct dp_holding *make(const char *id, const char *const *revs, size_t n
         at += k;
         k = strlen(revs[i]) + 1;
         memcpy(at, revs[i], k);
-        d->sum += mix(hash(d->hash * FNV_PRIME, revs[i]));
+        d->sum += dp_mix(hash(d->hash * FNV_PRIME, revs[i])); /* mixed numbers may be added up */
     }
     return d;
 }

@@ -103,7 +103,7 @@ enum dp_err dp_relay_new(uv_loop_t *loop, const struct dp_relay_options *options
         r->loop = loop;
         r->options = *options;
         r->port = options->port;
-        r->random = options->seed;
+        r->random = dp_random_of(options->seed);
         r->buffer = buffer;
         (void)snprintf(r->ip, sizeof r->ip, "%s", options->ip);
         dp_list_init(&r->pairs);

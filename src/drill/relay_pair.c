@@ -166,10 +166,9 @@ static struct piece *add_piece(struct lane *l, const char *bytes, size_t n)
         dp_relay_pair_end(l->pair, true);
         return NULL;
     }
-    r->random = r->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
     *p = (struct piece){.n = n, .left = n};
     p->due_ns = dp_relay_due(&r->faults, l->way, &l->pace, dp_clock_mono_ns(&dp_clock_system),
-                             r->random >> 20);
+                             dp_random_next(&r->random));
     if (n > 0) {
         memcpy(p->bytes, bytes, n);
     }

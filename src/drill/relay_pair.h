@@ -9,6 +9,7 @@
 #define DAVENPORT_SRC_DRILL_RELAY_PAIR_H
 
 #include "davenport/base/list.h"
+#include "davenport/base/random.h"
 #include "davenport/drill/relay.h"
 
 #include <uv.h>
@@ -27,7 +28,7 @@ struct dp_relay {
     struct dp_relay_faults faults;
     struct dp_relay_stats stats;
     struct dp_list pairs;
-    uint64_t random;
+    struct dp_random random;
     char *buffer; /* what every connection reads into */
     void (*done)(void *ctx);
     void *done_ctx;

@@ -3,6 +3,7 @@
 #include "drill/work.h"
 
 #include "davenport/base/base64.h"
+#include "davenport/base/random.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -215,21 +216,12 @@ static void tell(const struct dp_work *w, struct dp_span request[2])
 
 /* ---- beginning ---- */
 
-/* splitmix64: a number that looks like chance, of any number. */
-static uint64_t mixed(uint64_t x)
-{
-    x += UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 enum dp_load_kind dp_work_kind(const struct dp_work *w, uint64_t k)
 {
     if (w->c->target) {
         return DP_LOAD_TARGET;
     }
-    uint64_t at = mixed(w->c->seed ^ mixed(k)) % w->weights;
+    uint64_t at = dp_mix(w->c->seed ^ dp_mix(k)) % w->weights;
     unsigned kind = 0;
     for (; at >= w->c->weights[kind]; kind++) {
         at -= w->c->weights[kind];
@@ -381,7 +373,7 @@ static bool begin_write(struct dp_work *w, enum dp_load_kind kind, uint64_t rand
 bool dp_work_begin(struct dp_work *w, enum dp_load_kind kind, uint64_t k, uint32_t now_ms,
                    struct dp_job *job, struct dp_span request[2])
 {
-    uint64_t random = mixed(w->c->seed + mixed(k + 1));
+    uint64_t random = dp_mix(w->c->seed + dp_mix(k + 1));
     bool good = true;
     *job = (struct dp_job){.kind = kind, .keep_bytes = WRITE_ANSWER};
     switch (kind) {

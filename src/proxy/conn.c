@@ -4,6 +4,7 @@
 #include "proxy/conn.h"
 
 #include "davenport/base/attr.h"
+#include "davenport/base/random.h"
 #include "davenport/core/policy.h"
 #include "davenport/net/proxy_header.h"
 #include "davenport/proxy/address_limit.h"
@@ -346,7 +347,7 @@ void dp_conn_init(struct dp_conn *c, struct dp_engine *e, struct dp_stream *stre
     e->n_conns++;
     dp_counter_add(&e->traffic->client_connections, 1);
     c->kept = DP_NO_REGION;
-    c->key = dp_policy_mix(dp_counter_get(&e->traffic->client_connections));
+    c->key = dp_mix(dp_counter_get(&e->traffic->client_connections));
     dp_counter_add(&e->traffic->client_connections_open, 1);
 }
 

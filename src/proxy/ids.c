@@ -5,23 +5,6 @@
 
 #define TRACE_BYTES 55 /* 00-<32>-<16>-00 */
 
-static uint64_t rotl(uint64_t x, unsigned k)
-{
-    return x << k | x >> (64 - k);
-}
-
-/* Blackman and Vigna, xoroshiro128++ 1.0. */
-uint64_t dp_random_next(struct dp_random *r)
-{
-    const uint64_t a = r->s[0];
-    uint64_t b = r->s[1];
-    const uint64_t out = rotl(a + b, 17) + a;
-    b ^= a;
-    r->s[0] = rotl(a, 49) ^ b ^ b << 21;
-    r->s[1] = rotl(b, 28);
-    return out;
-}
-
 /* ---- what a client gives ---- */
 
 bool dp_request_id_valid(struct dp_span s)

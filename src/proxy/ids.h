@@ -7,17 +7,12 @@
 #ifndef DAVENPORT_PROXY_IDS_H
 #define DAVENPORT_PROXY_IDS_H
 
+#include "davenport/base/random.h"
 #include "davenport/base/span.h"
 #include "davenport/http/head.h"
 #include "davenport/proxy/worker.h"
 
 #include <string.h>
-
-/* xoroshiro128++: unique, not secret. One a worker, seeded once; all zero is no state. */
-struct dp_random {
-    uint64_t s[2];
-};
-uint64_t dp_random_next(struct dp_random *r);
 
 #define DP_REQUEST_ID_MAX 128 /* bytes of one that a client gives */
 

@@ -1,6 +1,7 @@
 /* A word: 24 bits of the key, 8 of the count, 32 of the second in which the window began (0: empty). */
 #include "davenport/proxy/login_limit.h"
 
+#include "davenport/base/random.h"
 #include "davenport/core/policy.h"
 #include "davenport/proxy/address_limit.h"
 
@@ -35,8 +36,8 @@ uint64_t dp_login_limit_key(const struct dp_login_limit *l, struct dp_span name,
     uint64_t address = 0;
     if (!dp_address_key(peer, &address))
         address = 1;
-    uint64_t key = dp_policy_mix(l->seed ^ dp_policy_mix(address));
-    return name.n > 0 ? dp_policy_mix(key ^ dp_policy_key(name)) : key;
+    uint64_t key = dp_mix(l->seed ^ dp_mix(address));
+    return name.n > 0 ? dp_mix(key ^ dp_policy_key(name)) : key;
 }
 
 static uint64_t tag_of(uint64_t key)

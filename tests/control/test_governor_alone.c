@@ -5,6 +5,7 @@
 #include "davenport/base/log.h"
 
 #include "control/governor_state.h"
+#include "support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,16 +21,6 @@
 #define STEPS     1500
 #define REGIONS   3
 #define ENDPOINTS 4 /* the last region has two */
-
-struct random {
-    uint64_t x;
-};
-
-static uint32_t below(struct random *r, uint32_t n)
-{
-    r->x = r->x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)((r->x >> 33) % n);
-}
 
 struct probe {
     uint64_t asked_ns, ends_ns; /* 0: none */

@@ -6,6 +6,8 @@
 #include "davenport/core/health.h"
 #include "davenport/core/window.h"
 
+#include "support/random.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,16 +19,6 @@
 #define MS        DP_NS_PER_MS
 #define HISTORIES 800
 #define EVENTS    3000
-
-struct random {
-    uint64_t x;
-};
-
-static uint32_t below(struct random *r, uint32_t n)
-{
-    r->x = r->x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)((r->x >> 33) % n);
-}
 
 /* One region as the test sees it. */
 struct account {

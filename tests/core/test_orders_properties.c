@@ -3,6 +3,8 @@
 #include "davenport/base/clock.h"
 #include "davenport/core/orders.h"
 
+#include "support/random.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +18,7 @@
 #define EVENTS    3000
 
 struct world {
-    uint64_t random;
+    struct random random;
     struct dp_failover_config config;
     struct dp_failover_state failover;
     struct dp_orders_state orders;
@@ -31,23 +33,17 @@ struct world {
     unsigned done[DP_ORDER_COUNT], refused[DP_REFUSAL_COUNT], ended;
 };
 
-static uint32_t below(struct world *w, uint32_t n)
-{
-    w->random = w->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)((w->random >> 33) % n);
-}
-
 static void world_init(struct world *w, uint64_t seed)
 {
     memset(w, 0, sizeof(*w));
-    w->random = seed * 7919 + 1;
-    w->config = (struct dp_failover_config){.n_regions = (uint16_t)(1 + below(w, 5)),
-                                            .automatic = below(w, 3) != 0,
-                                            .hold_ns = below(w, 30) * 1000 * MS,
-                                            .dwell_ns = below(w, 20) * 1000 * MS,
-                                            .no_region = (enum dp_no_region)below(w, 3)};
-    w->min_regions = (uint16_t)below(w, 3);
-    w->now_ns = below(w, 1000) * MS;
+    w->random.x = seed * 7919 + 1;
+    w->config = (struct dp_failover_config){.n_regions = (uint16_t)(1 + below(&w->random, 5)),
+                                            .automatic = below(&w->random, 3) != 0,
+                                            .hold_ns = below(&w->random, 30) * 1000 * MS,
+                                            .dwell_ns = below(&w->random, 20) * 1000 * MS,
+                                            .no_region = (enum dp_no_region)below(&w->random, 3)};
+    w->min_regions = (uint16_t)below(&w->random, 3);
+    w->now_ns = below(&w->random, 1000) * MS;
     dp_failover_init(&w->failover);
 }
 
@@ -96,12 +92,13 @@ static void let_pass(struct world *w)
 {
     struct dp_failover_decision d;
     struct dp_order ended;
-    w->now_ns += below(w, 900) * MS;
-    uint16_t which = (uint16_t)below(w, w->config.n_regions);
-    if (below(w, 4) == 0)
-        w->regions[which] = (struct dp_failover_region){.health = (enum dp_health)below(w, 4),
-                                                        .draining = below(w, 8) == 0,
-                                                        .slow = below(w, 8) == 0};
+    w->now_ns += below(&w->random, 900) * MS;
+    uint16_t which = (uint16_t)below(&w->random, w->config.n_regions);
+    if (below(&w->random, 4) == 0)
+        w->regions[which] =
+            (struct dp_failover_region){.health = (enum dp_health)below(&w->random, 4),
+                                        .draining = below(&w->random, 8) == 0,
+                                        .slow = below(&w->random, 8) == 0};
     while (dp_orders_expire(&w->orders, &w->failover, w->config.n_regions, w->now_ns, &ended)) {
         w->ended++;
         w->epoch++;
@@ -132,13 +129,13 @@ static void let_pass(struct world *w)
 
 static struct dp_order draw(struct world *w)
 {
-    struct dp_order o = {.kind = (enum dp_order_kind)below(w, DP_ORDER_COUNT),
-                         .region = (uint16_t)below(w, w->config.n_regions),
-                         .force = below(w, 4) == 0,
-                         .if_epoch = below(w, 3) == 0};
-    o.epoch = w->epoch + (below(w, 4) == 0);
-    if (dp_order_stands(o.kind) && below(w, 2))
-        o.ttl_ns = (1 + below(w, 20)) * 1000 * MS;
+    struct dp_order o = {.kind = (enum dp_order_kind)below(&w->random, DP_ORDER_COUNT),
+                         .region = (uint16_t)below(&w->random, w->config.n_regions),
+                         .force = below(&w->random, 4) == 0,
+                         .if_epoch = below(&w->random, 3) == 0};
+    o.epoch = w->epoch + (below(&w->random, 4) == 0);
+    if (dp_order_stands(o.kind) && below(&w->random, 2))
+        o.ttl_ns = (1 + below(&w->random, 20)) * 1000 * MS;
     return o;
 }
 
@@ -210,7 +207,7 @@ static void random_histories(void **state)
         struct world w;
         world_init(&w, seed);
         for (unsigned i = 0; i < EVENTS; i++) {
-            if (below(&w, 8) == 0)
+            if (below(&w.random, 8) == 0)
                 one_order(&w);
             else
                 let_pass(&w);

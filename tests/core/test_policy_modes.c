@@ -1,6 +1,7 @@
 /* Where requests go in each mode, as vectors: a world of regions, a request, and the set of regions that it may go
  * to, whatever chance says. */
 #include "davenport/base/attr.h"
+#include "davenport/base/random.h"
 #include "davenport/core/policy.h"
 
 #include <setjmp.h>
@@ -78,8 +79,8 @@ static void check(const struct vector *t)
                                    .keyed = t->ask & KEYED,
                                    .wrote = t->ask & WROTE,
                                    .kept = DP_NO_REGION,
-                                   .key = dp_policy_mix(i),
-                                   .chance = dp_policy_mix(~i)};
+                                   .key = dp_mix(i),
+                                   .chance = dp_mix(~i)};
         struct dp_route to = dp_policy_next(v, &router, &ask, &attempts, 50);
         if (to.kind == DP_ROUTE_FAIL) {
             if (t->may != 0 || to.why != t->why)
@@ -215,7 +216,7 @@ static void of_two_the_less_busy(void **state)
         w.router.in_flight[i] = 10U * i;
     }
     for (uint64_t i = 0; i < 3000; i++) {
-        w.ask.chance = dp_policy_mix(i);
+        w.ask.chance = dp_mix(i);
         n[region_of_next(&w)]++;
     }
     assert_int_equal(n[2], 0);               /* the busiest loses every pair */
@@ -225,7 +226,7 @@ static void of_two_the_less_busy(void **state)
         w.router.in_flight[i] = 5;
     n[0] = n[1] = n[2] = 0;
     for (uint64_t i = 0; i < 3000; i++) {
-        w.ask.chance = dp_policy_mix(i);
+        w.ask.chance = dp_mix(i);
         n[region_of_next(&w)]++;
     }
     for (unsigned i = 0; i < 3; i++)
@@ -297,8 +298,8 @@ static unsigned percent_to(struct world *w, uint16_t region)
 {
     unsigned n = 0;
     for (uint64_t i = 0; i < 10000; i++) {
-        w->ask.key = dp_policy_mix(i);
-        w->ask.chance = dp_policy_mix(~i);
+        w->ask.key = dp_mix(i);
+        w->ask.chance = dp_mix(~i);
         n += region_of_next(w) == region;
     }
     return (n + 50) / 100;
@@ -342,7 +343,7 @@ static void a_growing_share_moves_each_client_once(void **state)
     world_init(&w, AP, "oo");
     for (uint64_t i = 0; i < 200; i++) {
         bool in = false;
-        w.ask.key = dp_policy_mix(i);
+        w.ask.key = dp_mix(i);
         for (uint8_t share = 0; share <= 100; share++) {
             w.view->regions[0].share = share;
             bool now = region_of_next(&w) == 0;
@@ -364,7 +365,7 @@ static void only_the_clients_of_a_lost_region_move(void **state)
     for (uint64_t i = 0; i < 2000; i++) {
         world_init(&w, AA, "oooo");
         w.ask.keyed = true;
-        w.ask.key = dp_policy_mix(i);
+        w.ask.key = dp_mix(i);
         uint16_t home = region_of_next(&w);
         assert_false(next(&w).moved);
         n[home]++;
@@ -417,7 +418,7 @@ static void refusing_clients_do_not_wait_for_a_share(void **state)
     w.rule.on_loss = DP_ON_LOSS_REFUSE;
     w.view->regions[0].share = w.view->regions[1].share = 0;
     for (uint64_t i = 0; i < 50; i++) {
-        w.ask.key = dp_policy_mix(i);
+        w.ask.key = dp_mix(i);
         assert_int_equal(next(&w).kind, DP_ROUTE_SEND);
     }
     world_fini(&w);

@@ -1,7 +1,10 @@
 /* What must hold of every choice, on random worlds and requests (fixed seeds), said more simply than the policy
  * says it. And of the nearest regions, on long random histories of distances and losses. */
 #include "davenport/base/attr.h"
+#include "davenport/base/random.h"
 #include "davenport/core/policy.h"
+
+#include "support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,21 +18,6 @@
 #define HISTORIES 300
 #define STEPS     3000
 #define MS        UINT64_C(1000000)
-
-struct random {
-    uint64_t x;
-};
-
-static uint32_t below(struct random *r, uint32_t n)
-{
-    r->x = r->x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)((r->x >> 33) % n);
-}
-
-static bool chance(struct random *r, uint32_t percent)
-{
-    return below(r, 100) < percent;
-}
 
 struct world {
     struct dp_view view;
@@ -84,8 +72,8 @@ static void make(struct world *w, struct random *r)
         .keyed = by_value && chance(r, 80),
         .wrote = by_conn && chance(r, 30),
         .kept = by_conn && chance(r, 60) ? (uint16_t)below(r, w->view.n_regions) : DP_NO_REGION,
-        .key = dp_policy_mix(r->x),
-        .chance = dp_policy_mix(~r->x),
+        .key = dp_mix(r->x),
+        .chance = dp_mix(~r->x),
     };
     w->attempts.failed_mask = chance(r, 50) ? 0 : below(r, 4096);
     w->attempts.acted_mask = chance(r, 80) ? 0 : below(r, 16);

@@ -13,6 +13,7 @@
 #include "davenport/couch/seqmaps.h"
 
 #include "couch/seq_encode.h"
+#include "support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,7 +86,7 @@ struct follower {
 };
 
 struct model {
-    uint64_t random;
+    struct random random;
     unsigned now;
     unsigned lag, skew, age; /* in seconds: none and the least, or LAG, SKEW and what covers them */
     unsigned steps, pace;    /* seconds, and moves in each */
@@ -100,16 +101,10 @@ struct model {
 
 static const char *const names[] = {"eu", "us"};
 
-static unsigned chance(struct model *m, unsigned n)
-{
-    m->random = m->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (unsigned)((m->random >> 33) % n);
-}
-
 /* Somebody's clock. */
 static uint64_t clock_s(struct model *m)
 {
-    return BEGAN + m->now + chance(m, 2 * m->skew + 1) - m->skew;
+    return BEGAN + m->now + below(&m->random, 2 * m->skew + 1) - m->skew;
 }
 
 static struct content *content(struct model *m, int region)
@@ -126,7 +121,7 @@ static const struct content *content_of(const struct model *m, int region, unsig
 /* As one of its nodes has it. */
 static const struct content *any_node(struct model *m, int region, unsigned *node)
 {
-    *node = chance(m, m->lag + 1);
+    *node = below(&m->random, m->lag + 1);
     return content_of(m, region, *node);
 }
 
@@ -173,13 +168,14 @@ static void learn(struct content *c, unsigned doc, uint64_t revisions)
 static void write_document(struct model *m)
 {
     if (m->revisions < REVISIONS)
-        learn(content(m, (int)chance(m, 2)), chance(m, DOCS), UINT64_C(1) << m->revisions++);
+        learn(content(m, (int)below(&m->random, 2)), below(&m->random, DOCS),
+              UINT64_C(1) << m->revisions++);
 }
 
 /* The next document behind p, in a shard of chance; -1: there is none. */
 static int next_change(struct model *m, const struct content *c, const struct position *p)
 {
-    unsigned first = chance(m, SHARDS);
+    unsigned first = below(&m->random, SHARDS);
     for (unsigned i = 0; i < SHARDS; i++) {
         unsigned shard = (first + i) % SHARDS;
         int next = -1;
@@ -195,13 +191,13 @@ static int next_change(struct model *m, const struct content *c, const struct po
 
 static void replicate(struct model *m)
 {
-    const int from = (int)chance(m, 2);
+    const int from = (int)below(&m->random, 2);
     struct region *r = &m->regions[from];
     struct content *target = content(m, 1 - from);
     unsigned node;
     const struct content *source = any_node(m, from, &node);
     int doc;
-    switch (chance(m, 5)) {
+    switch (below(&m->random, 5)) {
     case 0:
     case 1:
         doc = next_change(m, source, &r->read);
@@ -211,7 +207,7 @@ static void replicate(struct model *m)
         r->read.seq[(unsigned)doc % SHARDS] = source->seq[doc];
         return;
     case 2: /* some of it arrives */
-        doc = (int)chance(m, DOCS);
+        doc = (int)below(&m->random, DOCS);
         learn(target, (unsigned)doc, r->carried[doc]);
         r->carried[doc] = 0;
         return;
@@ -234,7 +230,7 @@ static void look(struct model *m)
 {
     struct position p;
     char token[TOKEN];
-    const int region = (int)chance(m, 2);
+    const int region = (int)below(&m->random, 2);
     for (unsigned i = 0; i < SHARDS; i++)
         p.seq[i] = any_node(m, region, &p.node[i])->last.seq[i];
     write_token(&p, token);
@@ -245,7 +241,7 @@ static void look(struct model *m)
 static void read_mark(struct model *m)
 {
     char token[TOKEN];
-    const int from = (int)chance(m, 2);
+    const int from = (int)below(&m->random, 2);
     write_token(&m->regions[from].checkpoint, token);
     const struct dp_seqmaps_mark k = {.database = DP_SPAN("db"),
                                       .from = dp_span_str(names[1 - from]),
@@ -387,8 +383,8 @@ static void tell(struct model *m, const uint64_t told[DOCS])
 static void poll_changes(struct model *m)
 {
     static const unsigned limits[] = {1, 2, 100};
-    const unsigned limit = limits[chance(m, DP_ARRAY_LEN(limits))];
-    const bool pouch = chance(m, 3) == 0;
+    const unsigned limit = limits[below(&m->random, DP_ARRAY_LEN(limits))];
+    const bool pouch = below(&m->random, 3) == 0;
     const uint64_t asked_s = clock_s(m);
     unsigned node;
     char target[96], out[2 * ANSWER];
@@ -406,7 +402,7 @@ static void poll_changes(struct model *m)
     make_answer(m, c, limit, pouch, &a);
     dp_tagger_init(&tagger, DP_TOKENS_CHANGES, dp_span_str(names[m->f.home]), &times);
     pass(&tagger, a.text, out, sizeof(out));
-    const unsigned came = chance(m, a.rows + 3);
+    const unsigned came = below(&m->random, a.rows + 3);
     if (came == 0 && a.rows > 0)
         return; /* it crashed at once */
     const unsigned told = came < a.rows ? came : a.rows;
@@ -425,7 +421,7 @@ static void tell_line(struct model *m, const struct dp_seqview *v, const char *l
     struct follower *f = &m->f;
     const struct dp_seqlook *told = dp_seqview_look(v, DP_SPAN("db"), dp_span_str(names[f->home]));
     const uint64_t before_s = f->renewal.caught_up_s, now = ++m->ticks;
-    if (told && f->tagger.times.whole.run_s > 0 && chance(m, 2))
+    if (told && f->tagger.times.whole.run_s > 0 && below(&m->random, 2))
         f->tagger.look = (struct dp_tagger_look){&f->renewal, told, now};
     pass(&f->tagger, line, out, sizeof(out));
     f->tagger.look.renewal = NULL;
@@ -442,7 +438,7 @@ static void open_feed(struct model *m)
     const struct dp_token_times times = times_of(m, target, &since, clock_s(m));
     dp_tagger_init(&f->tagger, DP_TOKENS_LINES, dp_span_str(names[f->home]), &times);
     f->renewal = (struct dp_renewal){.settled_s = times.whole.run_s + m->age};
-    f->node = chance(m, m->lag + 1);
+    f->node = below(&m->random, m->lag + 1);
     f->open = true;
     f->in_round = false;
     f->reads_at = 0;
@@ -458,16 +454,17 @@ static void follow(struct model *m)
         open_feed(m);
     if (m->now < f->reads_at)
         return;
-    if (chance(m, 4 * m->pace) == 0)
-        f->reads_at = m->now + chance(m, STALL);
-    if (!f->in_round && chance(m, 8) == 0)
-        f->node = chance(m, m->lag + 1); /* the other one is down */
+    if (below(&m->random, 4 * m->pace) == 0)
+        f->reads_at = m->now + below(&m->random, STALL);
+    if (!f->in_round && below(&m->random, 8) == 0)
+        f->node = below(&m->random, m->lag + 1); /* the other one is down */
     if (!f->in_round)
         f->round = *content_of(m, f->home, f->node);
     f->in_round = true;
     struct dp_seqview *v = dp_seqmaps_view(m->maps);
     assert_non_null(v);
-    while ((doc = next_change(m, &f->round, &f->pos)) >= 0 && chance(m, f->stays ? 2 : 8) > 0) {
+    while ((doc = next_change(m, &f->round, &f->pos)) >= 0 &&
+           below(&m->random, f->stays ? 2 : 8) > 0) {
         const uint64_t known = f->round.known[doc];
         f->pos.seq[(unsigned)doc % SHARDS] = f->round.seq[doc];
         f->pos.node[(unsigned)doc % SHARDS] = f->node;
@@ -482,7 +479,7 @@ static void follow(struct model *m)
         f->in_round = false;
         by_node(&f->pos, f->node);
     }
-    if (doc < 0 && chance(m, f->stays ? 64 : 4) == 0) {
+    if (doc < 0 && below(&m->random, f->stays ? 64 : 4) == 0) {
         write_token(&f->pos, token);
         (void)snprintf(line, sizeof(line), "{\"last_seq\":\"%s\",\"pending\":0}\n", token);
         tell_line(m, v, line, "{\"last_seq\":\"");
@@ -495,7 +492,7 @@ static void follow(struct model *m)
 static void begin_now(struct model *m)
 {
     static const struct dp_token now = {.token = DP_SPAN_INIT("now")};
-    const bool by_info = chance(m, 2);
+    const bool by_info = below(&m->random, 2);
     char text[2 * TOKEN], token[TOKEN], out[2 * TOKEN];
     unsigned node;
     struct dp_tagger tagger;
@@ -503,7 +500,7 @@ static void begin_now(struct model *m)
         times_of(m, by_info ? "/db" : "/db/_changes?since=now&limit=1", &now, clock_s(m));
     const struct content *c = any_node(m, m->f.home, &node);
     struct position last = c->last;
-    if (chance(m, 6) > 0)
+    if (below(&m->random, 6) > 0)
         return;
     by_node(&last, node);
     write_token(&last, token);
@@ -521,7 +518,7 @@ static void begin_now(struct model *m)
 
 static void change_regions(struct model *m)
 {
-    if (chance(m, m->pace) > 0)
+    if (below(&m->random, m->pace) > 0)
         return;
     m->f.home = 1 - m->f.home;
     m->f.open = false;
@@ -539,11 +536,11 @@ static move *const stays[] = {write_document, write_document, write_document, re
 static void begin(struct model *m, uint64_t seed, enum fault fault)
 {
     memset(m, 0, sizeof(*m));
-    m->random = seed;
+    m->random.x = seed;
     m->fault = fault;
-    m->f.filtered = chance(m, 4) == 0;
-    m->f.stays = chance(m, 2);
-    m->lag = chance(m, 2) ? LAG : 0;
+    m->f.filtered = below(&m->random, 4) == 0;
+    m->f.stays = below(&m->random, 2);
+    m->lag = below(&m->random, 2) ? LAG : 0;
     if (fault != NONE) { /* of those who ask again and again, and some are rare */
         m->f.stays = false;
         m->lag = LAG;
@@ -552,7 +549,7 @@ static void begin(struct model *m, uint64_t seed, enum fault fault)
     m->age = m->lag + 2 * m->skew;
     if (m->age == 0)
         m->age = 1; /* times are told in whole seconds */
-    m->pace = fault != NONE || chance(m, 2) ? 3 : 12;
+    m->pace = fault != NONE || below(&m->random, 2) ? 3 : 12;
     m->steps = m->pace == 3 ? STEPS : STEPS / 3;
     const struct dp_seqmaps_config config = {1, MARKS, fault == NO_AGE ? 0 : m->age * 1000};
     m->maps = dp_seqmaps_new(&config);
@@ -567,8 +564,8 @@ static void run(struct model *total, uint64_t seed, enum fault fault)
         for (int i = 0; i < 2; i++)
             *content(&m, i) = m.regions[i].at[m.now - 1];
         for (unsigned i = 0; i < m.pace; i++)
-            m.f.stays ? stays[chance(&m, DP_ARRAY_LEN(stays))](&m)
-                      : asks[chance(&m, DP_ARRAY_LEN(asks))](&m);
+            m.f.stays ? stays[below(&m.random, DP_ARRAY_LEN(stays))](&m)
+                      : asks[below(&m.random, DP_ARRAY_LEN(asks))](&m);
     }
     dp_seqmaps_free(m.maps);
     total->translated += m.translated;

@@ -11,6 +11,7 @@
 #include "davenport/couch/seqmap.h"
 
 #include "couch/seq_encode.h"
+#include "support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,7 +50,8 @@ enum rule {
 };
 
 struct model {
-    uint64_t random, now;
+    struct random random;
+    uint64_t now;
     enum rule rule;
     unsigned revisions;
     struct region regions[2];
@@ -67,12 +69,6 @@ struct model {
     struct dp_renewal renewal;
     uint64_t translated, rewound, missed;
 };
-
-static unsigned chance(struct model *m, unsigned n)
-{
-    m->random = m->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (unsigned)((m->random >> 33) % n);
-}
 
 /* A token is the digits of a position: what it says is nobody's business but the model's. */
 static struct dp_span token_of(const struct position *p, char out[16])
@@ -101,13 +97,14 @@ static void learn(struct region *r, unsigned doc, uint64_t revisions)
 static void write_document(struct model *m)
 {
     if (m->revisions < REVISIONS)
-        learn(&m->regions[chance(m, 2)], chance(m, DOCS), UINT64_C(1) << m->revisions++);
+        learn(&m->regions[below(&m->random, 2)], below(&m->random, DOCS),
+              UINT64_C(1) << m->revisions++);
 }
 
 /* The next document of a feed behind p, in a shard of chance; -1: there is none. */
 static int next_change(struct model *m, const struct region *r, const struct position *p)
 {
-    unsigned first = chance(m, SHARDS);
+    unsigned first = below(&m->random, SHARDS);
     for (unsigned i = 0; i < SHARDS; i++) {
         unsigned shard = (first + i) % SHARDS;
         int next = -1;
@@ -123,11 +120,11 @@ static int next_change(struct model *m, const struct region *r, const struct pos
 
 static void replicate(struct model *m)
 {
-    const int from = (int)chance(m, 2);
+    const int from = (int)below(&m->random, 2);
     struct replication *r = &m->from[from];
     struct region *source = &m->regions[from], *target = &m->regions[1 - from];
     int doc;
-    switch (chance(m, 5)) {
+    switch (below(&m->random, 5)) {
     case 0:
     case 1:
         doc = next_change(m, source, &r->read);
@@ -137,7 +134,7 @@ static void replicate(struct model *m)
         r->read.seq[(unsigned)doc % SHARDS] = source->seq[doc];
         return;
     case 2: /* some of it arrives */
-        doc = (int)chance(m, DOCS);
+        doc = (int)below(&m->random, DOCS);
         learn(target, (unsigned)doc, r->carried[doc]);
         r->carried[doc] = 0;
         return;
@@ -160,7 +157,7 @@ static void read_mark(struct model *m)
 {
     char text[16];
     bool changed;
-    const int i = (int)chance(m, 2);
+    const int i = (int)below(&m->random, 2);
     assert_int_equal(
         dp_seqmap_add(m->maps[i], token_of(&m->from[1 - i].checkpoint, text), m->now, &changed),
         DP_OK);
@@ -246,7 +243,7 @@ static void change_regions(struct model *m)
 
 static void leave(struct model *m)
 {
-    if (chance(m, 3) == 0)
+    if (below(&m->random, 3) == 0)
         change_regions(m);
 }
 
@@ -260,7 +257,7 @@ static move *const stays[] = {
 
 static void run(struct model *total, uint64_t seed, enum rule rule)
 {
-    struct model m = {.random = seed, .rule = rule};
+    struct model m = {.random = {seed}, .rule = rule};
     for (int i = 0; i < 2; i++) {
         m.maps[i] = dp_seqmap_new(MARKS, 0);
         assert_non_null(m.maps[i]);
@@ -268,8 +265,8 @@ static void run(struct model *total, uint64_t seed, enum rule rule)
     const bool open = rule >= BY_LOOKS;
     const unsigned steps = open ? OPEN_STEPS : STEPS;
     for (m.now = 1; m.now <= steps && m.missed == 0; m.now++)
-        open ? stays[chance(&m, DP_ARRAY_LEN(stays))](&m)
-             : asks[chance(&m, DP_ARRAY_LEN(asks))](&m);
+        open ? stays[below(&m.random, DP_ARRAY_LEN(stays))](&m)
+             : asks[below(&m.random, DP_ARRAY_LEN(asks))](&m);
     for (int i = 0; i < 2; i++)
         dp_seqmap_free(m.maps[i]);
     dp_seqlook_unref(m.look);

@@ -281,17 +281,6 @@ static void what_is_made_differs(void **state)
     free(all);
 }
 
-/* xoroshiro128++ as its authors publish it, from the state {1, 2}. */
-static void the_generator_is_the_published_one(void **state)
-{
-    static const uint64_t first[] = {UINT64_C(393217), UINT64_C(669327710093319),
-                                     UINT64_C(1732421326133921491)};
-    (void)state;
-    struct dp_random r = {{1, 2}};
-    for (size_t i = 0; i < DP_ARRAY_LEN(first); i++)
-        assert_int_equal(dp_random_next(&r), first[i]);
-}
-
 /* ---- the way ---- */
 
 static void check_way(enum dp_forwarded_policy forwarded, enum dp_forwarded_policy x_forwarded,
@@ -406,7 +395,6 @@ int main(void)
         cmocka_unit_test(what_is_sampled),
         cmocka_unit_test(the_sample_is_as_large_as_asked_for),
         cmocka_unit_test(what_is_made_differs),
-        cmocka_unit_test(the_generator_is_the_published_one),
         cmocka_unit_test(forwarded_is_as_configured),
         cmocka_unit_test(how_often_via_names_us),
         cmocka_unit_test(how_far_options_may_go),

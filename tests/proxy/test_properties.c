@@ -4,6 +4,7 @@
  *
  *   budgets are never overspent; no request waits past its deadline; nothing is sent where the view does not allow it; a POST
  *   is never sent twice; every request comes to an end, and nothing is left behind (rig_fini) */
+#include "support/random.h"
 #include "support/rig.h"
 
 #include <setjmp.h>
@@ -20,21 +21,6 @@
 #define REGIONS   3
 #define CLIENTS   40
 #define DIALS     (RIG_PEERS / 2) /* from then on dials fail at once */
-
-struct random {
-    uint64_t x;
-};
-
-static uint32_t below(struct random *r, uint32_t n)
-{
-    r->x = r->x * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    return (uint32_t)((r->x >> 33) % n);
-}
-
-static bool chance(struct random *r, uint32_t percent)
-{
-    return below(r, 100) < percent;
-}
 
 /* One request, as the test sees it: client i asks for /db/doc-i-. */
 struct account {

@@ -87,8 +87,7 @@ bool dp_policy_elsewhere(const struct dp_view *view, const struct dp_router *rou
                          const struct dp_ask *ask, struct dp_attempts *attempts, uint16_t endpoint,
                          uint64_t now_ns);
 
-/* Bits of a key or a serial, mixed: the same in every process. */
-uint64_t dp_policy_mix(uint64_t x);
+/* The key of a name: the same in every process. */
 uint64_t dp_policy_key(struct dp_span text);
 
 /* The facts that decide whether a failed attempt may be followed by another. */
