@@ -3,6 +3,8 @@
 
 #include "davenport/base/span.h"
 
+#include "net/ip_text.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -26,14 +28,8 @@ static enum dp_proxy_read done(struct dp_proxy_header *h, uint8_t version)
 
 static bool tell(struct dp_proxy_header *h, int family, const void *address, uint16_t port)
 {
-    const struct in6_addr *v6 = address;
-    const char *text = NULL;
-    if (family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6))
-        text = inet_ntop(AF_INET, v6->s6_addr + 12, h->client, sizeof(h->client));
-    else
-        text = inet_ntop(family, address, h->client, sizeof(h->client));
     h->client_port = port;
-    h->tells = text != NULL;
+    h->tells = dp_ip_text(family, address, h->client, sizeof(h->client));
     return h->tells;
 }
 

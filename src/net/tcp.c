@@ -15,6 +15,7 @@
  * close() only on_close is called. The struct is freed in libuv's close callback, never earlier. */
 #include "davenport/net/tcp.h"
 
+#include "net/ip_text.h"
 #include "net/tcp_info.h"
 
 #include <errno.h>
@@ -434,14 +435,13 @@ enum dp_err dp_tcp_dial(struct dp_net *net, const char *ip, uint16_t port,
 
 static bool name_of(const struct sockaddr_storage *ss, char *buf, size_t cap)
 {
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)ss;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)ss;
     switch (ss->ss_family) {
     case AF_INET:
-        return uv_ip4_name((const struct sockaddr_in *)(const void *)ss, buf, cap) == 0;
-    case AF_INET6: /* a socket for both shows IPv4 as ::ffff:192.0.2.7 */
-        if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
-            return uv_inet_ntop(AF_INET, v6->sin6_addr.s6_addr + 12, buf, cap) == 0;
-        return uv_ip6_name(v6, buf, cap) == 0;
+        return dp_ip_text(AF_INET, &v4->sin_addr, buf, cap);
+    case AF_INET6:
+        return dp_ip_text(AF_INET6, &v6->sin6_addr, buf, cap);
     case AF_UNIX:
         return snprintf(buf, cap, "%s", DP_PEER_UNIX) > 0;
     default:
