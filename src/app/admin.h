@@ -106,6 +106,8 @@ void dp_admin_answer(const struct dp_admin_source *source, const struct dp_admin
 /* Set `answer` to {"error":word,"reason":reason}, in place of what it held. */
 void dp_admin_refuse(struct dp_admin_answer *answer, uint16_t status, const char *word,
                      const char *reason);
+/* 405: the path takes these methods ("GET, HEAD") only. */
+void dp_admin_refuse_method(struct dp_admin_answer *answer, const char *allow);
 
 const char *dp_admin_role_name(enum dp_admin_role role); /* "read", "operator" */
 

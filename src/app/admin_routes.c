@@ -11,6 +11,7 @@
 #include "app/report_faults.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -279,8 +280,10 @@ static const struct route *route_of(struct dp_span target)
     return NULL;
 }
 
-static void refuse_method(struct dp_admin_answer *answer, const char *allow, const char *reason)
+void dp_admin_refuse_method(struct dp_admin_answer *answer, const char *allow)
 {
+    char reason[64];
+    (void)snprintf(reason, sizeof reason, "this path takes %s", allow);
     answer->allow = allow;
     dp_admin_refuse(answer, 405, "method_not_allowed", reason);
 }
@@ -331,7 +334,7 @@ static void answer_faults(const struct dp_admin_source *source,
             dp_admin_heal(source, request, region, answer);
         }
     } else if (region.n > 0) {
-        refuse_method(answer, "DELETE", "this path takes DELETE");
+        dp_admin_refuse_method(answer, "DELETE");
     } else if (method == DP_METHOD_POST) {
         if (may_change(source, request, answer)) {
             dp_admin_fault(source, request, answer);
@@ -341,7 +344,7 @@ static void answer_faults(const struct dp_admin_source *source,
         source->report(source->ctx, &report);
         dp_report_faults(&report, &answer->body);
     } else {
-        refuse_method(answer, "DELETE, GET, HEAD, POST", "this path takes GET, POST and DELETE");
+        dp_admin_refuse_method(answer, "DELETE, GET, HEAD, POST");
     }
 }
 
@@ -353,8 +356,7 @@ static void answer_route(const struct dp_admin_source *source, const struct rout
     bool allowed = post ? head->method == DP_METHOD_POST
                         : head->method == DP_METHOD_GET || head->method == DP_METHOD_HEAD;
     if (!allowed) {
-        refuse_method(answer, post ? "POST" : "GET, HEAD",
-                      post ? "this path takes POST" : "this path takes GET");
+        dp_admin_refuse_method(answer, post ? "POST" : "GET, HEAD");
         return;
     }
     if (post && !may_change(source, request, answer)) {

@@ -270,19 +270,13 @@ static void heal(struct dp_relay *r, struct dp_span word, struct dp_admin_answer
     tell(r, answer);
 }
 
-static void refuse_method(struct dp_admin_answer *answer, const char *allow)
-{
-    answer->allow = allow;
-    dp_admin_refuse(answer, 405, "method_not_allowed", "this path takes another method");
-}
-
 static void answer_fault(struct dp_relay *r, const struct dp_admin_request *request,
                          struct dp_span kind, struct dp_admin_answer *answer)
 {
     const enum dp_method method = request->head->method;
     const bool one = kind.n > 0;
     if (method != DP_METHOD_DELETE && (one || method != DP_METHOD_PUT)) {
-        refuse_method(answer, one ? "DELETE" : "DELETE, PUT");
+        dp_admin_refuse_method(answer, one ? "DELETE" : "DELETE, PUT");
     } else if (!dp_admin_may_change(request->head, answer)) {
         return;
     } else if (method == DP_METHOD_PUT) {
@@ -310,7 +304,7 @@ static void answer_by_path(struct dp_relay *r, const struct dp_admin_request *re
     if (!dp_span_eq(path, DP_SPAN("/")) && !dp_span_eq(path, DP_SPAN("/healthz"))) {
         dp_admin_refuse(answer, 404, "not_found", "there are /, /healthz and /fault[/KIND]");
     } else if (method != DP_METHOD_GET && method != DP_METHOD_HEAD) {
-        refuse_method(answer, "GET, HEAD");
+        dp_admin_refuse_method(answer, "GET, HEAD");
     } else {
         tell(r, answer);
     }
