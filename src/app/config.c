@@ -212,7 +212,7 @@ void dp_config_destroy(struct dp_config *c)
 }
 
 /* The folder of a path, "." when it names none. */
-struct dp_span dp_config_folder_of(const char *path)
+static struct dp_span folder_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash) {
@@ -221,26 +221,40 @@ struct dp_span dp_config_folder_of(const char *path)
     return slash == path ? DP_SPAN("/") : (struct dp_span){path, (size_t)(slash - path)};
 }
 
+enum dp_err dp_config_file_read(struct dp_config_file *f, const char *path, size_t bytes_max,
+                                struct dp_problems *problems)
+{
+    char why[DP_FILE_WHY];
+    *f = (struct dp_config_file){.text = {0}};
+    enum dp_err err = dp_file_read(path, bytes_max, &f->text, why);
+    if (err != DP_OK) {
+        dp_problem(problems, "", "%s", why);
+        return err;
+    }
+    dp_text_add(&f->folder, folder_of(path));
+    f->source.text = dp_text_span(&f->text);
+    f->source.folder = dp_text_str(&f->folder);
+    return DP_OK;
+}
+
+void dp_config_file_fini(struct dp_config_file *f)
+{
+    dp_text_fini(&f->folder);
+    dp_text_fini(&f->text);
+}
+
 enum dp_err dp_config_load(const char *path, struct dp_problems *problems, struct dp_config **out)
 {
     if (!path) {
         struct dp_config_source source = {.text = dp_span_str(dp_config_demo)};
         return dp_config_parse(&source, problems, out);
     }
-    struct dp_text text = {0};
-    struct dp_text folder = {0};
-    char why[DP_FILE_WHY];
-    enum dp_err err = dp_file_read(path, CONFIG_BYTES_MAX, &text, why);
-    if (err != DP_OK) {
-        dp_problem(problems, "", "%s", why);
-    } else {
-        dp_text_add(&folder, dp_config_folder_of(path));
-        struct dp_config_source source = {.text = dp_text_span(&text),
-                                          .folder = dp_text_str(&folder)};
-        err = dp_config_parse(&source, problems, out);
+    struct dp_config_file file;
+    enum dp_err err = dp_config_file_read(&file, path, CONFIG_BYTES_MAX, problems);
+    if (err == DP_OK) {
+        err = dp_config_parse(&file.source, problems, out);
     }
-    dp_text_fini(&folder);
-    dp_text_fini(&text);
+    dp_config_file_fini(&file);
     return err;
 }
 

@@ -125,8 +125,15 @@ DP_MUST_USE enum dp_err dp_config_expand(struct dp_arena *arena, struct dp_span 
 DP_MUST_USE json_t *dp_config_json(struct dp_span text, struct dp_problems *problems);
 /* "an object": what a value is, to a person. */
 const char *dp_config_type_name(const json_t *value);
-/* The folder that a file's relative ${file:PATH} are of. */
-struct dp_span dp_config_folder_of(const char *path);
+/* A file to be parsed. `source` borrows what stands before it. */
+struct dp_config_file {
+    struct dp_text text, folder;
+    struct dp_config_source source;
+};
+/* Fails with a problem. dp_config_file_fini is due in any case. */
+DP_MUST_USE enum dp_err dp_config_file_read(struct dp_config_file *f, const char *path,
+                                            size_t bytes_max, struct dp_problems *problems);
+void dp_config_file_fini(struct dp_config_file *f);
 
 /* A key of the document, cut and made printable for a message. */
 #define DP_SHOWN_KEY 64

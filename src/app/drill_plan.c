@@ -3,7 +3,6 @@
 #include "davenport/drill/judge.h"
 
 #include "app/drill_plan_private.h"
-#include "app/file.h"
 #include "app/json_memory.h"
 
 #include <stdio.h>
@@ -294,20 +293,12 @@ enum dp_err dp_plan_parse(const struct dp_config_source *source, struct dp_probl
 
 enum dp_err dp_plan_load(const char *path, struct dp_problems *problems, struct dp_plan_file **out)
 {
-    struct dp_text text = {0};
-    struct dp_text folder = {0};
-    char why[DP_FILE_WHY];
-    enum dp_err err = dp_file_read(path, PLAN_BYTES_MAX, &text, why);
-    if (err != DP_OK) {
-        dp_problem(problems, "", "%s", why);
-    } else {
-        dp_text_add(&folder, dp_config_folder_of(path));
-        struct dp_config_source source = {.text = dp_text_span(&text),
-                                          .folder = dp_text_str(&folder)};
-        err = dp_plan_parse(&source, problems, out);
+    struct dp_config_file file;
+    enum dp_err err = dp_config_file_read(&file, path, PLAN_BYTES_MAX, problems);
+    if (err == DP_OK) {
+        err = dp_plan_parse(&file.source, problems, out);
     }
-    dp_text_fini(&folder);
-    dp_text_fini(&text);
+    dp_config_file_fini(&file);
     return err;
 }
 
