@@ -19,7 +19,6 @@
 #define ANSWER_BYTES       65536
 #define CONNECT_TIMEOUT_MS 5000
 #define INSTANCE_BYTES     384
-#define PARTS              2
 
 struct dp_otlp_export {
     struct dp_otlp_config config;
@@ -34,7 +33,7 @@ struct dp_otlp_export {
     unsigned tries; /* of it */
     bool troubled;  /* the last batch was not taken, and that was logged */
     bool ending;
-    unsigned open; /* of PARTS: the timer and the fetcher, which the loop closes */
+    bool open; /* the timer and the fetcher, which the loop closes */
     uint64_t exported, dropped;
 };
 
@@ -219,19 +218,13 @@ static void on_timer(uv_timer_t *timer)
 static void closed(void *ctx)
 {
     struct dp_otlp_export *e = ctx;
-    e->open--;
-}
-
-static void on_timer_closed(uv_handle_t *timer)
-{
-    closed(timer->data);
+    e->open = false;
 }
 
 static void finish(struct dp_otlp_export *e)
 {
     drop(e);
-    uv_close((uv_handle_t *)&e->timer, on_timer_closed);
-    dp_fetcher_destroy(e->fetcher, closed, e);
+    dp_fetcher_destroy_with(e->fetcher, &e->timer, closed, e);
 }
 
 static void name_instance(struct dp_otlp_export *e, const char *listen)
@@ -280,7 +273,7 @@ enum dp_err dp_otlp_export_new(uv_loop_t *loop, const struct dp_otlp_config *con
     dp_otlp_export_follow(e, config);
     (void)uv_timer_init(loop, &e->timer); /* cannot fail */
     e->timer.data = e;
-    e->open = PARTS;
+    e->open = true;
     look_in(e, FLUSH_MS);
     *out = e;
     return DP_OK;
@@ -308,7 +301,7 @@ void dp_otlp_export_free(struct dp_otlp_export *e)
     if (!e) {
         return;
     }
-    assert(e->open == 0);
+    assert(!e->open);
     for (uint32_t i = 0; i < e->n_rings; i++) {
         dp_tracing_ring_free(e->rings[i]);
     }

@@ -622,3 +622,12 @@ void dp_fetcher_destroy(struct dp_fetcher *f, void (*done)(void *ctx), void *ctx
     (void)curl_multi_cleanup(f->multi);
     uv_close((uv_handle_t *)&f->timer, on_timer_closed);
 }
+
+void dp_fetcher_destroy_with(struct dp_fetcher *f, uv_timer_t *timer, void (*done)(void *ctx),
+                             void *ctx)
+{
+    timer->data = f;
+    f->open_handles++;
+    uv_close((uv_handle_t *)timer, on_timer_closed);
+    dp_fetcher_destroy(f, done, ctx);
+}

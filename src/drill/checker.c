@@ -351,25 +351,14 @@ void dp_checker_hurry(struct dp_checker *c)
         c->end_ms = checker_now(c);
 }
 
-static void one_closed(struct dp_checker *c)
+static void on_gone(void *ctx)
 {
-    if (--c->closing > 0)
-        return;
+    struct dp_checker *c = ctx;
     void (*closed)(void *) = c->closed;
-    void *ctx = c->closed_ctx;
+    void *closed_ctx = c->closed_ctx;
     free_checker(c);
     if (closed)
-        closed(ctx);
-}
-
-static void on_timer_closed(uv_handle_t *h)
-{
-    one_closed(h->data);
-}
-
-static void on_fetcher_gone(void *ctx)
-{
-    one_closed(ctx);
+        closed(closed_ctx);
 }
 
 void dp_checker_destroy(struct dp_checker *c, void (*closed)(void *ctx), void *ctx)
@@ -378,9 +367,7 @@ void dp_checker_destroy(struct dp_checker *c, void (*closed)(void *ctx), void *c
         return;
     c->closed = closed;
     c->closed_ctx = ctx;
-    c->closing = 2;
-    uv_close((uv_handle_t *)&c->timer, on_timer_closed);
-    dp_fetcher_destroy(c->fetcher, on_fetcher_gone, c);
+    dp_fetcher_destroy_with(c->fetcher, &c->timer, on_gone, c);
 }
 
 const struct dp_audit *dp_checker_audit(const struct dp_checker *c)

@@ -70,7 +70,6 @@ struct dp_checker {
     struct owed *owed;
     uint32_t missed[DP_LEDGER_FEEDS];
     bool hurry;
-    unsigned closing; /* handles */
     void (*closed)(void *ctx);
     void *closed_ctx;
 };

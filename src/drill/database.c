@@ -67,7 +67,6 @@ struct dp_database {
     void *ctx;
     enum dp_err err;
     char why[WHY_BYTES];
-    unsigned closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -514,25 +513,14 @@ enum dp_err dp_database_new(const struct dp_database_options *opt, struct dp_dat
     return DP_OK;
 }
 
-static void one_closed(struct dp_database *d)
+static void on_gone(void *ctx)
 {
-    if (--d->closing > 0)
-        return;
+    struct dp_database *d = ctx;
     void (*closed)(void *) = d->closed;
-    void *ctx = d->closed_ctx;
+    void *closed_ctx = d->closed_ctx;
     free(d);
     if (closed)
-        closed(ctx);
-}
-
-static void on_timer_closed(uv_handle_t *h)
-{
-    one_closed(h->data);
-}
-
-static void on_fetcher_gone(void *ctx)
-{
-    one_closed(ctx);
+        closed(closed_ctx);
 }
 
 void dp_database_destroy(struct dp_database *d, void (*closed)(void *ctx), void *ctx)
@@ -541,7 +529,5 @@ void dp_database_destroy(struct dp_database *d, void (*closed)(void *ctx), void 
         return;
     d->closed = closed;
     d->closed_ctx = ctx;
-    d->closing = 2;
-    uv_close((uv_handle_t *)&d->timer, on_timer_closed);
-    dp_fetcher_destroy(d->fetcher, on_fetcher_gone, d);
+    dp_fetcher_destroy_with(d->fetcher, &d->timer, on_gone, d);
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 typedef struct uv_loop_s uv_loop_t;
+typedef struct uv_timer_s uv_timer_t;
 
 struct dp_fetcher; /* a pool of handles over one loop */
 struct dp_fetch;   /* one request under way */
@@ -64,6 +65,9 @@ DP_MUST_USE struct dp_fetcher *dp_fetcher_new(uv_loop_t *loop);
  * more; `done` (may be NULL) tells when the memory is gone. May be called from a request's
  * callback. */
 void dp_fetcher_destroy(struct dp_fetcher *f, void (*done)(void *ctx), void *ctx);
+/* And closes its owner's timer, for who has one of each: `done` tells that both are gone. */
+void dp_fetcher_destroy_with(struct dp_fetcher *f, uv_timer_t *timer, void (*done)(void *ctx),
+                             void *ctx);
 
 /* Strings are copied. `done` runs once, later, unless canceled; the fetch is gone when it runs.
  * Only http and https, no redirects, no proxy whatever the environment says.
