@@ -295,7 +295,7 @@ static void say_way_back(const struct dp_report *r, const struct dp_region_statu
     const struct dp_control_config *c = r->status.config;
     char wait[SPAN];
     char key[320];
-    bool passes = g->probe_successes_in_row >= c->rise;
+    bool passes = g->probes.successes_in_row >= c->rise;
     if (g->health == DP_REGION_DOWN && passes && g->tried_in_ms) {
         say(says,
             "its probes pass, but requests had failed there: it is %s in %.1f s at the earliest",
@@ -304,7 +304,7 @@ static void say_way_back(const struct dp_report *r, const struct dp_region_statu
     } else if ((g->health == DP_REGION_DOWN || g->health == DP_REGION_SUSPECT) && !g->trial &&
                !passes) {
         say(says, "%u of %u good probes in a row until it is trusted",
-            (unsigned)g->probe_successes_in_row, (unsigned)c->rise);
+            (unsigned)g->probes.successes_in_row, (unsigned)c->rise);
     }
     if (g->trial) {
         say_trial(c, g, says);
@@ -351,7 +351,7 @@ static void say_evidence(const struct dp_report *r, const struct dp_region_statu
     say(says,
         "down after %u failed probes in a row%s (now %u) or %u requests in a row without an answer "
         "(now %u)",
-        (unsigned)c->fall, silent, (unsigned)g->probe_failures_in_row,
+        (unsigned)c->fall, silent, (unsigned)g->probes.failures_in_row,
         (unsigned)c->traffic_failures, (unsigned)g->unanswered);
     if (g->errors) {
         say(says, "%u requests in a row ended with 5xx: doubt only, unless probes fail too",
@@ -426,8 +426,8 @@ static json_t *evidence_json(const struct dp_report *r, const struct dp_region_s
     const struct dp_control_config *c = r->status.config;
     json_t *e = json_pack(
         "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}",
-        "probes_failed_in_row", (int)g->probe_failures_in_row, "fall", (int)c->fall,
-        "probes_passed_in_row", (int)g->probe_successes_in_row, "rise", (int)c->rise,
+        "probes_failed_in_row", (int)g->probes.failures_in_row, "fall", (int)c->fall,
+        "probes_passed_in_row", (int)g->probes.successes_in_row, "rise", (int)c->rise,
         "unanswered_in_row", (int)g->unanswered, "errors_in_row", (int)g->errors, "failures",
         (int)c->traffic_failures, "window_bad", (int)g->window_bad, "window_good",
         (int)g->window_good, "window_percent", (int)c->failure_percent, "late_ms", (int)g->late_ms,
@@ -475,8 +475,8 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     say_layers(r, g, says);
     dp_report_sequences_words(r, g->name, words, sizeof words);
     say_if(says, words);
-    if (g->last_probe_wall_ms) {
-        say(says, "last probe %s ago: %s", since(r, g->last_probe_wall_ms, age), g->last_probe);
+    if (g->probes.last_wall_ms) {
+        say(says, "last probe %s ago: %s", since(r, g->probes.last_wall_ms, age), g->probes.last);
     }
     (void)json_object_set_new(region, "says", says);
     (void)json_object_set_new(region, "evidence", evidence_json(r, g));

@@ -174,6 +174,19 @@ static json_t *layers_json(const struct dp_endpoint_status *s)
     return layers;
 }
 
+static void put_probes(json_t *object, const struct dp_probes_status *p)
+{
+    put_uint(object, "probes_ok", p->ok);
+    put_uint(object, "probes_failed", p->failed);
+    put_uint(object, "probe_successes_in_row", p->successes_in_row);
+    put_uint(object, "probe_failures_in_row", p->failures_in_row);
+    put_time(object, "last_probe_at", p->last_wall_ms);
+    put_text(object, "last_probe", p->last);
+    put_text(object, "last_probe_result", p->last_result);
+    put_uint(object, "last_probe_status", p->last_status);
+    put_ms(object, "probe_ms", p->last_ms);
+}
+
 /* Of probe.database. */
 static json_t *missing_json(const struct dp_report *r, uint32_t missing)
 {
@@ -210,15 +223,7 @@ static json_t *endpoint_json(const struct dp_report *r, const struct dp_endpoint
     put_ms(endpoint, "latency_ms", s->latency_ms);
     put_uint(endpoint, "in_flight", s->in_flight);
     put_outcomes(endpoint, s->outcomes);
-    put_uint(endpoint, "probes_ok", s->probes_ok);
-    put_uint(endpoint, "probes_failed", s->probes_failed);
-    put_uint(endpoint, "probe_successes_in_row", s->probe_successes_in_row);
-    put_uint(endpoint, "probe_failures_in_row", s->probe_failures_in_row);
-    put_time(endpoint, "last_probe_at", s->last_probe_wall_ms);
-    put_text(endpoint, "last_probe", s->last_probe);
-    put_text(endpoint, "last_probe_result", s->last_probe_result);
-    put_uint(endpoint, "last_probe_status", s->last_probe_status);
-    put_ms(endpoint, "probe_ms", s->probe_ms);
+    put_probes(endpoint, &s->probes);
     return endpoint;
 }
 
@@ -282,15 +287,7 @@ static json_t *region_json(const struct dp_report *r, const struct dp_region_sta
     put_time(region, "quorum_missed_at", s->quorum_missed_wall_ms);
     dp_routing_put_region(region, &r->status, s);
     put_outcomes(region, s->outcomes);
-    put_uint(region, "probes_ok", s->probes_ok);
-    put_uint(region, "probes_failed", s->probes_failed);
-    put_uint(region, "probe_successes_in_row", s->probe_successes_in_row);
-    put_uint(region, "probe_failures_in_row", s->probe_failures_in_row);
-    put_time(region, "last_probe_at", s->last_probe_wall_ms);
-    put_text(region, "last_probe", s->last_probe);
-    put_text(region, "last_probe_result", s->last_probe_result);
-    put_uint(region, "last_probe_status", s->last_probe_status);
-    put_ms(region, "probe_ms", s->probe_ms);
+    put_probes(region, &s->probes);
     return region;
 }
 

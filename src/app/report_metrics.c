@@ -244,8 +244,8 @@ static void probe_metrics(const struct dp_status *s, struct dp_text *out)
     dp_metric_family(out, DP_METRIC_region_probes);
     for (uint16_t i = 0; i < s->n_regions; i++) {
         const struct dp_region_status *region = &s->regions[i];
-        region_results(out, DP_METRIC_region_probes, region->name, region->probes_ok,
-                       region->probes_failed);
+        region_results(out, DP_METRIC_region_probes, region->name, region->probes.ok,
+                       region->probes.failed);
     }
 }
 
@@ -298,7 +298,8 @@ static void region_durations(const struct dp_status *s, struct dp_text *out)
 {
     dp_metric_family(out, DP_METRIC_region_last_probe);
     for (uint16_t i = 0; i < s->n_regions; i++) {
-        region_seconds(out, DP_METRIC_region_last_probe, &s->regions[i], s->regions[i].probe_ms);
+        region_seconds(out, DP_METRIC_region_last_probe, &s->regions[i],
+                       s->regions[i].probes.last_ms);
     }
     dp_metric_family(out, DP_METRIC_region_latency);
     for (uint16_t i = 0; i < s->n_regions; i++) {

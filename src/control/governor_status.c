@@ -109,21 +109,21 @@ static void endpoint_status(const struct dp_governor *g, uint16_t i, enum dp_rou
         .late = e->totals.late,
         .unanswered = e->health.unanswered,
         .errors = e->health.errors,
-        .probe_failures_in_row = e->health.probes_failed,
-        .probe_successes_in_row = e->health.probes_passed,
-        .last_probe_wall_ms = e->last_probe_wall_ms,
-        .last_probe_status = e->last_probe.status,
-        .probe_ms = e->last_probe_wall_ms ? (double)e->last_probe.total_ns / 1e6 : -1,
+        .probes = {.ok = e->probes_ok,
+                   .failed = e->probes_failed,
+                   .failures_in_row = e->health.probes_failed,
+                   .successes_in_row = e->health.probes_passed,
+                   .last_wall_ms = e->last_probe_wall_ms,
+                   .last_status = e->last_probe.status,
+                   .last_ms = e->last_probe_wall_ms ? (double)e->last_probe.total_ns / 1e6 : -1},
         .latency_ms = e->latency_ms,
-        .probes_ok = e->probes_ok,
-        .probes_failed = e->probes_failed,
         .in_flight = e->totals.in_flight,
     };
     if (e->last_probe_wall_ms)
-        out->last_probe_result = dp_probe_kind_name(e->last_probe.kind);
+        out->probes.last_result = dp_probe_kind_name(e->last_probe.kind);
     lookup_status(g, i, &out->lookup);
     memcpy(out->why, e->why, sizeof(out->why));
-    memcpy(out->last_probe, e->last_probe.detail, sizeof(e->last_probe.detail));
+    memcpy(out->probes.last, e->last_probe.detail, sizeof(e->last_probe.detail));
     memcpy(out->outcomes, e->totals.outcomes, sizeof(out->outcomes));
     memcpy(out->layers, e->layers, sizeof(out->layers));
     governor_window(g, i, &out->window_good, &out->window_bad);
@@ -138,8 +138,8 @@ static void add_endpoint(struct dp_region_status *r, const struct dp_endpoint_st
     r->errors += e->errors;
     r->window_good += e->window_good;
     r->window_bad += e->window_bad;
-    r->probes_ok += e->probes_ok;
-    r->probes_failed += e->probes_failed;
+    r->probes.ok += e->probes.ok;
+    r->probes.failed += e->probes.failed;
     r->in_flight += e->in_flight;
     for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++)
         r->outcomes[o] += e->outcomes[o];
@@ -181,21 +181,16 @@ static void region_status(const struct dp_governor *g, uint16_t i, struct dp_sta
         .late_ms = e->late_ms,
         .usual_ms = e->usual_ms,
         .slow_windows = e->slow_windows,
-        .probe_failures_in_row = e->probe_failures_in_row,
-        .probe_successes_in_row = e->probe_successes_in_row,
         .tried_in_ms = e->tried_in_ms,
-        .last_probe_wall_ms = e->last_probe_wall_ms,
-        .last_probe_status = e->last_probe_status,
-        .last_probe_result = e->last_probe_result,
-        .tls_fault = e->last_probe_result &&
+        .probes = e->probes,
+        .tls_fault = e->probes.last_result &&
                      g->endpoints[e - all->endpoints].last_probe.kind == DP_PROBE_TLS,
-        .probe_ms = e->probe_ms,
         .latency_ms = e->latency_ms,
     };
     governor_gate(g, i, &out->gate);
     dp_keys_status(g->keys, i, &out->key);
     memcpy(out->why, r->why, sizeof(out->why));
-    memcpy(out->last_probe, e->last_probe, sizeof(out->last_probe));
+    out->probes.ok = out->probes.failed = 0;
     for (uint16_t k = 0; k < c->n_endpoints; k++)
         add_endpoint(out, &all->endpoints[c->first + k]);
     governor_distance_status(g, i, out);

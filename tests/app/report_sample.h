@@ -67,14 +67,14 @@ static inline struct dp_report sample(void)
     a->held_down = true;
     a->since_wall_ms = NOW - 48 * S;
     set_text(a->why, "2 probes in a row passed");
-    a->last_probe_wall_ms = NOW - S;
-    a->last_probe_status = 200;
-    set_text(a->last_probe, "200 in 2.0 ms");
-    a->probe_ms = 2;
+    a->probes.last_wall_ms = NOW - S;
+    a->probes.last_status = 200;
+    set_text(a->probes.last, "200 in 2.0 ms");
+    a->probes.last_ms = 2;
     a->latency_ms = -1;
-    a->probes_ok = 40;
-    a->probes_failed = 3;
-    a->probe_successes_in_row = 9;
+    a->probes.ok = 40;
+    a->probes.failed = 3;
+    a->probes.successes_in_row = 9;
 
     struct dp_region_status *b = &s->regions[1];
     b->name = "us-south";
@@ -83,7 +83,7 @@ static inline struct dp_report sample(void)
     b->active = true;
     b->since_wall_ms = NOW - 7500 * S;
     set_text(b->why, "1 probe passed");
-    b->probe_ms = -1;
+    b->probes.last_ms = -1;
     b->latency_ms = 12.25;
     b->outcomes[DP_OUTCOME_ANSWERED] = 1200;
     b->outcomes[DP_OUTCOME_SERVER_ERROR] = 3;

@@ -127,7 +127,7 @@ static struct dp_report full(void)
     s->regions[0].n_endpoints = 1;
     s->regions[1].n_endpoints = 2;
     s->regions[0].lookup = (struct dp_lookup_status){.host = "a", .ok = 1, .good_wall_ms = NOW - S};
-    s->regions[0].latency_ms = s->regions[1].probe_ms = 1;
+    s->regions[0].latency_ms = s->regions[1].probes.last_ms = 1;
     s->regions[0].gate =
         (struct dp_gate){.n = 1, .conditions = {{DP_GATE_APPROVAL, DP_GATE_UNMET, ""}}};
     r.shown_ends_s[0] = 1;

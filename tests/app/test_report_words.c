@@ -279,7 +279,7 @@ static void test_explain_orders(void **state)
     r.status.regions[0].held_down = false;
     r.status.regions[0].route = DP_ROUTE_BARRED;
     r.status.regions[1].health = DP_REGION_DOWN;
-    r.status.regions[1].probe_successes_in_row = 1;
+    r.status.regions[1].probes.successes_in_row = 1;
     r.status.heir = r.status.failback_to = DP_NO_REGION;
     r.status.failback_at_wall_ms = 0;
     r.status.serving = 0;

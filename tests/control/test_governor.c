@@ -24,8 +24,8 @@ static void the_first_view_is_there_before_anything_is_known(void **state)
     const struct dp_status *s = desk_status(d);
     assert_int_equal(s->regions[0].health, DP_REGION_UNKNOWN);
     assert_true(s->regions[0].active);
-    assert_true(s->regions[0].probe_ms < 0 && s->regions[0].latency_ms < 0);
-    assert_int_equal(s->regions[0].last_probe_wall_ms, 0);
+    assert_true(s->regions[0].probes.last_ms < 0 && s->regions[0].latency_ms < 0);
+    assert_int_equal(s->regions[0].probes.last_wall_ms, 0);
     assert_int_equal(d->published, 0);
     dp_governor_start(d->governor, d->traffic, 2);
     assert_int_equal(d->published, 1);
@@ -39,11 +39,11 @@ static void all_well(void **state)
     assert_int_equal(s->active, 0);
     assert_int_equal(s->epoch, 1); /* being up changes no route */
     assert_int_equal(s->regions[1].health, DP_REGION_UP);
-    assert_int_equal(s->regions[1].last_probe_status, 200);
-    assert_non_null(strstr(s->regions[1].last_probe, "200 in "));
+    assert_int_equal(s->regions[1].probes.last_status, 200);
+    assert_non_null(strstr(s->regions[1].probes.last, "200 in "));
     assert_non_null(strstr(s->regions[1].why, "1 probe passed"));
-    assert_true(s->regions[1].probe_ms >= 0);
-    assert_true(s->regions[1].probes_ok >= 1);
+    assert_true(s->regions[1].probes.last_ms >= 0);
+    assert_true(s->regions[1].probes.ok >= 1);
     assert_int_equal(s->failback_at_wall_ms, 0);
     assert_int_equal(d->published, 1);
 }

@@ -116,12 +116,12 @@ static void a_slow_region_is_heard_late(void **state)
     struct desk *d = *state;
     begin(d);
     fault(d, "a", DP_FAULT_SLOW, 600000);
-    const uint64_t ok = desk_status(d)->regions[0].probes_ok;
-    while (desk_status(d)->regions[0].probes_ok < ok + 5)
+    const uint64_t ok = desk_status(d)->regions[0].probes.ok;
+    while (desk_status(d)->regions[0].probes.ok < ok + 5)
         desk_turn(d, 1);
-    assert_true(d->status.regions[0].probe_ms >= 10);
-    assert_non_null(strstr(d->status.regions[0].last_probe, "heard late (a drill)"));
-    assert_int_equal(d->status.regions[0].probes_failed, 0);
+    assert_true(d->status.regions[0].probes.last_ms >= 10);
+    assert_non_null(strstr(d->status.regions[0].probes.last, "heard late (a drill)"));
+    assert_int_equal(d->status.regions[0].probes.failed, 0);
 }
 
 static void each_ends_by_itself(void **state)
@@ -158,7 +158,7 @@ static void databases_are_no_matter_of_probes(void **state)
     const unsigned asked = d->servers[0].requests;
     while (d->servers[0].requests < asked + 10)
         desk_turn(d, 1);
-    assert_int_equal(desk_status(d)->regions[0].probes_failed, 0);
+    assert_int_equal(desk_status(d)->regions[0].probes.failed, 0);
     json_t *line = desk_line(d, "fault", "a");
     assert_string_equal(desk_text(line, "actor"), "operator");
     assert_string_equal(desk_text(line, "fault"), "dark");
@@ -176,12 +176,12 @@ static void a_share_of_the_probes(void **state)
         .region = "a", .fault = {.kind = DP_FAULT_REFUSED, .share = 250000}, .for_ms = 600000};
     struct dp_fault_result result;
     begin(d);
-    const uint64_t good = desk_status(d)->regions[0].probes_ok;
+    const uint64_t good = desk_status(d)->regions[0].probes.ok;
     assert_int_equal(dp_governor_fault(d->governor, &r, &result), DP_OK);
-    while (desk_status(d)->regions[0].probes_ok + d->status.regions[0].probes_failed < good + 200)
+    while (desk_status(d)->regions[0].probes.ok + d->status.regions[0].probes.failed < good + 200)
         desk_turn(d, 1);
     /* its chance begins with the seed, which is the desk's */
-    assert_in_range(d->status.regions[0].probes_failed, 25, 75);
+    assert_in_range(d->status.regions[0].probes.failed, 25, 75);
 }
 
 static enum dp_err reload(struct desk *d, const struct dp_control_config *c)

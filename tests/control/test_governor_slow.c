@@ -46,7 +46,7 @@ static void a_region_that_stalls_is_left_though_its_probes_pass(void **state)
     const struct dp_status *s = desk_status(d);
     assert_non_null(strstr(s->why, "5 requests in a row got no answer"));
     assert_int_equal(s->regions[0].late, 5);
-    assert_int_equal(s->regions[0].probe_failures_in_row, 0);
+    assert_int_equal(s->regions[0].probes.failures_in_row, 0);
 }
 
 static void a_region_that_got_slow_is_left_for_one_that_is_well(void **state)

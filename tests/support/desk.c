@@ -220,8 +220,8 @@ static void not_come(struct desk *d, const char *event)
     for (uint16_t i = 0; i < d->config.n_regions; i++)
         print_error("%s: %s, probes %u/%u, last %s\n", d->config.regions[i].name,
                     dp_region_health_name(desk_status(d)->regions[i].health),
-                    d->status.regions[i].probe_successes_in_row,
-                    d->status.regions[i].probe_failures_in_row, d->status.regions[i].last_probe);
+                    d->status.regions[i].probes.successes_in_row,
+                    d->status.regions[i].probes.failures_in_row, d->status.regions[i].probes.last);
     fail_msg("%s did not come", event);
 }
 

@@ -205,9 +205,20 @@ struct dp_layer_status {
     char detail[DP_WHY_TEXT]; /* for people; "" for TCP and TLS */
 };
 
+/* What probes of an endpoint, or a region, found. */
+struct dp_probes_status {
+    uint64_t ok, failed;
+    uint32_t successes_in_row, failures_in_row;
+    int64_t last_wall_ms;    /* 0: none yet */
+    const char *last_result; /* its word ("ok", "dark", "tls_fault" …); NULL: none yet */
+    uint16_t last_status;    /* HTTP status; 0: no answer */
+    double last_ms;          /* its total time; <0: none */
+    char last[DP_WHY_TEXT];
+};
+
 /* One of a region's endpoints. Every time is wall time in ms, 0: never. */
 struct dp_endpoint_status {
-    uint16_t region, last_probe_status;
+    uint16_t region;
     const char *url, *host;
     struct dp_addrs addrs; /* where it is dialed; none: not known */
     unsigned addrs_used;   /* bits of addrs: where the workers' new connections go */
@@ -229,12 +240,8 @@ struct dp_endpoint_status {
     struct dp_layer_status layers[DP_STATUS_LAYERS];
     uint64_t late;
     uint32_t unanswered, errors, window_good, window_bad;
-    uint32_t probe_failures_in_row, probe_successes_in_row;
-    int64_t last_probe_wall_ms;
-    const char *last_probe_result; /* NULL: none yet */
-    char last_probe[DP_WHY_TEXT];
-    double probe_ms, latency_ms; /* <0: none yet */
-    uint64_t probes_ok, probes_failed;
+    struct dp_probes_status probes;
+    double latency_ms; /* <0: none yet */
     uint64_t outcomes[DP_OUTCOME_COUNT];
     uint64_t in_flight;
 };
@@ -273,15 +280,9 @@ struct dp_region_status {
     char why[DP_WHY_TEXT];            /* what brought it into this state, for people */
     struct dp_gate gate;              /* what its failback takes */
     uint64_t tried_in_ms;             /* as of an endpoint */
-    uint32_t probe_failures_in_row, probe_successes_in_row;
-    int64_t last_probe_wall_ms;    /* 0: none yet */
-    const char *last_probe_result; /* its word ("ok", "dark", "tls_fault" …); NULL: none yet */
-    uint16_t last_probe_status;    /* HTTP status; 0: no answer */
-    bool tls_fault; /* the last probe found the region, but no TLS with it that can be trusted */
-    char last_probe[DP_WHY_TEXT];
-    double probe_ms;   /* last probe's total time; <0: none */
+    struct dp_probes_status probes;
+    bool tls_fault;    /* the last probe found the region, but no TLS with it that can be trusted */
     double latency_ms; /* EWMA of real first-byte times; <0: none yet */
-    uint64_t probes_ok, probes_failed;
     uint64_t outcomes[DP_OUTCOME_COUNT]; /* over all workers */
     uint64_t quorum_missed; /* over all workers: writes that fewer nodes took than the quorum */
     int64_t quorum_missed_wall_ms; /* the last one; 0: none */
