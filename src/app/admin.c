@@ -5,30 +5,19 @@
  *     +----- refused ------+------------------------------+  +--written, last one--> LINGER --EOF, time--> CLOSED
  *                                                         +--follows--> STREAM --EOF, does not read--> CLOSED
  *
- * SAVE: an order was carried out and waits for its place on the disk, for a moment. STREAM: lines, or the live feed's events,
- * as they come, each a chunk; what is not yet written waits in the stream, up to a bound.
+ * SAVE: an order was carried out and waits for its place on the disk, for a moment. STREAM: who follows
+ * (admin_follow.c).
  *
  * A connection owns a stream (TCP, a Unix socket, or TLS) and a timer, and goes away when both are closed. In LINGER our
  * side is shut down and what the peer still sends is dropped, so that no reset overtakes the answer. */
-#include "app/admin.h"
-
-#include "davenport/base/arena.h"
-#include "davenport/base/buf.h"
 #include "davenport/base/clock.h"
-#include "davenport/base/list.h"
-#include "davenport/base/log.h"
-#include "davenport/http/reader.h"
 #include "davenport/http/writer.h"
-#include "davenport/net/acceptor.h"
-#include "davenport/net/tcp.h"
-#include "davenport/net/tls.h"
 
 #include "app/admin_access.h"
-#include "app/admin_live.h"
 #include "app/admin_orders.h"
 #include "app/admin_reload.h"
+#include "app/admin_state.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,71 +27,16 @@
 #include <uv.h>
 
 #define BACKLOG      64
-#define HEAD_BYTES   1024
 #define REQUEST_MS   10000
 #define IDLE_MS      60000
 #define WRITE_MS     30000
 #define LINGER_MS    2000
 #define SAVE_MS      2000
 #define RELOAD_MS    50000
-#define BEAT_MS      15000 /* an empty line for who follows: is it still there? */
-#define STREAM_BYTES ((size_t)4 << 20)
-#define SOON_MS      50 /* a line was told: what it changed is, after all that happens at once */
-/* Who is so far behind with the live feed is cut off: it comes back, and is up to date. */
-#define LIVE_BYTES   ((size_t)1 << 20)
 #define SPANS_A_READ 16
-#define PEER_TEXT    64
 /* What waits to be written, of all connections together: 64 MiB. */
 #define CHUNKS_MAX  4096
 #define CHUNKS_FREE 16
-
-enum phase {
-    PHASE_HEAD,
-    PHASE_BODY,
-    PHASE_SAVE,
-    PHASE_RELOAD,
-    PHASE_WRITE,
-    PHASE_STREAM,
-    PHASE_LINGER,
-    PHASE_CLOSED
-};
-
-struct dp_admin {
-    struct dp_net net;
-    struct dp_chunk_pool chunks;
-    struct dp_admin_source source;
-    struct dp_acceptor *acceptor;
-    struct dp_tls *tls; /* NULL: none is spoken */
-    bool tcp;
-    bool listening;
-    struct dp_live live; /* where there is a feed */
-    uv_timer_t tick;     /* its */
-    bool ticking;        /* until that is closed */
-    bool hurried;        /* it is set for SOON_MS */
-    struct dp_text events;
-    struct dp_list conns;
-    unsigned n_conns;
-    void (*done)(void *ctx); /* set: we are going away */
-    void *done_ctx;
-    char scratch[DP_READ_BYTES];
-};
-
-struct conn {
-    struct dp_list node;
-    struct dp_admin *admin;
-    struct dp_stream *stream;
-    uv_timer_t timer;
-    unsigned open; /* stream and timer, not yet closed */
-    enum phase phase;
-    bool keep_alive;
-    char peer[PEER_TEXT];
-    struct dp_reader *reader;
-    struct dp_arena arena;
-    struct dp_head head;
-    struct dp_text body; /* of the request */
-    struct dp_admin_answer answer;
-    char answer_head[HEAD_BYTES];
-};
 
 /* The end of things ---------------------------------------------------------------------------- */
 
@@ -122,7 +56,7 @@ static void free_admin_if_done(struct dp_admin *a)
 }
 
 /* The stream, or the timer. */
-static void part_closed(struct conn *c)
+static void part_closed(struct admin_conn *c)
 {
     struct dp_admin *a = c->admin;
     if (--c->open) {
@@ -148,57 +82,55 @@ static void on_close(void *owner)
     part_closed(owner);
 }
 
-static void close_conn(struct conn *c)
+void admin_close(struct admin_conn *c)
 {
-    if (c->phase == PHASE_CLOSED) {
+    if (c->phase == ADMIN_CLOSED) {
         return;
     }
-    c->phase = PHASE_CLOSED;
+    c->phase = ADMIN_CLOSED;
     dp_stream_close(c->stream, false);
     uv_close((uv_handle_t *)&c->timer, on_timer_closed);
 }
 
-static void send_answer(struct conn *c);
-
 static void on_time(uv_timer_t *timer)
 {
-    struct conn *c = timer->data;
-    if (c->phase == PHASE_SAVE) {
-        send_answer(c); /* "pending" */
-    } else if (c->phase == PHASE_RELOAD) {
+    struct admin_conn *c = timer->data;
+    if (c->phase == ADMIN_SAVE) {
+        admin_send(c); /* "pending" */
+    } else if (c->phase == ADMIN_RELOAD) {
         dp_admin_refuse(&c->answer, 503, "reload_pending",
                         "the reload goes on: davenport events tells how it ends");
-        send_answer(c);
+        admin_send(c);
     } else {
-        close_conn(c);
+        admin_close(c);
     }
 }
 
-static void arm(struct conn *c, uint64_t ms)
+static void arm(struct admin_conn *c, uint64_t ms)
 {
     (void)uv_timer_start(&c->timer, on_time, ms, 0);
 }
 
 /* One answer ----------------------------------------------------------------------------------- */
 
-static void begin_request(struct conn *c)
+static void begin_request(struct admin_conn *c)
 {
     dp_arena_reset(&c->arena);
     dp_text_clear(&c->body);
     dp_text_clear(&c->answer.body);
     dp_reader_begin(c->reader, &c->arena, &c->head, DP_METHOD_OTHER);
-    c->phase = PHASE_HEAD;
+    c->phase = ADMIN_HEAD;
 }
 
-static void linger(struct conn *c)
+static void linger(struct admin_conn *c)
 {
-    c->phase = PHASE_LINGER;
+    c->phase = ADMIN_LINGER;
     dp_stream_shutdown(c->stream);
     arm(c, dp_stream_pending(c->stream) > 0 ? WRITE_MS : LINGER_MS);
 }
 
 /* The answer is on its way. */
-static void after_write(struct conn *c)
+static void after_write(struct admin_conn *c)
 {
     if (!c->keep_alive) {
         linger(c);
@@ -210,8 +142,8 @@ static void after_write(struct conn *c)
 
 static void on_drain(void *owner)
 {
-    struct conn *c = owner;
-    if (c->phase == PHASE_WRITE) {
+    struct admin_conn *c = owner;
+    if (c->phase == ADMIN_WRITE) {
         after_write(c);
     }
 }
@@ -221,7 +153,7 @@ static void header(struct dp_writer *w, const char *name, const char *value)
     dp_write_header(w, dp_span_str(name), dp_span_str(value));
 }
 
-static size_t write_answer_head(struct conn *c)
+size_t admin_write_head(struct admin_conn *c)
 {
     struct dp_writer w;
     char length[24];
@@ -253,21 +185,21 @@ static size_t write_answer_head(struct conn *c)
     return w.overflow ? 0 : w.n;
 }
 
-static void send_answer(struct conn *c)
+void admin_send(struct admin_conn *c)
 {
-    const struct dp_span parts[2] = {{c->answer_head, write_answer_head(c)},
+    const struct dp_span parts[2] = {{c->answer_head, admin_write_head(c)},
                                      dp_text_span(&c->answer.body)};
     const size_t count = c->head.method == DP_METHOD_HEAD || parts[1].n == 0 ? 1 : 2;
-    c->phase = PHASE_WRITE;
+    c->phase = ADMIN_WRITE;
     arm(c, WRITE_MS);
     if (parts[0].n == 0 || dp_stream_write(c->stream, parts, count) != DP_OK) {
-        close_conn(c);
+        admin_close(c);
     } else if (dp_stream_pending(c->stream) <= DP_STREAM_HIGH_BYTES) {
         after_write(c); /* else on_drain */
     }
 }
 
-static void refuse(struct conn *c, enum dp_err err)
+static void refuse(struct admin_conn *c, enum dp_err err)
 {
     const struct dp_err_info *info = dp_err_info(err);
     c->keep_alive = false;
@@ -275,16 +207,16 @@ static void refuse(struct conn *c, enum dp_err err)
     c->answer.challenge = NULL;
     c->answer.retry_after_s = 0;
     dp_admin_refuse(&c->answer, info->status ? info->status : 400, info->word, info->reason);
-    send_answer(c);
+    admin_send(c);
 }
 
 /* An order's answer says that it is on the disk, if that comes soon. */
-static void try_saved(struct conn *c)
+static void try_saved(struct admin_conn *c)
 {
     const struct dp_admin_source *source = &c->admin->source;
     if (source->saved(source->ctx, c->answer.ticket)) {
         dp_admin_kept(&c->answer);
-        send_answer(c);
+        admin_send(c);
     }
 }
 
@@ -292,15 +224,15 @@ void dp_admin_saved(struct dp_admin *a)
 {
     struct dp_list *next;
     for (struct dp_list *n = a->conns.next; n != &a->conns; n = next) {
-        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
+        struct admin_conn *c = DP_CONTAINER_OF(n, struct admin_conn, node);
         next = n->next;
-        if (c->phase == PHASE_SAVE) {
+        if (c->phase == ADMIN_SAVE) {
             try_saved(c);
         }
     }
 }
 
-static struct dp_admin_request request_of(const struct conn *c)
+static struct dp_admin_request request_of(const struct admin_conn *c)
 {
     return (struct dp_admin_request){.head = &c->head,
                                      .body = dp_text_span(&c->body),
@@ -310,13 +242,13 @@ static struct dp_admin_request request_of(const struct conn *c)
 }
 
 /* A token may have gone by a reload: who follows with it follows no more. */
-static void check_again(struct conn *c)
+static void check_again(struct admin_conn *c)
 {
     const struct dp_admin_request request = request_of(c);
     struct dp_admin_caller caller;
     struct dp_admin_answer refusal = {0};
     if (!dp_admin_let_in(&c->admin->source, &request, &caller, &refusal)) {
-        close_conn(c);
+        admin_close(c);
     }
     dp_text_fini(&refusal.body);
 }
@@ -326,151 +258,20 @@ void dp_admin_reloaded(struct dp_admin *a, uint64_t asked, bool done, struct dp_
 {
     struct dp_list *next;
     for (struct dp_list *n = a->conns.next; n != &a->conns; n = next) {
-        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
+        struct admin_conn *c = DP_CONTAINER_OF(n, struct admin_conn, node);
         next = n->next;
-        if (c->phase == PHASE_RELOAD && c->answer.reload <= asked) {
+        if (c->phase == ADMIN_RELOAD && c->answer.reload <= asked) {
             dp_admin_tell_reload(&a->source, done, changes, problems, &c->answer);
-            send_answer(c);
-        } else if (c->phase == PHASE_STREAM && done) {
+            admin_send(c);
+        } else if (c->phase == ADMIN_STREAM && done) {
             check_again(c);
         }
     }
 }
 
-/* Following ------------------------------------------------------------------------------------ */
+/* Answering ------------------------------------------------------------------------------------ */
 
-static void add_chunk(struct dp_span text, struct dp_span end, struct dp_text *out)
-{
-    dp_text_addf(out, "%zx\r\n", text.n + end.n);
-    dp_text_add(out, text);
-    dp_text_add(out, end);
-    dp_text_add(out, DP_SPAN("\r\n"));
-}
-
-/* Chunks, to who follows; not to one that does not read what waits already. */
-static void write_stream(struct conn *c, const struct dp_text *chunks)
-{
-    const struct dp_span span = dp_text_span(chunks);
-    const size_t most = c->answer.follow == DP_FOLLOW_LIVE ? LIVE_BYTES : STREAM_BYTES;
-    if (chunks->failed || dp_stream_pending(c->stream) + span.n > most ||
-        dp_stream_write(c->stream, &span, 1) != DP_OK) {
-        close_conn(c);
-    }
-}
-
-/* A chunk of the stream: `text`, ended by `end`. */
-static void write_chunk(struct conn *c, struct dp_span text, struct dp_span end)
-{
-    struct dp_text chunk = {0};
-    add_chunk(text, end, &chunk);
-    write_stream(c, &chunk);
-    dp_text_fini(&chunk);
-}
-
-#define NEWLINE DP_SPAN("\n")
-
-static void on_beat(uv_timer_t *timer)
-{
-    write_chunk(timer->data, DP_SPAN(""), NEWLINE);
-}
-
-/* The head, and what is known already: each line a chunk, or all of it one. The live feed needs no beat of its own. */
-static void begin_stream(struct conn *c)
-{
-    const bool live = c->answer.follow == DP_FOLLOW_LIVE;
-    c->keep_alive = false;
-    if (c->head.method == DP_METHOD_HEAD) {
-        send_answer(c);
-        return;
-    }
-    struct dp_text first = {0};
-    struct dp_span rest = dp_text_span(&c->answer.body);
-    dp_text_add(&first, (struct dp_span){c->answer_head, write_answer_head(c)});
-    if (live) {
-        add_chunk(rest, DP_SPAN(""), &first);
-        rest.p = NULL;
-    }
-    while (rest.p) {
-        struct dp_span line = dp_span_cut(&rest, '\n');
-        if (line.n) {
-            add_chunk(line, NEWLINE, &first);
-        }
-    }
-    c->phase = PHASE_STREAM;
-    if (live) {
-        (void)uv_timer_stop(&c->timer);
-    } else {
-        (void)uv_timer_start(&c->timer, on_beat, BEAT_MS, BEAT_MS);
-    }
-    write_stream(c, &first);
-    dp_text_fini(&first);
-}
-
-static bool follows(const struct conn *c, enum dp_admin_follow what)
-{
-    return c->phase == PHASE_STREAM && c->answer.follow == what;
-}
-
-static unsigned count_watchers(struct dp_admin *a)
-{
-    unsigned watchers = 0;
-    for (struct dp_list *n = a->conns.next; n != &a->conns; n = n->next) {
-        watchers += follows(DP_CONTAINER_OF(n, struct conn, node), DP_FOLLOW_LIVE);
-    }
-    return watchers;
-}
-
-static void tell(struct dp_admin *a, enum dp_admin_follow whom, struct dp_span text,
-                 struct dp_span end)
-{
-    struct dp_list *next;
-    for (struct dp_list *n = a->conns.next; n != &a->conns && text.n > 0; n = next) {
-        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
-        next = n->next;
-        if (follows(c, whom)) {
-            write_chunk(c, text, end);
-        }
-    }
-}
-
-static void on_tick(uv_timer_t *timer)
-{
-    struct dp_admin *a = timer->data;
-    dp_text_clear(&a->events);
-    dp_live_tick(&a->live, &a->source, count_watchers(a) ? &a->events : NULL);
-    if (!a->events.failed) {
-        tell(a, DP_FOLLOW_LIVE, dp_text_span(&a->events), DP_SPAN(""));
-    }
-    a->hurried = false;
-}
-
-/* An event's line to the live feed, and soon what it changed. */
-static void tell_live(struct dp_admin *a, struct dp_span line)
-{
-    bool watched = count_watchers(a) > 0;
-    dp_text_clear(&a->events);
-    dp_live_line(&a->live, line, watched ? &a->events : NULL);
-    if (!watched) {
-        return;
-    }
-    if (!a->events.failed) {
-        tell(a, DP_FOLLOW_LIVE, dp_text_span(&a->events), DP_SPAN(""));
-    }
-    if (!a->hurried && !a->done) {
-        a->hurried = true;
-        (void)uv_timer_start(&a->tick, on_tick, SOON_MS, DP_LIVE_MS);
-    }
-}
-
-void dp_admin_event(struct dp_admin *a, struct dp_span line)
-{
-    tell(a, DP_FOLLOW_LINES, line, NEWLINE);
-    if (a->source.live) {
-        tell_live(a, line);
-    }
-}
-
-static void answer_request(struct conn *c, bool more_came)
+static void answer_request(struct admin_conn *c, bool more_came)
 {
     const struct dp_admin_request request = request_of(c);
     c->keep_alive = c->head.keep_alive && !more_came && !c->admin->done;
@@ -482,28 +283,28 @@ static void answer_request(struct conn *c, bool more_came)
     c->answer.policy = (struct dp_span){NULL, 0};
     c->answer.follow = DP_FOLLOW_NOT;
     c->admin->source.answer(&c->admin->source, &request, &c->answer);
-    if (c->answer.follow == DP_FOLLOW_LIVE && count_watchers(c->admin) >= DP_ADMIN_WATCHERS) {
+    if (c->answer.follow == DP_FOLLOW_LIVE && admin_count_watchers(c->admin) >= DP_ADMIN_WATCHERS) {
         dp_admin_refuse(&c->answer, 503, "too_many_watchers",
                         "as many live feeds are open as there may be: close a dashboard");
     }
     if (c->answer.follow) {
-        begin_stream(c);
+        admin_begin_stream(c);
     } else if (c->answer.ticket) {
-        c->phase = PHASE_SAVE;
+        c->phase = ADMIN_SAVE;
         arm(c, SAVE_MS);
         try_saved(c);
     } else if (c->answer.reload) {
-        c->phase = PHASE_RELOAD;
+        c->phase = ADMIN_RELOAD;
         arm(c, RELOAD_MS);
     } else {
-        send_answer(c);
+        admin_send(c);
     }
 }
 
 /* Reading -------------------------------------------------------------------------------------- */
 
 /* Bytes of a body. True when it is whole; refuses it when it can't be taken. */
-static bool take_body(struct conn *c, const char *p, size_t n, size_t *used)
+static bool take_body(struct admin_conn *c, const char *p, size_t n, size_t *used)
 {
     struct dp_span spans[SPANS_A_READ];
     enum dp_read result;
@@ -527,7 +328,7 @@ static bool take_body(struct conn *c, const char *p, size_t n, size_t *used)
     return result == DP_READ_DONE;
 }
 
-static void take_head(struct conn *c, const char *p, size_t n, size_t *used)
+static void take_head(struct admin_conn *c, const char *p, size_t n, size_t *used)
 {
     switch (dp_reader_head(c->reader, p, n, used)) {
     case DP_READ_MORE:
@@ -536,47 +337,47 @@ static void take_head(struct conn *c, const char *p, size_t n, size_t *used)
         refuse(c, dp_reader_error(c->reader));
         return;
     case DP_READ_DONE:
-        c->phase = PHASE_BODY;
+        c->phase = ADMIN_BODY;
         break;
     }
     if (c->head.expect_continue) {
         const struct dp_span text = DP_SPAN("HTTP/1.1 100 Continue\r\n\r\n");
         if (dp_stream_write(c->stream, &text, 1) != DP_OK) {
-            close_conn(c);
+            admin_close(c);
         }
     }
 }
 
-static void take_bytes(struct conn *c, const char *p, size_t n)
+static void take_bytes(struct admin_conn *c, const char *p, size_t n)
 {
     size_t used = 0;
-    if (c->phase == PHASE_HEAD) {
+    if (c->phase == ADMIN_HEAD) {
         if (!dp_reader_in_head(c->reader)) {
             arm(c, REQUEST_MS);
         }
         take_head(c, p, n, &used);
     }
-    if (c->phase == PHASE_BODY && take_body(c, p, n, &used)) {
+    if (c->phase == ADMIN_BODY && take_body(c, p, n, &used)) {
         answer_request(c, used < n);
     }
 }
 
 static void on_read(void *owner, const char *p, size_t n)
 {
-    struct conn *c = owner;
+    struct admin_conn *c = owner;
     switch (c->phase) {
-    case PHASE_HEAD:
-    case PHASE_BODY:
+    case ADMIN_HEAD:
+    case ADMIN_BODY:
         take_bytes(c, p, n);
         break;
-    case PHASE_SAVE:
-    case PHASE_RELOAD:
-    case PHASE_WRITE:
+    case ADMIN_SAVE:
+    case ADMIN_RELOAD:
+    case ADMIN_WRITE:
         c->keep_alive = false; /* pipelining: answered, then closed */
         break;
-    case PHASE_STREAM:
-    case PHASE_LINGER:
-    case PHASE_CLOSED:
+    case ADMIN_STREAM:
+    case ADMIN_LINGER:
+    case ADMIN_CLOSED:
         break;
     }
 }
@@ -584,19 +385,19 @@ static void on_read(void *owner, const char *p, size_t n)
 static void on_end(void *owner, enum dp_err err)
 {
     (void)err;
-    close_conn(owner);
+    admin_close(owner);
 }
 
 /* Accepting ------------------------------------------------------------------------------------ */
 
 /* Who asks, for the journal: an address, or the user at the other end of a Unix socket. */
-static void name_peer(struct conn *c, int fd)
+static void name_peer(struct admin_conn *c, int fd)
 {
     int n = -1;
     struct ucred who;
     socklen_t size = sizeof who;
     if (c->admin->tcp) {
-        char address[PEER_TEXT];
+        char address[ADMIN_PEER_TEXT];
         dp_tcp_peer(c->stream, address, sizeof address);
         const bool loopback = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
         n = snprintf(c->peer, sizeof c->peer, "%s", loopback ? "loopback" : address);
@@ -612,11 +413,11 @@ static const struct dp_stream_events conn_events = {
     .on_read = on_read, .on_end = on_end, .on_drain = on_drain, .on_close = on_close};
 
 /* A connection without its stream, or NULL. */
-static struct conn *conn_new(struct dp_admin *a)
+static struct admin_conn *conn_new(struct dp_admin *a)
 {
     static const struct dp_reader_limits limits = {
         .head_bytes = 16384, .target_bytes = 4096, .headers = 64};
-    struct conn *c = calloc(1, sizeof *c);
+    struct admin_conn *c = calloc(1, sizeof *c);
     if (!c) {
         return NULL;
     }
@@ -631,7 +432,7 @@ static struct conn *conn_new(struct dp_admin *a)
 }
 
 /* fd is the stream's from here on. It is not read from before reading is started. */
-static bool open_stream(struct conn *c, int fd)
+static bool open_stream(struct admin_conn *c, int fd)
 {
     struct dp_admin *a = c->admin;
     if (dp_tcp_open(&a->net, fd, &conn_events, c, &c->stream) != DP_OK) {
@@ -643,26 +444,26 @@ static bool open_stream(struct conn *c, int fd)
 
 /* Too many: the one that has waited longest without a whole request goes, so that strangers who only connect do not keep
  * operators out. */
-static void make_room(struct dp_admin *a, struct conn *newest)
+static void make_room(struct dp_admin *a, struct admin_conn *newest)
 {
     unsigned open = 0;
-    struct conn *oldest = NULL;
+    struct admin_conn *oldest = NULL;
     for (struct dp_list *n = a->conns.next; n != &a->conns; n = n->next) {
-        struct conn *c = DP_CONTAINER_OF(n, struct conn, node);
+        struct admin_conn *c = DP_CONTAINER_OF(n, struct admin_conn, node);
         const bool waits =
-            c->phase == PHASE_HEAD || c->phase == PHASE_BODY || c->phase == PHASE_LINGER;
-        open += c->phase != PHASE_CLOSED;
+            c->phase == ADMIN_HEAD || c->phase == ADMIN_BODY || c->phase == ADMIN_LINGER;
+        open += c->phase != ADMIN_CLOSED;
         oldest = !oldest && waits && c != newest ? c : oldest;
     }
     if (open > DP_ADMIN_CONNECTIONS) {
-        close_conn(oldest ? oldest : newest);
+        admin_close(oldest ? oldest : newest);
     }
 }
 
 static void on_connection(void *ctx, int fd)
 {
     struct dp_admin *a = ctx;
-    struct conn *c = conn_new(a);
+    struct admin_conn *c = conn_new(a);
     if (!c) {
         (void)close(fd);
         return;
@@ -718,10 +519,7 @@ enum dp_err dp_admin_new(uv_loop_t *loop, int fd, bool tcp, struct dp_tls *tls,
     }
     a->tls = tls ? dp_tls_ref(tls) : NULL;
     if (a->source.live) {
-        (void)uv_timer_init(loop, &a->tick); /* cannot fail */
-        a->tick.data = a;
-        a->ticking = true;
-        (void)uv_timer_start(&a->tick, on_tick, 0, DP_LIVE_MS);
+        admin_start_feed(a);
     }
     a->listening = true;
     *out = a;
@@ -767,6 +565,6 @@ void dp_admin_destroy(struct dp_admin *a, void (*done)(void *ctx), void *ctx)
         uv_close((uv_handle_t *)&a->tick, on_tick_closed);
     }
     for (struct dp_list *n = a->conns.next; n != &a->conns; n = n->next) {
-        close_conn(DP_CONTAINER_OF(n, struct conn, node));
+        admin_close(DP_CONTAINER_OF(n, struct admin_conn, node));
     }
 }

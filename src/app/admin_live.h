@@ -1,5 +1,5 @@
 /* What a page that stays open is told: GET /live, server-sent events (HTML Living Standard, 9.2), and GET /history. Pure:
- * the server (admin.c) has the timer and the sockets. Main thread.
+ * the server (admin.c, admin_follow.c) has the sockets and the timer. Main thread.
  *
  *   event: journal  id: RUN-NUMBER  data: a line of the journal    those of memory first, then each as it is written
  *   event: state                    data: {"status":..., "explain":...}   at first, each second, and soon after a line
