@@ -5,6 +5,8 @@
 #include "davenport/net/listener.h"
 #include "davenport/net/tcp.h"
 
+#include "net/loop.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,8 +22,7 @@
 #include <cmocka.h>
 #include <uv.h>
 
-#define WATCHDOG_MS 60000
-#define CHUNKS      4096 /* 64 MiB: the cap when it is not what is tested */
+#define CHUNKS 4096 /* 64 MiB: the cap when it is not what is tested */
 
 struct end {
     struct dp_stream *s;
@@ -34,8 +35,6 @@ struct end {
     size_t written;
 };
 
-static uv_loop_t loop;
-static uv_timer_t watchdog;
 static struct dp_acceptor *acceptor;
 static uint16_t port;
 static struct dp_chunk_pool pool;
@@ -177,31 +176,6 @@ static enum dp_err dial(struct end *e, const char *ip, uint16_t to)
 }
 
 /* ---- the loop ---- */
-
-static void on_watchdog(uv_timer_t *t)
-{
-    (void)t;
-    fail_msg("nothing happened for %d s", WATCHDOG_MS / 1000);
-}
-
-static void step(void)
-{
-    assert_int_equal(uv_timer_start(&watchdog, on_watchdog, WATCHDOG_MS, 0), 0);
-    (void)uv_run(&loop, UV_RUN_ONCE);
-}
-
-#define RUN_UNTIL(condition)                                                                       \
-    do {                                                                                           \
-        while (!(condition))                                                                       \
-            step();                                                                                \
-    } while (0)
-
-/* A few turns in which nothing is expected: for "is never called". */
-static void idle_turns(void)
-{
-    for (int i = 0; i < 20; i++)
-        (void)uv_run(&loop, UV_RUN_NOWAIT);
-}
 
 static void on_connection(void *ctx, int fd)
 {

@@ -6,6 +6,7 @@
 #include "davenport/net/tcp.h"
 #include "davenport/net/tls.h"
 
+#include "net/loop.h"
 #include "support/tls_certs.h"
 #include "support/tls_ends.h"
 
@@ -21,10 +22,6 @@
 #include <cmocka.h>
 #include <uv.h>
 
-#define WATCHDOG_MS 60000
-
-static uv_loop_t loop;
-static uv_timer_t watchdog;
 static struct dp_acceptor *acceptor;
 static uint16_t port;
 static struct dp_chunk_pool pool;
@@ -32,31 +29,6 @@ static struct dp_net net;
 static struct dp_tls *client_tls, *server_tls;
 static struct tls_end client, peer; /* who dials, and whom the server accepts */
 static bool plain_server;           /* it speaks no TLS */
-
-static void on_watchdog(uv_timer_t *t)
-{
-    (void)t;
-    fail_msg("nothing happened for %d s", WATCHDOG_MS / 1000);
-}
-
-static void step(void)
-{
-    assert_int_equal(uv_timer_start(&watchdog, on_watchdog, WATCHDOG_MS, 0), 0);
-    (void)uv_run(&loop, UV_RUN_ONCE);
-}
-
-#define RUN_UNTIL(condition)                                                                       \
-    do {                                                                                           \
-        while (!(condition))                                                                       \
-            step();                                                                                \
-    } while (0)
-
-/* A few turns in which nothing is expected: for "is never called". */
-static void idle_turns(void)
-{
-    for (int i = 0; i < 20; i++)
-        (void)uv_run(&loop, UV_RUN_NOWAIT);
-}
 
 static void on_connection(void *ctx, int fd)
 {
@@ -413,19 +385,6 @@ static void test_resumed_over_tcp(void **state)
     assert_int_equal(dp_tls_stats(server_tls).resumed, 4);
 }
 
-static int make_certs(void **state)
-{
-    (void)state;
-    return tls_certs_make();
-}
-
-static int remove_certs(void **state)
-{
-    (void)state;
-    tls_certs_remove();
-    return 0;
-}
-
 int main(void)
 {
     (void)signal(SIGPIPE, SIG_IGN); /* as the program does */
@@ -436,5 +395,5 @@ int main(void)
         TEST(test_ends),        TEST(test_write_fails_later), TEST(test_close_in_callbacks),
         TEST(test_reached),     TEST(test_resumed_over_tcp),
     };
-    return cmocka_run_group_tests(tests, make_certs, remove_certs);
+    return cmocka_run_group_tests(tests, tls_certs_setup, tls_certs_teardown);
 }

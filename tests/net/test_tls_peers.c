@@ -406,19 +406,6 @@ static void test_garbage_later(void **state)
     }
 }
 
-static int make_certs(void **state)
-{
-    (void)state;
-    return tls_certs_make();
-}
-
-static int remove_certs(void **state)
-{
-    (void)state;
-    tls_certs_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -427,5 +414,5 @@ int main(void)
         cmocka_unit_test(test_close_notify),     cmocka_unit_test(test_data_behind_the_handshake),
         cmocka_unit_test(test_garbage),          cmocka_unit_test(test_garbage_later),
     };
-    return cmocka_run_group_tests(tests, make_certs, remove_certs);
+    return cmocka_run_group_tests(tests, tls_certs_setup, tls_certs_teardown);
 }

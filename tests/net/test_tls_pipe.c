@@ -487,19 +487,6 @@ static void test_no_room(void **state)
     drop_contexts();
 }
 
-static int make_certs(void **state)
-{
-    (void)state;
-    return tls_certs_make();
-}
-
-static int remove_certs(void **state)
-{
-    (void)state;
-    tls_certs_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,5 +504,5 @@ int main(void)
         cmocka_unit_test(test_flipped_bits),
         cmocka_unit_test(test_no_room),
     };
-    return cmocka_run_group_tests(tests, make_certs, remove_certs);
+    return cmocka_run_group_tests(tests, tls_certs_setup, tls_certs_teardown);
 }

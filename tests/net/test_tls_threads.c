@@ -70,21 +70,8 @@ static void test_workers(void **state)
     }
 }
 
-static int make_certs(void **state)
-{
-    (void)state;
-    return tls_certs_make();
-}
-
-static int remove_certs(void **state)
-{
-    (void)state;
-    tls_certs_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_workers)};
-    return cmocka_run_group_tests(tests, make_certs, remove_certs);
+    return cmocka_run_group_tests(tests, tls_certs_setup, tls_certs_teardown);
 }

@@ -634,19 +634,6 @@ static void test_swap_under_way(void **state)
     tls_pair_stop(&p);
 }
 
-static int make_certs(void **state)
-{
-    (void)state;
-    return tls_certs_make();
-}
-
-static int remove_certs(void **state)
-{
-    (void)state;
-    tls_certs_remove();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -672,5 +659,5 @@ int main(void)
         cmocka_unit_test(test_bad_server_configs),
         cmocka_unit_test(test_swap_under_way),
     };
-    return cmocka_run_group_tests(tests, make_certs, remove_certs);
+    return cmocka_run_group_tests(tests, tls_certs_setup, tls_certs_teardown);
 }

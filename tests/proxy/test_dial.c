@@ -1,4 +1,5 @@
 /* Dialing a name with several addresses, on stream doubles: who is dialed when, who wins, and what is kept of it. */
+#include "proxy/addresses.h"
 #include "proxy/race.h"
 #include "support/rig.h"
 
@@ -6,7 +7,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -16,15 +16,6 @@ static const char ok[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 /* More than the delay, less than two: the wheel's tick is coarse. */
 #define DELAY_MS 300
-
-static struct dp_addrs list(const char *text)
-{
-    struct dp_addrs a = {0};
-    char ip[DP_ADDR_TEXT];
-    for (int n; sscanf(text, "%63s%n", ip, &n) == 1; text += n)
-        assert_true(dp_addrs_add(&a, ip, 80));
-    return a;
-}
 
 static void start(struct rig *r, unsigned regions, const char *addrs)
 {

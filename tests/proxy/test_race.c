@@ -1,10 +1,10 @@
 /* Which address is dialed when: tables, on a clock that is only a number. */
+#include "proxy/addresses.h"
 #include "proxy/race.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -65,16 +65,6 @@ static void the_next_one_starts_on_time_or_on_failure(void **state)
             assert_int_equal(dp_race_lost(&r), rows[i].steps[k].lost);
         }
     }
-}
-
-/* "a b c" as a list. */
-static struct dp_addrs list(const char *text)
-{
-    struct dp_addrs a = {0};
-    char ip[DP_ADDR_TEXT];
-    for (int n; sscanf(text, "%63s%n", ip, &n) == 1; text += n)
-        assert_true(dp_addrs_add(&a, ip, 80));
-    return a;
 }
 
 static void the_order_remembers(void **state)

@@ -199,6 +199,19 @@ void tls_certs_remove(void)
     (void)rmdir(folder);
 }
 
+int tls_certs_setup(void **state)
+{
+    (void)state;
+    return tls_certs_make();
+}
+
+int tls_certs_teardown(void **state)
+{
+    (void)state;
+    tls_certs_remove();
+    return 0;
+}
+
 void tls_certs_pin(const char *name, char *buf, size_t cap)
 {
     unsigned char *der = NULL, hash[32];

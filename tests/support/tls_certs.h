@@ -16,6 +16,9 @@
  * Makes all; returns 0 or -1. */
 int tls_certs_make(void);
 void tls_certs_remove(void);
+/* The same, around a group of tests. */
+int tls_certs_setup(void **state);
+int tls_certs_teardown(void **state);
 
 /* The path of a file in the folder; a few of the last results stay valid. */
 const char *tls_certs_path(const char *file);
