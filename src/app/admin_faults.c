@@ -4,7 +4,6 @@
 #include "app/admin_orders.h"
 #include "app/report_faults.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -122,13 +121,7 @@ static const char *read_fault(json_t *body, struct dp_fault_request *r)
 
 static void send(json_t *root, struct dp_admin_answer *answer)
 {
-    char *text = json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(6));
-    if (text) {
-        dp_text_addf(&answer->body, "%s\n", text);
-    } else {
-        answer->body.failed = true;
-    }
-    free(text);
+    dp_text_json(&answer->body, root, JSON_COMPACT);
     json_decref(root);
 }
 

@@ -3,7 +3,6 @@
 #include "app/admin_orders.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -195,11 +194,8 @@ static void tell(const struct dp_status *s, const struct dp_order_request *r,
     (void)json_object_set_new(root, "before", look_json(s, &result->before));
     (void)json_object_set_new(root, "after", look_json(s, &result->after));
     (void)json_object_set_new(root, "kept", text_or_null(kept_word(r, result)));
-    char *text = json_dumps(root, JSON_COMPACT);
-    dp_text_add(&answer->body, dp_span_str(text ? text : "{}"));
-    dp_text_add(&answer->body, DP_SPAN("\n"));
-    answer->ticket = text ? result->ticket : 0;
-    free(text);
+    dp_text_json(&answer->body, root, JSON_COMPACT);
+    answer->ticket = answer->body.failed ? 0 : result->ticket;
     json_decref(root);
 }
 

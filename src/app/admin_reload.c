@@ -4,8 +4,6 @@
 #include "app/admin_orders.h"
 #include "app/json_memory.h"
 
-#include <stdlib.h>
-
 #include <jansson.h>
 
 void dp_admin_reload(const struct dp_admin_source *source, const struct dp_admin_request *request,
@@ -60,11 +58,8 @@ void dp_admin_tell_reload(const struct dp_admin_source *source, bool done, struc
     }
     (void)json_object_set_new(root, "changed", lines_json(done ? changes : DP_SPAN("")));
     (void)json_object_set_new(root, "problems", lines_json(problems));
-    char *text = json_dumps(root, JSON_COMPACT);
     dp_text_clear(&answer->body);
-    dp_text_add(&answer->body, dp_span_str(text ? text : "{}"));
-    dp_text_add(&answer->body, DP_SPAN("\n"));
-    free(text);
+    dp_text_json(&answer->body, root, JSON_COMPACT);
     json_decref(root);
     if (answer->body.failed || dp_json_memory_refused() != out_of_memory) {
         dp_admin_refuse(answer, 500, "out_of_memory", "the answer did not fit into memory");

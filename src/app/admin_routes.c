@@ -189,9 +189,7 @@ static void get_whoami(const struct dp_admin_source *source, const struct dp_adm
     (void)source;
     json_t *who = json_pack("{s:s, s:s, s:s}", "actor", caller->name, "role",
                             dp_admin_role_name(caller->role), "by", caller->by);
-    char *text = json_dumps(who, JSON_COMPACT);
-    dp_text_addf(&answer->body, "%s\n", text ? text : "{}");
-    free(text);
+    dp_text_json(&answer->body, who, JSON_COMPACT);
     json_decref(who);
 }
 

@@ -140,17 +140,6 @@ int dp_cli_ask(const struct dp_admin_server *server, const char *path, const cha
     return dp_cli_send(server, body ? "POST" : "GET", path, body, out);
 }
 
-void dp_cli_dump(const json_t *json, size_t flags, struct dp_text *out)
-{
-    char *text = json_dumps(json, flags | JSON_REAL_PRECISION(6));
-    if (text) {
-        dp_text_addf(out, "%s\n", text);
-    } else {
-        out->failed = true;
-    }
-    free(text);
-}
-
 const char *dp_cli_given(const struct dp_cli_call *call, const char *option)
 {
     const struct dp_cli_option *options = call->command->options;

@@ -20,8 +20,6 @@ DP_MUST_USE int dp_cli_send(const struct dp_admin_server *server, const char *me
                             const char *path, const char *body, json_t **out);
 /* Tell what dp_admin_send or _follow says: the exit code. */
 int dp_cli_tell(enum dp_err err, const char *why);
-/* JSON and a newline. */
-void dp_cli_dump(const json_t *json, size_t flags, struct dp_text *out);
 /* The value of an option, NULL too where the command has no such option. */
 const char *dp_cli_given(const struct dp_cli_call *call, const char *option);
 

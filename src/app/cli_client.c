@@ -22,7 +22,7 @@ static int show_status(const struct dp_cli_call *call, const struct dp_admin_ser
         return code;
     }
     if (dp_cli_value(call, "json")) {
-        dp_cli_dump(status, clear ? JSON_COMPACT : JSON_INDENT(2), &text);
+        dp_text_json(&text, status, clear ? JSON_COMPACT : JSON_INDENT(2));
     } else {
         dp_text_addf(&text, "%s", clear && dp_cli_colour() ? "\033[H\033[2J" : "");
         dp_status_text(status, dp_cli_colour(), &text);
@@ -49,7 +49,7 @@ static int show_names(const struct dp_cli_call *call, const struct dp_admin_serv
     }
     if (dp_cli_value(call, "json")) {
         dp_text_clear(&text);
-        dp_cli_dump(names, JSON_COMPACT, &text);
+        dp_text_json(&text, names, JSON_COMPACT);
     }
     if (code == DP_EXIT_OK && !dp_cli_print(&text)) {
         code = DP_EXIT_FAILED;
@@ -68,7 +68,7 @@ static int show_ready(const struct dp_cli_call *call, const struct dp_admin_serv
     int code = dp_cli_ask(server, "/readyz", NULL, &ready);
     if (code == DP_EXIT_OK) {
         if (dp_cli_value(call, "json")) {
-            dp_cli_dump(ready, JSON_INDENT(2), &text);
+            dp_text_json(&text, ready, JSON_INDENT(2));
         } else {
             dp_text_add(&text, DP_SPAN("ready\n"));
         }
@@ -116,7 +116,7 @@ int dp_cli_explain(const struct dp_cli_call *call)
     code = dp_cli_ask(&server, "/explain", NULL, &answer);
     if (code == DP_EXIT_OK) {
         if (dp_cli_value(call, "json")) {
-            dp_cli_dump(answer, JSON_INDENT(2), &text);
+            dp_text_json(&text, answer, JSON_INDENT(2));
         } else {
             dp_explain_text(answer, dp_cli_colour(), &text);
         }
@@ -166,7 +166,7 @@ static bool show_event(void *ctx, const char *line)
     }
     (void)json_array_append_new(e->shown, json_string(line));
     if (e->json) {
-        dp_cli_dump(event, JSON_COMPACT, &text);
+        dp_text_json(&text, event, JSON_COMPACT);
     } else {
         dp_event_text(event, dp_cli_colour(), &text);
     }

@@ -71,7 +71,7 @@ static void check_json(const struct dp_problems *problems, bool good, struct dp_
     }
     json_t *root =
         json_pack("{s:s, s:b, s:o}", "file", problems->file, "ok", good, "problems", list);
-    dp_cli_dump(root, JSON_INDENT(2), out);
+    dp_text_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }
 

@@ -92,7 +92,7 @@ static int ask(const struct dp_cli_call *call, const char *method, const char *p
         code = dp_cli_send(&server, method, path, body, &answer);
     }
     if (answer && dp_cli_value(call, "json")) {
-        dp_cli_dump(answer, JSON_INDENT(2), &text);
+        dp_text_json(&text, answer, JSON_INDENT(2));
     } else if (code == DP_EXIT_OK) {
         show(answer, dp_cli_colour(), &text);
     }

@@ -130,7 +130,7 @@ void dp_cli_help_json(struct dp_text *out)
     }
     json_t *root = json_pack("{s:o, s:o, s:o}", "commands", commands, "exit_codes", exits,
                              "environment", variables);
-    dp_cli_dump(root, JSON_INDENT(2), out);
+    dp_text_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }
 
@@ -197,7 +197,7 @@ int dp_cli_version(const struct dp_cli_call *call)
     struct dp_text text = {0};
     if (dp_cli_value(call, "json")) {
         json_t *root = json_pack("{s:s, s:s}", "version", DP_VERSION, "commit", DP_VERSION_GIT);
-        dp_cli_dump(root, JSON_COMPACT, &text);
+        dp_text_json(&text, root, JSON_COMPACT);
         json_decref(root);
     } else {
         dp_text_addf(&text, "davenport %s%s%s%s\n", DP_VERSION, *DP_VERSION_GIT ? " (" : "",

@@ -345,7 +345,7 @@ static bool tell(const struct dp_cli_call *call, const struct run *r)
         return false;
     }
     if (dp_cli_value(call, "json")) {
-        dp_cli_dump(o, JSON_COMPACT, &out);
+        dp_text_json(&out, o, JSON_COMPACT);
     } else {
         render(o, &out);
     }

@@ -109,7 +109,7 @@ int dp_cli_order(const struct dp_cli_call *call)
     }
     code = dp_cli_ask(&server, path, body, &answer);
     if (answer && dp_cli_value(call, "json")) {
-        dp_cli_dump(answer, JSON_INDENT(2), &text);
+        dp_text_json(&text, answer, JSON_INDENT(2));
     } else if (code == DP_EXIT_OK) {
         dp_order_text(answer, dp_cli_colour(), &text);
     }
@@ -148,7 +148,7 @@ int dp_cli_reload(const struct dp_cli_call *call)
     }
     code = dp_cli_ask(&server, "/reload", "{}", &answer);
     if (answer && dp_cli_value(call, "json")) {
-        dp_cli_dump(answer, JSON_INDENT(2), &text);
+        dp_text_json(&text, answer, JSON_INDENT(2));
     } else if (answer) {
         const json_t *changed = json_object_get(answer, "changed");
         bool done = code == DP_EXIT_OK;

@@ -77,7 +77,7 @@ int dp_cli_hash_password(const struct dp_cli_call *call)
     if (good) {
         if (dp_cli_value(call, "json")) {
             json_t *root = json_pack("{s:s}", "hash", hash);
-            dp_cli_dump(root, JSON_COMPACT, &text);
+            dp_text_json(&text, root, JSON_COMPACT);
             json_decref(root);
         } else {
             dp_text_addf(&text, "%s\n", hash);

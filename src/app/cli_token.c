@@ -34,7 +34,7 @@ static void tell(const char *token, const char *hash, const char *file, bool jso
     if (json) {
         json_t *root = json_pack("{s:s}", "hash", hash);
         (void)json_object_set_new(root, file ? "file" : "token", json_string(file ? file : token));
-        dp_cli_dump(root, JSON_COMPACT, out);
+        dp_text_json(out, root, JSON_COMPACT);
         json_decref(root);
     } else if (file) {
         dp_text_addf(out, "%s\n", hash);

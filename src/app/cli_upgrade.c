@@ -103,7 +103,7 @@ static void tell_done(const struct look *before, const struct look *now, bool js
         json_t *root = json_pack("{s:b, s:I, s:s, s:I, s:s}", "upgraded", 1, "pid",
                                  (json_int_t)now->pid, "version", now->version, "pid_before",
                                  (json_int_t)before->pid, "version_before", before->version);
-        dp_cli_dump(root, JSON_INDENT(2), out);
+        dp_text_json(out, root, JSON_INDENT(2));
         json_decref(root);
     } else {
         dp_text_addf(out,

@@ -3,7 +3,6 @@
 #include "app/config_table.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -34,18 +33,6 @@ static const char *field_text(const void *base, const struct dp_config_row *row)
 static json_t *word_json(struct dp_span s)
 {
     return json_stringn(s.p, s.n);
-}
-
-static void print_json(const json_t *root, struct dp_text *out)
-{
-    char *text = json_dumps(root, JSON_INDENT(2));
-    if (!text) {
-        out->failed = true;
-        return;
-    }
-    dp_text_add(out, dp_span_str(text));
-    dp_text_add(out, DP_SPAN("\n"));
-    free(text);
 }
 
 /* What jansson hands out is checked once, where it is printed: a NULL child makes the set fail. */
@@ -272,7 +259,7 @@ void dp_config_schema(struct dp_text *out)
             require(parent, leaf);
         }
     }
-    print_json(root, out);
+    dp_text_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }
 
@@ -379,7 +366,7 @@ void dp_config_dump(const struct dp_config *c, struct dp_text *out)
         }
         set(json_object_get(root, "admin"), "tokens", tokens, out);
     }
-    print_json(root, out);
+    dp_text_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }
 

@@ -139,7 +139,7 @@ int drill_tell(struct drill *d)
         drill_say(d, "the result could not be written: out of memory");
         return dp_drill_exit_code(DP_DRILL_FAILED);
     }
-    dp_cli_dump(result, JSON_INDENT(1), &text);
+    dp_text_json(&text, result, JSON_INDENT(1));
     bool good = write_file(d, "result.json", &text);
     struct dp_text page = {0};
     page.failed = dp_drill_report_html(result, &page) != DP_OK;

@@ -7,7 +7,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -232,9 +231,7 @@ static void tell(const struct dp_relay *r, struct dp_admin_answer *answer)
         "reset", (json_int_t)s->reset, "unreached", (json_int_t)s->unreached, "half_opened",
         (json_int_t)s->half_opened, "bytes", "to_server", (json_int_t)s->bytes[DP_RELAY_TO_SERVER],
         "to_client", (json_int_t)s->bytes[DP_RELAY_TO_CLIENT], "cut", (json_int_t)s->cut);
-    char *text = json_dumps(o, JSON_COMPACT);
-    dp_text_addf(&answer->body, "%s\n", text ? text : "{}");
-    free(text);
+    dp_text_json(&answer->body, o, JSON_COMPACT);
     json_decref(o);
 }
 

@@ -13,7 +13,6 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -508,12 +507,6 @@ void dp_report_explain(const struct dp_report *r, struct dp_text *out)
         (void)json_array_append_new(regions, region_json(r, &s->regions[i]));
     }
     (void)json_object_set_new(root, "regions", regions);
-    char *text = json_dumps(root, JSON_INDENT(2));
-    if (text) {
-        dp_text_addf(out, "%s\n", text);
-    } else {
-        out->failed = true;
-    }
-    free(text);
+    dp_text_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }

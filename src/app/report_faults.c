@@ -4,8 +4,6 @@
 #include "app/metric.h"
 #include "app/report_json.h"
 
-#include <stdlib.h>
-
 static json_t *databases_json(const struct dp_fault *f)
 {
     json_t *databases = json_array();
@@ -47,13 +45,7 @@ void dp_report_faults(const struct dp_report *r, struct dp_text *out)
     json_t *root = json_pack("{s:b, s:I, s:I, s:o}", "allowed", s->config->drills_allowed, "max_ms",
                              (json_int_t)s->config->drills_max_ms, "epoch", (json_int_t)s->epoch,
                              "faults", faults);
-    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    if (text) {
-        dp_text_addf(out, "%s\n", text);
-    } else {
-        out->failed = true;
-    }
-    free(text);
+    dp_text_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }
 

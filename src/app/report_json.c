@@ -10,7 +10,6 @@
 #include "app/report_routing.h"
 #include "app/report_sequences.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -416,13 +415,6 @@ void dp_report_json(const struct dp_report *r, struct dp_text *out)
     put_uint(root, "reloads_done", r->reloads_done);
     put_uint(root, "reloads_refused", r->reloads_refused);
     put(root, "totals", totals_json(r));
-    char *text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    if (text) {
-        dp_text_add(out, dp_span_str(text));
-        dp_text_add(out, DP_SPAN("\n"));
-    } else {
-        out->failed = true;
-    }
-    free(text);
+    dp_text_json(out, root, JSON_INDENT(2));
     json_decref(root);
 }

@@ -76,6 +76,17 @@ void dp_text_addf(struct dp_text *t, const char *fmt, ...)
     va_end(args);
 }
 
+void dp_text_json(struct dp_text *t, const json_t *json, size_t flags)
+{
+    char *text = json_dumps(json, flags | JSON_REAL_PRECISION(6));
+    if (text) {
+        dp_text_addf(t, "%s\n", text);
+    } else {
+        t->failed = true;
+    }
+    free(text);
+}
+
 const char *dp_text_str(const struct dp_text *t)
 {
     return t->p ? t->p : "";

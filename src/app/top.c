@@ -335,6 +335,6 @@ void dp_top_json(const struct dp_top_frame *f, struct dp_text *out)
         (void)json_array_append_new(list, one);
     }
     (void)json_object_set_new(root, "regions", list);
-    dp_cli_dump(root, JSON_COMPACT, out);
+    dp_text_json(out, root, JSON_COMPACT);
     json_decref(root);
 }

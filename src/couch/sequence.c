@@ -2,6 +2,8 @@
  * refused. All lengths are checked against what is left; depth is fixed, so nothing recurses. */
 #include "davenport/couch/sequence.h"
 
+#include "davenport/base/base64.h"
+
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -212,41 +214,6 @@ static enum dp_err parse_term(struct dp_span bytes, struct dp_seq *out)
     return err;
 }
 
-static int digit_of(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    if (c == '-' || c == '_')
-        return c == '-' ? 62 : 63;
-    return -1;
-}
-
-/* base64url without padding; out has room for 3/4 of it. False: it is none. */
-static bool decode64(struct dp_span text, char *out, size_t *n)
-{
-    uint32_t bits = 0;
-    unsigned have = 0;
-    *n = 0;
-    if (text.n % 4 == 1)
-        return false;
-    for (size_t i = 0; i < text.n; i++) {
-        int d = digit_of(text.p[i]);
-        if (d < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)d;
-        have += 6;
-        if (have >= 8) {
-            have -= 8;
-            out[(*n)++] = (char)(bits >> have & 0xff);
-        }
-    }
-    return true;
-}
-
 enum dp_err dp_seq_parse(struct dp_span token, struct dp_seq *out)
 {
     uint64_t number;
@@ -262,11 +229,12 @@ enum dp_err dp_seq_parse(struct dp_span token, struct dp_seq *out)
     }
     if (!dp_span_u64(prefix, &number))
         return DP_EINVAL;
-    char *bytes = malloc(rest.n + 1);
+    char *bytes = malloc(rest.n + 2);
     if (!bytes)
         return DP_ENOMEM;
-    enum dp_err err =
-        decode64(rest, bytes, &n) ? parse_term((struct dp_span){bytes, n}, out) : DP_EINVAL;
+    enum dp_err err = dp_base64_decode(DP_BASE64_URL, rest, bytes, &n)
+                          ? parse_term((struct dp_span){bytes, n}, out)
+                          : DP_EINVAL;
     free(bytes);
     return err;
 }

@@ -1,4 +1,4 @@
-/* Base64 (RFC 4648) and hexadecimal, for credentials. Pure. */
+/* Base64 (RFC 4648) and hexadecimal, for credentials and sequence tokens. Pure. */
 #ifndef DAVENPORT_BASE_BASE64_H
 #define DAVENPORT_BASE_BASE64_H
 
