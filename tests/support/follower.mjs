@@ -93,14 +93,22 @@ export class Follower {
         });
     }
 
-    // As browsers do it: where they were they say in a header when they come back; the URL stays.
+    // As browsers do it: an event counts when it is whole, with the empty line behind it; where they were they say in a header when they
+    // come back; the URL stays.
     eventsource() {
         const headers = this.event ? { 'last-event-id': this.event } : {};
+        let event = {};
         return this.stream('feed=eventsource&heartbeat=1000', headers, (line) => {
             if (line.startsWith('data: {')) {
-                this.tell(JSON.parse(line.slice('data: '.length)));
+                event.row = JSON.parse(line.slice('data: '.length));
             } else if (line.startsWith('id: ')) {
-                this.event = JSON.parse(line.slice('id: '.length));
+                event.id = JSON.parse(line.slice('id: '.length));
+            } else if (line === '') {
+                if (event.row) {
+                    this.tell(event.row);
+                    this.event = event.id;
+                }
+                event = {};
             }
         });
     }

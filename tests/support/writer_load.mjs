@@ -3,7 +3,7 @@
 
 import http from 'node:http';
 import { request } from './http.mjs';
-import { pause } from './wait.mjs';
+import { pause, until } from './wait.mjs';
 
 const generation = (rev) => Number.parseInt(rev, 10);
 
@@ -95,13 +95,13 @@ export class WriterLoad {
     }
 
     // So many answered well that began after now.
-    async done(count, since = Date.now()) {
-        while (this.results.filter((one) => one.at >= since && !one.failed).length < count) {
-            if (this.stopping) {
-                throw new Error('the load was stopped');
+    done(count, since = Date.now()) {
+        return until(`${count} requests to be answered well`, () => {
+            if (this.results.filter((one) => one.at >= since && !one.failed).length < count) {
+                throw new Error(this.summary(since));
             }
-            await pause(10);
-        }
+            return true;
+        });
     }
 
     // No write is under way, and none begins until writing is set again.
