@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { couch, request } from '../support/http.mjs';
 import { withProxy } from '../support/proxy.mjs';
-import { clientUrl, everywhere } from '../support/region.mjs';
+import { clientUrl } from '../support/region.mjs';
 import { chunk, chunkedHead, FIN } from '../support/couchdb_rows.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { useRegions } from '../support/suite.mjs';
@@ -92,7 +92,7 @@ test(
 );
 
 test(
-    'a continuous feed brings each change at once, and heartbeats between them',
+    'a continuous feed brings each change as it is written, and heartbeats between them',
     withProxy(() => suite.regions, {}, async (proxy, t) => {
         const feed = await Feed.open(url(proxy), 'since=now&heartbeat=200');
         assert.equal(feed.status, 200);
@@ -106,8 +106,6 @@ test(
         }
         delays.sort((a, b) => a - b);
         t.diagnostic(`write to event: median ${delays[10].toFixed(1)} ms, most ${delays[19].toFixed(1)} ms`);
-        // A proxy that gathers bytes before it passes them on would show the heartbeat's time here.
-        assert.ok(delays[10] < 2_000, `events are held back: median ${delays[10]} ms`);
         // The client hangs up: nothing of the feed is left in the proxy.
         feed.close();
         await until('the feed to be gone', async () => (await proxy.metric('davenport_feeds_active')) === 0);
@@ -119,14 +117,13 @@ test(
     withProxy(() => suite.regions, {}, async (proxy) => {
         const feeds = await Promise.all(Array.from({ length: 20 }, () => Feed.open(url(proxy), 'since=now&heartbeat=1000')));
         // The region reads `since=now` when it gets to it: a first change that all of them saw is the start.
-        for (let i = 0; ; i += 1) {
-            await couch(`${url(proxy)}/start-${i}`, { method: 'PUT', json: {} });
+        let starts = 0;
+        await until('every feed to see something', async () => {
+            starts += 1;
+            await couch(`${url(proxy)}/start-${starts}`, { method: 'PUT', json: {} });
             await pause(50);
-            if (feeds.every((feed) => feed.rows.length > 0)) {
-                break;
-            }
-            assert.ok(i < 200, 'a feed sees nothing');
-        }
+            return feeds.every((feed) => feed.rows.length > 0);
+        });
         const wanted = Array.from({ length: 30 }, (_, i) => `many-${i}`);
         for (const id of wanted) {
             await couch(`${url(proxy)}/${id}`, { method: 'PUT', json: {} });
@@ -154,8 +151,6 @@ test(
         await couch(`${url(proxy)}/after-death`, { method: 'PUT', json: {} });
         await again.row('after-death');
         again.close();
-        await suite.regions[0].revive();
-        await everywhere(suite.regions, suite.db, ['after-death']);
     }),
 );
 
@@ -206,8 +201,6 @@ test(
             return lines.length > 0 && lines;
         });
         assert.deepEqual([feed.end, feed.reason, feed.region], ['feed_ended', 'truncated', 'left']);
-        await suite.regions[0].revive();
-        await everywhere(suite.regions, suite.db, names('later'));
     }),
 );
 
@@ -251,13 +244,18 @@ test('what CouchDB writes into and behind its feeds reaches nobody else', async 
     await region.close();
 });
 
-test('a feed that says nothing for long is left alone', async (t) => {
+test('a feed that says nothing for long is left alone, and what it says is not held back', async (t) => {
     const region = await ScriptedRegion.start();
     let speak;
+    let end;
     const spoken = new Promise((resolve) => {
         speak = resolve;
     });
-    region.on(/feed=continuous/, [chunkedHead(), chunk('\n'), { until: spoken }, chunk('{"seq":"1","id":"late"}\n'), FIN]);
+    const ended = new Promise((resolve) => {
+        end = resolve;
+    });
+    const late = chunk('{"seq":"1","id":"late"}\n');
+    region.on(/feed=continuous/, [chunkedHead(), chunk('\n'), { until: spoken }, late, { until: ended }, FIN]);
     // Every limit that is not for feeds is far below the silence.
     const over = { timeouts: { answer_ms: 300, stall_ms: 300, body_ms: 300, idle_ms: 300, head_ms: 300 } };
     await withProxy([region], over, async (proxy) => {
@@ -266,7 +264,8 @@ test('a feed that says nothing for long is left alone', async (t) => {
         await pause(1_500);
         assert.equal(feed.ended, null);
         speak();
-        await feed.row('late');
+        await feed.row('late'); // nothing comes behind it
+        end();
         await until('the end', () => feed.ended);
     })(t);
     await region.close();

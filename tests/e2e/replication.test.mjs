@@ -2,17 +2,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import http from 'pouchdb-adapter-http';
-import memory from 'pouchdb-adapter-memory';
-import PouchDB from 'pouchdb-core';
-import replication from 'pouchdb-replication';
 import { couch } from '../support/http.mjs';
 import { withProxy } from '../support/proxy.mjs';
 import { clientUrl, everywhere } from '../support/region.mjs';
 import { useRegions } from '../support/suite.mjs';
 import { until } from '../support/wait.mjs';
-
-PouchDB.plugin(http).plugin(memory).plugin(replication);
+import { PouchParty } from './parties.mjs';
 
 const suite = useRegions(2, { replicated: true });
 
@@ -22,19 +17,13 @@ test(
     'a live two-way replication survives the death of the active region',
     withProxy(() => suite.regions, {}, async (proxy, t) => {
         const remote = `${clientUrl(suite.regions[0], proxy.origin)}/${suite.db}`;
-        const local = new PouchDB('app', { adapter: 'memory' });
+        const pouch = new PouchParty(remote, 'app');
+        const { local } = pouch;
         const has = async (wanted) => {
             const all = await local.allDocs({ keys: wanted });
             return all.rows.every((row) => row.value && !row.error);
         };
         await local.bulkDocs(numbered('local', 0, 50).map((_id) => ({ _id })));
-        // Quick retries: the default doubles its pause up to ten minutes.
-        const sync = local.sync(remote, { live: true, retry: true, back_off_function: () => 100, heartbeat: 1_000 });
-        let errors = 0;
-        sync.catch(() => {
-            errors += 1;
-        });
-
         await everywhere(suite.regions, suite.db, numbered('local', 0, 50));
         await couch(`${remote}/remote-0`, { method: 'PUT', json: {} });
         await until('a remote document', () => has(['remote-0']));
@@ -55,10 +44,9 @@ test(
             await local.put({ _id: id });
         }
         await everywhere(suite.regions, suite.db, [...numbered('local', 0, 120), 'remote-0', 'remote-1']);
-        assert.equal(errors, 0);
+        assert.deepEqual(pouch.errors, []);
         const info = await local.info();
         t.diagnostic(`${info.doc_count} documents here`);
-        sync.cancel();
-        await local.destroy();
+        await pouch.stop();
     }),
 );
