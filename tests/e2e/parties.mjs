@@ -14,6 +14,7 @@ import memory from 'pouchdb-adapter-memory';
 import PouchDB from 'pouchdb-core';
 import replication from 'pouchdb-replication';
 import { Told } from '../support/history.mjs';
+import { couch } from '../support/http.mjs';
 import { pause, until } from '../support/wait.mjs';
 
 const follow = createRequire(import.meta.url)('cloudant-follow');
@@ -161,6 +162,13 @@ export class PouchParty {
 
     destroy(id, rev) {
         return told(this.local.remove(id, rev));
+    }
+
+    // The documents of which a database has not all that is here.
+    async lacking(url) {
+        const { results } = await this.local.changes({ since: 0, style: 'all_docs' });
+        const here = Object.fromEntries(results.map(({ id, changes }) => [id, changes.map(({ rev }) => rev)]));
+        return Object.keys(await couch(`${url}/_revs_diff`, { method: 'POST', json: here }));
     }
 
     // Like the Told of a follower: whether it has a revision as a branch, whatever else it has.

@@ -33,18 +33,32 @@ export class Chaos {
             await region[back]();
             await this.healthy(region);
         });
-        if (region === this.regions[0]) {
-            let from;
-            await this.act(`${region.name}: traffic back`, async () => {
-                // A real CouchDB's replication waits up to minutes after its peer was away, and the traffic with it.
-                await this.proxy.untilActive(region.name, { limit_ms: 200_000 });
-                from = performance.now();
-            });
-            if (this.stays) {
-                await this.act(`${region.name}: at work there`, async () => {});
+        for (let tries = 0; region === this.regions[0] && !(await this.return(region)); tries += 1) {
+            if (tries === 3) {
+                throw new Error(`the traffic does not stay in ${region.name}`);
             }
-            this.returns.push([from, performance.now()]);
         }
+    }
+
+    // The traffic returns to it. False: a machine that stood still took it away again meanwhile.
+    async return(region) {
+        let from;
+        let moves;
+        await this.act(`${region.name}: traffic back`, async () => {
+            // A real CouchDB's replication waits up to minutes after its peer was away, and the traffic with it.
+            await this.proxy.untilActive(region.name, { limit_ms: 200_000 });
+            moves = await this.proxy.metric('davenport_moves_total');
+            from = performance.now();
+        });
+        if (this.stays) {
+            await this.act(`${region.name}: at work there`, async () => {});
+        }
+        const to = performance.now();
+        const stayed = (await this.proxy.active()) === region.name && (await this.proxy.metric('davenport_moves_total')) === moves;
+        if (stayed) {
+            this.returns.push([from, to]);
+        }
+        return stayed;
     }
 
     // Planned: an operator moves the traffic there.

@@ -15,7 +15,7 @@
 
 import { couch } from './http.mjs';
 import { replicate } from './region.mjs';
-import { until } from './wait.mjs';
+import { LIMIT_MS, until } from './wait.mjs';
 
 const generation = (rev) => Number(rev.split('-')[0]);
 
@@ -85,7 +85,7 @@ export async function converge(regions, db, options = {}) {
             before = same ? all[0] : undefined;
             return still;
         },
-        { every_ms: 150, limit_ms: 120_000, ...options },
+        { every_ms: 150, ...options },
     );
 }
 
@@ -145,7 +145,7 @@ export function missed(told, all) {
 }
 
 // All of it, once the writers have stopped. Followers go on meanwhile and get time to be told the rest.
-export async function judge(history, regions, db, { followers = [], limit_ms = 30_000 } = {}) {
+export async function judge(history, regions, db, { followers = [], limit_ms = LIMIT_MS } = {}) {
     const findings = [];
     await converge(regions, db).catch((error) => findings.push({ rule: 'diverged', what: error.message }));
     let all;
