@@ -17,8 +17,7 @@ const base = {
     workers: 2,
     replication: WATCH,
     failback: { hold_down_ms: 500, ramp_ms: 0, pause_ms: 5_000 },
-    hold: { ms: 10_000 },
-    traffic: { late_ms: 0 }, // a busy machine is no slow region
+    hold: { ms: 60_000 },
 };
 
 let regions;
