@@ -76,7 +76,6 @@ async function followersGoOn({ regions, db }, folder, kinds, t) {
         await Promise.all(followers.map((follower) => follower.knows([...MID, ...LATE])));
         check(followers, t);
         followers.forEach((follower) => follower.stop());
-        await put(base, ['last']);
         await Promise.all(followers.map((follower) => follower.done));
         assert.ok((await proxy.metric('davenport_sequences_translated_total')) >= kinds.length);
     })(t);

@@ -9,7 +9,7 @@ import { pause, until } from './wait.mjs';
 export class Follower {
     // kind: normal, longpoll, continuous or eventsource; since: a token.
     constructor(kind, base, since) {
-        Object.assign(this, { kind, base, since, told: new Map(), errors: 0, stopped: false });
+        Object.assign(this, { kind, base, since, told: new Map(), errors: 0, leash: new AbortController() });
         this.rows = []; // {id, rev, seq}
         this.moves = []; // answers in another region than asked's, the token's: {fate, asked, row: the first one from there}
         this.done = this.run();
@@ -41,7 +41,7 @@ export class Follower {
     }
 
     async whole(query) {
-        const answer = await request(this.url(query));
+        const answer = await request(this.url(query), { signal: this.leash.signal });
         assert.equal(answer.status, 200);
         const { results, last_seq } = answer.json; // one that was cut throws
         this.fate(answer.headers);
@@ -63,7 +63,8 @@ export class Follower {
         return new Promise((resolve, reject) => {
             const at = new URL(this.url(query));
             const auth = at.username ? `${at.username}:${at.password}` : undefined;
-            const req = http.get({ host: at.hostname, port: at.port, path: at.pathname + at.search, auth, headers, agent: false }, (res) => {
+            const { signal } = this.leash;
+            const req = http.get({ host: at.hostname, port: at.port, path: at.pathname + at.search, auth, headers, agent: false, signal }, (res) => {
                 let rest = '';
                 if (res.statusCode !== 200) {
                     reject(new Error(`status ${res.statusCode}`));
@@ -78,7 +79,6 @@ export class Follower {
                 res.on('error', reject);
                 res.on('end', resolve);
             });
-            this.request = req;
             req.on('error', reject);
         });
     }
@@ -114,7 +114,7 @@ export class Follower {
     }
 
     async run() {
-        while (!this.stopped) {
+        while (!this.leash.signal.aborted) {
             try {
                 await this[this.kind]();
             } catch {
@@ -125,8 +125,7 @@ export class Follower {
     }
 
     stop() {
-        this.stopped = true;
-        this.request?.destroy();
+        this.leash.abort();
     }
 
     knows(names) {

@@ -5,7 +5,7 @@ import { LIMIT_MS } from './wait.mjs';
 
 // One request, on a connection of its own unless there is an agent. `url` may carry credentials. Gives {status, headers, body (Buffer), text, json} or throws
 // what the socket threw.
-export function request(url, { method = 'GET', headers = {}, body, json, agent = false, limit_ms = LIMIT_MS } = {}) {
+export function request(url, { method = 'GET', headers = {}, body, json, agent = false, signal, limit_ms = LIMIT_MS } = {}) {
     const at = new URL(url);
     const payload = json === undefined ? body : JSON.stringify(json);
     const all = { ...headers };
@@ -30,6 +30,7 @@ export function request(url, { method = 'GET', headers = {}, body, json, agent =
                 method,
                 headers: all,
                 agent,
+                signal,
             },
             (res) => {
                 const parts = [];
