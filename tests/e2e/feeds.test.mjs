@@ -179,7 +179,7 @@ test(
     withProxy(() => suite.regions, { hold: { ms: 30_000 }, access_log: { path: log } }, async (proxy, t) => {
         const names = (prefix) => Array.from({ length: 10 }, (_, i) => `${prefix}-${i}`);
         const put = (ids) => couch(`${url(proxy)}/_bulk_docs`, { method: 'POST', json: { docs: ids.map((_id) => ({ _id })) } });
-        const cloudant = followParty(url(proxy), { heartbeat: 30_000 });
+        const cloudant = followParty(url(proxy), { heartbeat: 100_000 });
         const followers = [cloudant, nanoParty(url(proxy)).follow()];
         t.after(() => followers.forEach((heard) => heard.stop()));
         const know = (ids) =>
