@@ -3,8 +3,10 @@
 // A port for a server that will be killed and must come back on the same one.
 //
 // Not from the kernel's ephemeral range: while the server is down, any outgoing connection of this machine
-// could be given its port.
+// could be given its port. And no other test that runs beside this one may be: the port of the same number in UDP,
+// which nobody here speaks, is this process's for as long as it lives, and says so.
 
+import dgram from 'node:dgram';
 import net from 'node:net';
 
 const LOW = 16_000;
@@ -18,10 +20,18 @@ function isFree(port) {
     });
 }
 
+function reserve(port) {
+    return new Promise((resolve) => {
+        const mark = dgram.createSocket('udp4').unref();
+        mark.once('error', () => resolve(false));
+        mark.bind({ port, address: '127.0.0.1', exclusive: true }, () => resolve(true));
+    });
+}
+
 export async function pickPort() {
     for (let tries = 0; tries < 200; tries += 1) {
         const port = LOW + Math.floor(Math.random() * (HIGH - LOW));
-        if (await isFree(port)) {
+        if ((await reserve(port)) && (await isFree(port))) {
             return port;
         }
     }
