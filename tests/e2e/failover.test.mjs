@@ -7,7 +7,7 @@ import nano from 'nano';
 import { request } from '../support/http.mjs';
 import { Loads } from '../support/load.mjs';
 import { withProxy } from '../support/proxy.mjs';
-import { everywhere, has } from '../support/region.mjs';
+import { everywhere } from '../support/region.mjs';
 import { answer, FIN, RESET, STALL } from '../support/couchdb_rows.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { useRegions } from '../support/suite.mjs';
@@ -56,9 +56,10 @@ test(
     }),
 );
 
+// The other region's pauses, which are the machine's, are waited for.
 test(
     'the active region freezes: what may be sent again is only slower',
-    withProxy(() => suite.regions, { timeouts: { answer_ms: 1_500 }, probe: { timeout_ms: 1_000 } }, async (proxy, t) => {
+    withProxy(() => suite.regions, { probe: { timeout_ms: 3_000 }, hold: { ms: 300_000 } }, async (proxy, t) => {
         const [left] = suite.regions;
         const load = await loads.start(proxy);
         left.freeze();
@@ -79,9 +80,11 @@ test(
         await left.kill();
         await proxy.untilActive('right');
         await left.revive();
-        await healthy(proxy, 'left');
         // It is well, and the traffic is still elsewhere, with a time at which that ends.
-        const status = await proxy.status();
+        const status = await until('left to be up', async () => {
+            const told = await proxy.status();
+            return told.regions[0].health === 'up' && told;
+        });
         const gone = Date.now();
         if (status.active === 'right') {
             assert.ok(status.failback_at, 'the status tells when the hold-down ends');
@@ -157,7 +160,7 @@ test(
 test(
     'a region that is dead from the start is passed over',
     withProxy(() => suite.regions, {}, async (proxy) => {
-        assert.ok(await has(suite.regions[1], suite.db, loads.known[0]));
+        await loads.start(proxy).then((load) => load.stop());
         await suite.regions[0].kill();
         await proxy.stop();
         await proxy.run();
@@ -267,21 +270,31 @@ test('a body too large to be kept is sent once', (t) =>
         assert.equal(right.seen(/^PUT/).length, 0);
     }));
 
-test('a region that takes requests and never answers, though its probes pass', (t) =>
-    scripted(t, { timeouts: { answer_ms: 400 }, traffic: { failures: 3 } }, async (proxy, left, right) => {
-        left.on(/ \/db/, [STALL]);
-        right.on(/ \/db/, [answer(200, { from: 'right' })]);
-        for (let i = 0; i < 3; i += 1) {
-            const got = await request(`${proxy.origin}/db/a`);
-            assert.deepEqual([got.status, got.json.from], [200, 'right']);
-        }
-        const seen = await until('the region to be left', async () => {
-            const region = await proxy.region('left');
-            return region.health === 'down' && region;
+// How long an answer may take is the same for both regions. So where the one that answers was kept waiting for so long by the machine,
+// nothing is proved: then again.
+test('a region that takes requests and never answers, though its probes pass', async (t) => {
+    for (let tries = 1, proved = false; !proved; tries += 1) {
+        await scripted(t, { timeouts: { answer_ms: 1_500 }, traffic: { failures: 3 } }, async (proxy, left, right) => {
+            left.on(/ \/db/, [STALL]);
+            right.on(/ \/db/, [answer(200, { from: 'right' })]);
+            const got = [];
+            for (let i = 0; i < 3; i += 1) {
+                got.push(await request(`${proxy.origin}/db/a`));
+            }
+            if ((await proxy.region('right')).outcomes.answer_timeout > 0 && tries < 5) {
+                return;
+            }
+            proved = true;
+            assert.deepEqual(got.map((one) => [one.status, one.json.from]), Array(3).fill([200, 'right']));
+            const seen = await until('the region to be left', async () => {
+                const region = await proxy.region('left');
+                return region.health === 'down' && region;
+            });
+            assert.match(seen.why, /request/);
+            assert.equal(seen.outcomes.answer_timeout, 3);
         });
-        assert.match(seen.why, /request/);
-        assert.equal(seen.outcomes.answer_timeout, 3);
-    }));
+    }
+});
 
 test('a region in maintenance is left although it answers', (t) =>
     scripted(t, {}, async (proxy, left, right) => {

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import nano from 'nano';
 import { request } from '../support/http.mjs';
 import { Loads } from '../support/load.mjs';
-import { withProxy } from '../support/proxy.mjs';
+import { HASTE, withProxy } from '../support/proxy.mjs';
 import { useRegions } from '../support/suite.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -61,7 +61,7 @@ test(
 // How much slower is told, not asserted: that is the machine's matter.
 test(
     'the active region freezes under load, timeouts as they come: requests move, and none fails',
-    withProxy(() => suite.regions, {}, async (proxy, t) => {
+    withProxy(() => suite.regions, { ...HASTE, ...PATIENT }, async (proxy, t) => {
         const [left] = suite.regions;
         const load = await loads.start(proxy, { clients: 12 });
         await load.done(150); // the region's own pace is known
@@ -82,7 +82,7 @@ test(
     withProxy(() => suite.regions, { hold: { ms: 300 }, access_log: { path: '-', flush_ms: 50 } }, async (proxy) => {
         await Promise.all(suite.regions.map((region) => region.kill()));
         await until('no region', async () => (await proxy.active()) === null);
-        const got = await request(`${loads.url(proxy)}/${loads.known[0]}`);
+        const got = await request(`${loads.url(proxy)}/any`);
         assert.equal(got.status, 503);
         assert.equal(got.json.error, 'no_region_available');
         const line = await until('its line', () =>

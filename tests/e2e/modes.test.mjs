@@ -27,11 +27,7 @@ before(async () => {
 beforeEach(() => Promise.all(regions.filter((region) => region.server === null).map((region) => region.revive())));
 after(() => Promise.all(regions.map((region) => region.close())));
 
-const base = {
-    probe: { timeout_ms: 20_000 },
-    traffic: { late_ms: 0, slow_ms: 0 },
-    failback: { hold_down_ms: 500 },
-};
+const base = { failback: { hold_down_ms: 500 } };
 const proxied = (over, body) => withProxy(() => regions, { ...base, ...over }, body);
 
 const ask = (proxy, path, options = {}) => request(`${proxy.origin}${path}`, options);
@@ -39,25 +35,40 @@ const get = async (proxy, path = '/db/a', headers = {}) => (await ask(proxy, pat
 const put = (proxy, path = '/db/a') => ask(proxy, path, { method: 'PUT', json: {} });
 const many = async (times, what) => new Set(await Promise.all(Array.from({ length: times }, what)));
 
-// The workers have measured: left and right are near, far is not.
-const measured = (proxy) =>
-    until('the distances to be known', async () => {
+// Left and right are near, far is not. The workers measure that, and a machine that keeps a region waiting may change it: what
+// hangs on it holds between two looks that agree, no further apart than changes are at least; if not, it is tried again.
+const DWELL_MS = 10_000;
+async function asMeasured(proxy, body) {
+    const measured = async () => {
         const { regions: [left, right, far] } = await proxy.status();
         return left.near && right.near && far.near === false && far.distance_ms > FAR_MS / 2;
-    });
+    };
+    for (let tries = 1; ; tries += 1) {
+        await until('the distances to be known', measured);
+        const began = performance.now();
+        try {
+            return await body();
+        } catch (error) {
+            if (tries === 10 || ((await measured()) && performance.now() - began < DWELL_MS)) {
+                throw error;
+            }
+        }
+    }
+}
 const health = (proxy, name, state) => until(`${name} to be ${state}`, async () => (await proxy.region(name)).health === state);
 
 test(
     'active-active: the nearest regions share all requests, the others take over when they are lost',
     proxied({ mode: 'active-active' }, async (proxy) => {
-        await measured(proxy);
-        assert.deepEqual(await many(40, () => get(proxy)), new Set(['left', 'right']));
-        assert.deepEqual(await many(40, async () => (await put(proxy)).json.from), new Set(['left', 'right']));
+        await asMeasured(proxy, async () => {
+            assert.deepEqual(await many(40, () => get(proxy)), new Set(['left', 'right']));
+            assert.deepEqual(await many(40, async () => (await put(proxy)).json.from), new Set(['left', 'right']));
+            assert.match(proxy.cli('explain').stdout, /mode active-active: reads and writes go to the nearest regions, now left \([\d.]+ ms\) and right \([\d.]+ ms\)/);
+            assert.match(proxy.cli('explain').stdout, /not one of the nearest \(\d+\.\d ms\)/);
+            assert.match(proxy.cli('status').stdout, /^Mode: active-active; nearest: left \([\d.]+ ms\), right \([\d.]+ ms\)$/m);
+            assert.equal(await proxy.metric('davenport_region_near_workers'), 2);
+        });
         assert.deepEqual(await many(5, () => get(proxy, '/db/_local/c')), new Set(['left']), 'what belongs to one region');
-        assert.match(proxy.cli('explain').stdout, /mode active-active: reads and writes go to the nearest regions, now left \([\d.]+ ms\) and right \([\d.]+ ms\)/);
-        assert.match(proxy.cli('explain').stdout, /not one of the nearest \(\d+\.\d ms\)/);
-        assert.match(proxy.cli('status').stdout, /^Mode: active-active; nearest: left \([\d.]+ ms\), right \([\d.]+ ms\)$/m);
-        assert.equal(await proxy.metric('davenport_region_near_workers'), 2);
 
         const load = new Load(httpClient(`${proxy.origin}/db`), { known: ['a', 'b'], clients: 8, mix: ['get', 'put', 'find'] });
         await load.done(50);
@@ -78,8 +89,7 @@ test(
 test(
     'write-primary without failover of writes: they are refused while reads go on, until the region is back or they are moved',
     proxied({ mode: 'write-primary', writes_failover: false }, async (proxy) => {
-        await measured(proxy);
-        assert.deepEqual(await many(40, () => get(proxy)), new Set(['left', 'right']));
+        await asMeasured(proxy, async () => assert.deepEqual(await many(40, () => get(proxy)), new Set(['left', 'right'])));
         assert.deepEqual(await many(10, async () => (await put(proxy)).json.from), new Set(['left']));
 
         await regions[0].kill();
@@ -116,7 +126,6 @@ test(
 test(
     'write-primary with failover of writes: none fails',
     proxied({ mode: 'write-primary' }, async (proxy) => {
-        await measured(proxy);
         const load = new Load(httpClient(`${proxy.origin}/db`), { known: ['a'], clients: 8, mix: ['get', 'put'] });
         await load.done(50);
         await regions[0].kill();
@@ -131,9 +140,8 @@ test(
 test(
     'a mode of its own for databases that match a pattern',
     proxied({ mode: 'active-active', databases: { 'ledger/*': { mode: 'active-passive' } } }, async (proxy) => {
-        await measured(proxy);
         assert.deepEqual(await many(20, () => get(proxy, '/ledger%2F2026/a')), new Set(['left']));
-        assert.deepEqual(await many(40, () => get(proxy, '/ledger/a')), new Set(['left', 'right']));
+        await asMeasured(proxy, async () => assert.deepEqual(await many(40, () => get(proxy, '/ledger/a')), new Set(['left', 'right'])));
         assert.match(proxy.cli('explain').stdout, /1 pattern of databases has a rule of its own/);
     }),
 );
@@ -141,13 +149,15 @@ test(
 test(
     'sticky by header: the same region for the same value, or an error where it is not to be moved',
     proxied({ mode: 'active-active', sticky: { by: 'header', header: 'X-Client', on_loss: 'refuse' } }, async (proxy) => {
-        await measured(proxy);
-        const home = new Map();
-        for (let i = 0; i < 12; i += 1) {
-            home.set(`user-${i}`, await get(proxy, '/db/a', { 'X-Client': `user-${i}` }));
-        }
-        const [mine] = [...home].find(([, region]) => region === 'left');
-        const [other] = [...home].find(([, region]) => region === 'right');
+        const [mine, other] = await asMeasured(proxy, async () => {
+            const home = [];
+            for (let i = 0; i < 12; i += 1) {
+                home.push(await get(proxy, '/db/a', { 'X-Client': `user-${i}` }));
+            }
+            const found = ['left', 'right'].map((region) => home.indexOf(region));
+            assert.ok(found.every((n) => n >= 0), home.join());
+            return found.map((n) => `user-${n}`);
+        });
         await regions[0].kill();
         await health(proxy, 'left', 'down');
         const lost = await ask(proxy, '/db/a', { headers: { 'X-Client': mine } });
@@ -160,14 +170,15 @@ test(
 test(
     'a region that throttles is spared, and not taken for a failed one',
     proxied({ mode: 'active-active' }, async (proxy) => {
-        await measured(proxy);
         const enough = regions[0].on(/^GET \/db\/t/, [answer(429, { error: 'too_many_requests' }, { headers: { 'Retry-After': '60' } })]);
-        const answers = await Promise.all(Array.from({ length: 40 }, () => ask(proxy, '/db/t')));
-        assert.ok(answers.every((one) => one.status === 200 && one.json.from !== 'left'));
+        await asMeasured(proxy, async () => {
+            const answers = await Promise.all(Array.from({ length: 40 }, () => ask(proxy, '/db/t')));
+            assert.ok(answers.every((one) => one.status === 200 && one.json.from !== 'left'));
+            assert.ok((await proxy.metric('davenport_throttled_elsewhere_total')) > 0);
+        });
         const before = regions[0].requests.length;
         await many(20, () => get(proxy, '/db/t'));
         assert.equal(regions[0].requests.length, before, 'no more of the same');
-        assert.ok((await proxy.metric('davenport_throttled_elsewhere_total')) > 0);
         assert.equal((await proxy.region('left')).health, 'up');
         assert.equal(await proxy.active(), 'left');
         enough.left = 0;

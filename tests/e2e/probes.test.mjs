@@ -72,7 +72,7 @@ test('every layer is asked and told', proxied(async (proxy) => {
     assert.match(theirs[0], /-right$/);
     assert.ok(parseInt(left.docs.get(mine[0])._rev, 10) >= 2);
     const metrics = await proxy.metrics();
-    assert.match(metrics, /davenport_probe_results_total\{region="left",endpoint="[^"]+",layer="canary",result="ok"\} [2-9]/);
+    assert.match(metrics, /davenport_probe_results_total\{region="left",endpoint="[^"]+",layer="canary",result="ok"\} ([2-9]|\d\d)/);
     assert.match(proxy.cli('explain').stdout, /probe of canary: ok/);
 }));
 
@@ -162,7 +162,7 @@ test('of several databases each is asked, and told when it is not there', proxie
     assert.equal((await proxy.region('right')).health, 'up');
     assert.match((await layers(proxy, 'right')).database.detail, /GET of the databases: 404, ledger, stock in /);
     const line = (await proxy.events()).find((one) => one.event === 'not_provisioned' && one.region === 'right');
-    assert.match(line.reason, /ledger/);
+    assert.match(line.reason, /ledger|stock/); // those of the round that met one first
     const row = (db, n) => `davenport_region_database_missing{region="right",database="${db}"} ${n}\n`;
     const metrics = await proxy.metrics();
     assert.ok(metrics.includes(row('orders', 0)) && metrics.includes(row('ledger', 1)) && metrics.includes(row('stock', 1)), metrics);
@@ -190,8 +190,10 @@ test('a canary that another writes too is no fault; one that is not what was wri
         }
         return [answer(200, { _rev: `${generation}-a`, number: lose ? 1 : number })];
     });
-    await until('canaries', async () => (await layers(proxy, 'left')).canary?.passed >= 2);
     // one that was under way when the rule above came may have been written by the rule before it and read by this one
+    const passed = async () => (await layers(proxy, 'left')).canary?.passed ?? 0;
+    const old = await passed();
+    await until('canaries', async () => (await passed()) >= old + 2);
     const before = (await layers(proxy, 'left')).canary.failed;
     // another proxy of this name, between our PUT and our GET
     const another = left.on(/^GET \/orders\/davenport-canary-fleet-left$/, [answer(200, { _rev: '900-b', number: 7 })]);
@@ -258,8 +260,9 @@ test('probes that pass do not clear what requests saw; a few requests do, and no
         }
         t.diagnostic(`statuses: ${JSON.stringify([...statuses])}, trial requests: ${await proxy.metric('davenport_trial_requests_total')}`);
         assert.deepEqual([...statuses.keys()], [200]);
-        // nothing but trials went there after the fall: five by five at most, and the first that failed ended one
-        assert.ok((await proxy.metric('davenport_trial_requests_total')) <= 20);
+        // nothing but trials went there after the fall: of five requests each at most, and one may be under way
+        const trials = (await proxy.events()).filter((line) => /^trial_(failed|passed)$/.test(line.inputs?.signal)).length;
+        assert.ok((await proxy.metric('davenport_trial_requests_total')) <= 5 * (trials + 1), `${trials} trials`);
     },
     { hold: { ms: 0 }, traffic: { trial_requests: 5 } },
 ));

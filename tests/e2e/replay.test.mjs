@@ -45,7 +45,7 @@ async function twoRegions(t, over, body, options = {}) {
         await couches[1].pull(couches[0]);
     };
     // No death counts as a region's: what is tried here is single requests.
-    const calm = { traffic: { failures: 1000, window_requests: 0, late_ms: 0, slow_ms: 0 }, retry: { least: 100 } };
+    const calm = { traffic: { failures: 1000, window_requests: 0 }, retry: { least: 100 } };
     try {
         await withProxy(regions, merge(calm, over), (proxy) => body({ proxy, regions, couches, sync }))(t);
     } finally {
