@@ -150,8 +150,32 @@ static void close_all(struct dp_worker *w)
     uv_close((uv_handle_t *)&w->deadline, NULL);
 }
 
+static void on_deadline(uv_timer_t *h)
+{
+    struct dp_worker *w = h->data;
+    dp_log(DP_LOG_WARN, "drain_deadline", DP_KV_INT("worker", w->index),
+           DP_KV_INT("connections", w->engine.n_conns));
+    dp_engine_abort(&w->engine);
+}
+
+static void drain_politely(struct dp_worker *w, uint64_t within_ms)
+{
+    dp_engine_drain(&w->engine);
+    (void)uv_timer_start(&w->deadline, on_deadline, within_ms, 0);
+    w->draining = DRAIN_POLITELY;
+}
+
+/* The last part of a drain's time, for who did not end by itself. */
+static uint64_t last_part_ms(const struct dp_worker *w)
+{
+    return w->engine.config->drain_timeout_ms / 4;
+}
+
 static void finish_if_idle(struct dp_worker *w)
 {
+    /* No client is left: what is kept open to regions has nobody to serve. */
+    if (w->draining == DRAIN_RETIRE && w->engine.n_conns == 0)
+        drain_politely(w, last_part_ms(w));
     if (w->draining != DRAIN_NO && dp_engine_idle(&w->engine))
         close_all(w);
 }
@@ -201,32 +225,11 @@ static void on_tick(uv_timer_t *h)
     dp_engine_tick(&w->engine, uv_now(&w->loop) * DP_NS_PER_MS);
 }
 
-static void on_deadline(uv_timer_t *h)
-{
-    struct dp_worker *w = h->data;
-    dp_log(DP_LOG_WARN, "drain_deadline", DP_KV_INT("worker", w->index),
-           DP_KV_INT("connections", w->engine.n_conns));
-    dp_engine_abort(&w->engine);
-}
-
 static void close_acceptor(struct dp_worker *w)
 {
     if (w->acceptor)
         dp_acceptor_close(w->acceptor, NULL);
     w->acceptor = NULL;
-}
-
-static void drain_politely(struct dp_worker *w, uint64_t within_ms)
-{
-    dp_engine_drain(&w->engine);
-    (void)uv_timer_start(&w->deadline, on_deadline, within_ms, 0);
-    w->draining = DRAIN_POLITELY;
-}
-
-/* The last part of a drain's time, for who did not end by itself. */
-static uint64_t last_part_ms(const struct dp_worker *w)
-{
-    return w->engine.config->drain_timeout_ms / 4;
 }
 
 static void on_retired(uv_timer_t *h)

@@ -62,6 +62,14 @@ export function configuration(regions, over = {}) {
     );
 }
 
+// More of it, for tests that are not about silence: the regions of most tests live in the test's own process, which a busy machine stops for a
+// while, and a command that is waited for (cli) stops too. No silence of less than a minute means anything then; what refuses or fails does.
+export const CALM = {
+    probe: { silent: 0, timeout_ms: 60_000 },
+    traffic: { late_ms: 0, slow_ms: 0 },
+    timeouts: { try_ms: 0, connect_ms: 60_000 },
+};
+
 export class Proxy {
     // env: more of the environment than the test's own.
     static async start(regions, over = {}, env = {}) {
@@ -166,12 +174,12 @@ export class Proxy {
         return couch(`${this.admin}/events`);
     }
 
-    // What the file has by now: it is written beside, a moment later.
+    // What the file has by now, in whole lines: it is written beside, a moment later.
     journalLines() {
         if (!existsSync(this.journal)) {
             return [];
         }
-        return readFileSync(this.journal, 'utf8').trimEnd().split('\n').filter(Boolean).map((line) => JSON.parse(line));
+        return readFileSync(this.journal, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line));
     }
 
     // A subcommand of the program, run to its end.
