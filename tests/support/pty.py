@@ -51,6 +51,7 @@ def main():
     pid = start(slave, sys.argv[3:])
     waiting = b""
     inputs = [master, 0]
+    status = None
     while True:
         ready, _, _ = select.select(inputs, [], [], 0.05)
         if master in ready:
@@ -65,9 +66,11 @@ def main():
             for line in lines:
                 obey(line.decode(), master, pid)
             continue
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended and not select.select([master], [], [], 0)[0]:
+        if status is not None:  # it had ended before this look at what it wrote
             break
+        ended, how = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            status = how
     flags = termios.tcgetattr(slave)[3]
     end = {
         "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
