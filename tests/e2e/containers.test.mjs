@@ -15,7 +15,7 @@ import { composeProblems, manifestProblems, readYaml } from './manifests.mjs';
 import { couch } from '../support/http.mjs';
 import { Proxy } from '../support/proxy.mjs';
 import { PouchRegion } from '../support/region.mjs';
-import { scratch, until } from '../support/wait.mjs';
+import { LIMIT_MS, scratch, until } from '../support/wait.mjs';
 
 const DOCKER = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'docker');
 const KUBERNETES = ['sidecar', 'gateway'];
@@ -165,7 +165,7 @@ test('replicate: two servers, replicated both ways; a second run changes nothing
         const [left, right] = fronts;
         const env = { ...process.env, LEFT_URL: left.url, RIGHT_URL: right.url, COUCHDB_USER: 'admin', COUCHDB_PASSWORD: 'x y', DATABASES: 'orders customers' };
         const replicate = (over) => {
-            const child = spawn('sh', [join(DOCKER, 'replicate')], { env: { ...env, ...over }, timeout: 60_000 });
+            const child = spawn('sh', [join(DOCKER, 'replicate')], { env: { ...env, ...over }, timeout: LIMIT_MS });
             return Promise.all([text(child.stdout), text(child.stderr), once(child, 'close')]).then(([out, err, [status]]) => ({ status, out, err }));
         };
         const first = await replicate();
@@ -178,7 +178,11 @@ test('replicate: two servers, replicated both ways; a second run changes nothing
             for (const database of ['orders', 'customers']) {
                 const document = `/${database}/by-${from.name}`;
                 await couch(`${from.origin}${document}`, { method: 'PUT', json: { n: 1 } });
-                await until(`${document} in ${to.name}`, async () => (await fetch(`${to.origin}${document}`)).status === 200);
+                // Another change each time, for these servers now and then leave the last one out until then.
+                await until(`${document} in ${to.name}`, async () => {
+                    await couch(`${from.origin}/${database}`, { method: 'POST', json: {} });
+                    return (await fetch(`${to.origin}${document}`)).status === 200;
+                }, { every_ms: 300 });
             }
         }
         const again = await replicate();

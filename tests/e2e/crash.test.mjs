@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
-import { configuration, Proxy } from '../support/proxy.mjs';
+import { CALM, configuration, merge, Proxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { scratch, until } from '../support/wait.mjs';
 
@@ -21,7 +21,7 @@ test('a report, the signal, and a restart that knows of it', async (t) => {
         region.on(/ \/db\/stuck/, [{ until: new Promise(() => {}) }]);
     }
     const state = scratch('state');
-    const proxy = new Proxy(configuration(regions, { workers: 2, state: { dir: state } }));
+    const proxy = new Proxy(configuration(regions, merge(CALM, { workers: 2, state: { dir: state } })));
     const run = async () => {
         rmSync(proxy.portFile, { force: true }); // a crash leaves it
         await proxy.run();
@@ -31,7 +31,8 @@ test('a report, the signal, and a restart that knows of it', async (t) => {
         // A sanitizer keeps the signals of faults to itself (handle_segv=2).
         const signal = proxy.sanitized ? 'SIGABRT' : 'SIGSEGV';
         await until('both to serve', async () => (await proxy.status()).regions.every((one) => one.health === 'up'));
-        assert.equal((await proxy.order('drain', { region: 'right', reason: 'kernel' })).status, 200);
+        // A crash may come before a slow disk has it.
+        await until('an order that is on the disk', async () => (await proxy.order('drain', { region: 'right', reason: 'kernel' })).json.kept === 'disk');
         const { epoch } = await proxy.status();
         const stuck = request(`${proxy.origin}/db/stuck?secret=hidden`, { headers: { authorization: 'Basic aGlkZGVu' } }).catch((error) => error);
         await until('a request to be under way', () => regions[0].requests.some((one) => one.target.includes('stuck')));

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { answer } from '../support/couchdb_rows.mjs';
 import { couch, request } from '../support/http.mjs';
-import { Proxy, withProxy } from '../support/proxy.mjs';
+import { CALM, Proxy, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -19,7 +19,8 @@ before(async () => {
 });
 after(() => Promise.all(regions.map((region) => region.close())));
 
-const proxied = (over, body) => withProxy(() => regions, over, body);
+const proxied = (body) => withProxy(() => regions, CALM, body);
+const up = (proxy) => until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.health === 'up'));
 
 // A reader of the feed: `events` grows as they come.
 function listen(proxy, headers = {}) {
@@ -50,8 +51,8 @@ const of = (reader, event) => reader.events.filter((one) => one.event === event)
 
 test(
     'a feed tells the journal, then states, points and lines as they come',
-    proxied({}, async (proxy) => {
-        await proxy.untilActive('left');
+    proxied(async (proxy) => {
+        await up(proxy);
         const reader = await listen(proxy);
         assert.equal(reader.status, 200);
         assert.equal(reader.headers['content-type'], 'text/event-stream');
@@ -64,7 +65,7 @@ test(
         // Where a point ends in the midst of it, each has a part.
         const sum = (pick) => of(reader, 'history').reduce((all, { data: point }) => all + (pick(point) ?? 0), 0);
         await until('points that count it', () => sum((point) => point.requests[0]) === 1 && sum((point) => point.regions[0].requests[0]) === 1);
-        await proxy.move('right', 'to see it');
+        assert.equal((await proxy.move('right', 'to see it')).status, 200);
         const line = await until('the line', () => of(reader, 'journal').find((one) => one.data.event === 'switch'));
         assert.equal(line.data.reason, 'to see it');
         await until('the state after it', () => of(reader, 'state').at(-1).data.status.active === 'right');
@@ -78,8 +79,8 @@ test(
 
 test(
     'who comes back gets what was missed, once',
-    proxied({}, async (proxy) => {
-        await proxy.untilActive('left');
+    proxied(async (proxy) => {
+        await up(proxy);
         const first = await listen(proxy);
         await until('a state', () => of(first, 'state').length > 0);
         const { id } = of(first, 'journal').at(-1);
@@ -100,7 +101,7 @@ test(
 
 test(
     'there may be so many, and no more',
-    proxied({}, async (proxy) => {
+    proxied(async (proxy) => {
         const readers = [];
         for (let i = 0; i < WATCHERS; i += 1) {
             readers.push(await listen(proxy));
@@ -121,7 +122,7 @@ test(
 );
 
 test('the process ends, and so do its feeds, with its last line', async () => {
-    const proxy = await Proxy.start(regions);
+    const proxy = await Proxy.start(regions, CALM);
     const reader = await listen(proxy);
     await until('a state', () => of(reader, 'state').length > 0);
     await proxy.stop();
@@ -131,7 +132,7 @@ test('the process ends, and so do its feeds, with its last line', async () => {
 
 test(
     'what a feed and a page need to be asked',
-    proxied({}, async (proxy) => {
+    proxied(async (proxy) => {
         const page = await request(`${proxy.admin}/`);
         assert.equal(page.status, 200);
         assert.equal(page.headers['content-type'], 'text/html; charset=utf-8');
