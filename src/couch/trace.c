@@ -295,17 +295,24 @@ static bool is_elsewhere(json_t *leaf, const struct revision *p)
     return k < h.n && !has_hash(&h, k, p->hash);
 }
 
+bool dp_trace_leaves_lack(const json_t *leaves, struct dp_span parent)
+{
+    struct revision p;
+    bool lacks = read_revision(parent, &p);
+    for (size_t i = 0; lacks && i < json_array_size(leaves); i++) {
+        json_t *leaf = json_object_get(json_array_get(leaves, i), "ok");
+        lacks = !leaf || is_elsewhere(leaf, &p);
+    }
+    return lacks;
+}
+
 bool dp_trace_lacks_parent(const struct dp_trace_ask *ask, struct dp_span leaves)
 {
     struct dp_span parent;
-    struct revision p;
     json_t *mine = written(ask), *all = dp_trace_read(leaves);
-    bool lacks = json_is_object(mine) && (leaves.n == 0 || json_is_array(all)) &&
-                 dp_trace_parent(ask->rev, mine, &parent) && read_revision(parent, &p);
-    for (size_t i = 0; lacks && i < json_array_size(all); i++) {
-        json_t *leaf = json_object_get(json_array_get(all, i), "ok");
-        lacks = !leaf || is_elsewhere(leaf, &p);
-    }
+    const bool lacks = json_is_object(mine) && (leaves.n == 0 || json_is_array(all)) &&
+                       dp_trace_parent(ask->rev, mine, &parent) &&
+                       dp_trace_leaves_lack(all, parent);
     json_decref(mine);
     json_decref(all);
     return lacks;

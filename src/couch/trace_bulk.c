@@ -115,28 +115,57 @@ static json_t *leaves_by_id(struct dp_span looked)
         const json_t *id = json_object_get(one, "id");
         if (json_is_string(id) &&
             json_object_set(out, json_string_value(id), json_object_get(one, "docs")) != 0)
-            break; /* no memory: what is not there stays a conflict */
+            break; /* no memory: of what is not there nobody knows */
     }
     json_decref(text);
     return out;
 }
 
+/* What a row's conflict turned out to be. */
+enum kind {
+    STANDS, /* somebody else's, or no conflict about the document that was sent there */
+    OURS,
+    LACKS, /* of a region that lacks its parent */
+    UNSEEN /* it would take more than this look */
+};
+
+/* Was every leaf told, or that there is none? Any other error is the look's. */
+static bool is_told(const json_t *leaves)
+{
+    for (size_t i = 0; i < json_array_size(leaves); i++) {
+        const json_t *one = json_array_get(leaves, i);
+        if (!json_object_get(one, "ok") && !is_error(json_object_get(one, "error"), "not_found"))
+            return false;
+    }
+    return json_is_array(leaves);
+}
+
 /* Turns row i into a success if that conflict is our own. */
-static bool settle_row(const struct rows *r, size_t i, json_t *leaves)
+static enum kind settle_row(const struct rows *r, size_t i, json_t *looked)
 {
     const char *id = conflict_at(r, i);
-    json_t *doc = json_array_get(r->docs, i);
+    json_t *doc = json_array_get(r->docs, i), *leaves = id ? json_object_get(looked, id) : NULL;
     struct dp_trace_found f;
     struct dp_span parent;
-    if (!id || !dp_trace_parent((struct dp_span){NULL, 0}, doc, &parent) ||
-        dp_trace_best(json_object_get(leaves, id), doc, parent, NULL, &f) != DP_TRACE_OURS)
-        return false;
+    /* Sent twice in one request, the second one was a conflict from the beginning. */
+    if (!id || json_is_true(leaves) || !dp_trace_parent((struct dp_span){NULL, 0}, doc, &parent))
+        return STANDS;
+    switch (dp_trace_best(leaves, doc, parent, NULL, &f)) {
+    case DP_TRACE_OURS:
+        break;
+    case DP_TRACE_NOT:
+        if (!is_told(leaves))
+            return UNSEEN;
+        return dp_trace_leaves_lack(leaves, parent) ? LACKS : STANDS;
+    case DP_TRACE_LOOK:
+    case DP_TRACE_BLIND:
+        return UNSEEN;
+    }
     json_t *row = json_pack("{s:b,s:s,s:s}", "ok", 1, "id", id, "rev", f.rev);
     if (!row || json_array_set_new(r->answer, i, row) != 0)
-        return false;
-    /* Sent twice in one request, the second one was a conflict from the beginning. */
-    (void)json_object_del(leaves, id);
-    return true;
+        return UNSEEN;
+    (void)json_object_set_new(looked, id, json_true());
+    return OURS;
 }
 
 static size_t errors_of(const json_t *answer)
@@ -151,18 +180,23 @@ char *dp_trace_bulk(struct dp_span body, struct dp_span answer, struct dp_span l
                     struct dp_trace_rows *out)
 {
     struct rows r;
-    size_t count = 0;
+    size_t count[UNSEEN + 1] = {0};
     char *text = NULL;
     bool blind;
-    if (!rows_init(&r, body, answer, &blind))
+    *out = (struct dp_trace_rows){0};
+    if (!rows_init(&r, body, answer, &blind)) {
+        out->unseen = blind;
         return NULL;
+    }
     json_t *leaves = leaves_by_id(looked);
-    for (size_t i = 0; leaves && i < json_array_size(r.answer); i++)
-        count += settle_row(&r, i, leaves);
-    if (count > 0)
+    for (size_t i = 0; i < json_array_size(r.answer); i++)
+        count[settle_row(&r, i, leaves)]++;
+    if (count[OURS] > 0)
         text = dump(json_incref(r.answer), true, n);
-    if (text)
-        *out = (struct dp_trace_rows){count, errors_of(r.answer)};
+    *out = (struct dp_trace_rows){.settled = text ? count[OURS] : 0,
+                                  .failed = errors_of(r.answer),
+                                  .lacking = count[LACKS],
+                                  .unseen = count[UNSEEN] + (text ? 0 : count[OURS])};
     json_decref(leaves);
     rows_fini(&r);
     return text;

@@ -21,6 +21,8 @@ enum dp_trace_verdict dp_trace_leaf(json_t *mine, json_t *leaf, struct dp_span p
 enum dp_trace_verdict dp_trace_best(const json_t *leaves, json_t *mine, struct dp_span parent,
                                     const struct dp_trace_ask *attachment,
                                     struct dp_trace_found *out);
+/* Is `parent` in none of [{"ok":leaf} …] and their histories? Without a parent: false. */
+bool dp_trace_leaves_lack(const json_t *leaves, struct dp_span parent);
 bool dp_trace_parent(struct dp_span asked, const json_t *mine, struct dp_span *out);
 /* NULL: it is no object or array. */
 json_t *dp_trace_read(struct dp_span text);

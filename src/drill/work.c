@@ -510,9 +510,9 @@ static enum dp_load_failure end_bulk(struct dp_work *w, const struct dp_job *job
         }
         failure = DP_LOAD_FAILED_ANSWER;
         if (!id || !rev) {
-            dp_ledger_failed(w->ledger, job->tags[i],
-                             status_of(json_string_value(json_object_get(row, "error"))), region,
-                             now_ms);
+            const uint16_t said = status_of(json_string_value(json_object_get(row, "error")));
+            dp_ledger_failed(w->ledger, job->tags[i], job->unsettled && said == 409 ? 0 : said,
+                             region, now_ms);
         }
     }
     json_decref(rows);

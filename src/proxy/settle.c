@@ -345,7 +345,7 @@ static void say_unsettled(struct dp_exchange *x)
 }
 
 /* The head of the answer that is told in place of the region's. */
-static bool make_head(struct dp_exchange *x, const struct dp_settle *s, size_t bytes)
+static bool make_head(struct dp_exchange *x, const struct dp_settle *s, size_t bytes, bool open)
 {
     struct dp_head h;
     const bool rows = s->what == BULK; /* the same but for its body */
@@ -371,24 +371,26 @@ static bool make_head(struct dp_exchange *x, const struct dp_settle *s, size_t b
         const char *host = x->view->view->endpoints[x->endpoint].host;
         add_header(&h, "Location", JOIN(x, DP_SPAN("http://"), dp_span_str(host), s->path));
     }
-    return end_head(x, &h, "settled");
+    return end_head(x, &h, open ? "unsettled" : "settled");
 }
 
-/* text: from malloc. */
-static void tell(struct dp_exchange *x, char *text, size_t n)
+/* text: from malloc. open: it has other conflicts that may be our own. */
+static void tell(struct dp_exchange *x, char *text, size_t n, bool open)
 {
     const struct dp_settle *s = x->settle;
     struct dp_buf body;
     dp_buf_init(&body, &x->engine->chunks);
     const bool whole =
-        text && dp_buf_append(&body, text, n) == DP_OK && make_head(x, s, body.bytes);
+        text && dp_buf_append(&body, text, n) == DP_OK && make_head(x, s, body.bytes, open);
     free(text);
     if (!whole) {
         dp_buf_clear(&body);
         tell_unknown(x);
         return;
     }
-    dp_counter_add(&x->engine->traffic->conflicts_settled, 1);
+    dp_counter_add(open ? &x->engine->traffic->conflicts_unsettled
+                        : &x->engine->traffic->conflicts_settled,
+                   1);
     dp_log(DP_LOG_DEBUG, "conflict_settled", DP_KV_STR("rev", s->found.rev),
            DP_KV_INT("attempt", x->attempts.count));
     struct dp_buf theirs = let_go(x);
@@ -403,7 +405,7 @@ static void tell_success(struct dp_exchange *x)
     char *id = dp_trace_id(s->leaves);
     char *text = id ? dp_trace_answer(id, s->found.rev, &n) : NULL;
     free(id);
-    tell(x, text, n);
+    tell(x, text, n, false);
 }
 
 /* ---- looks ---- */
@@ -544,10 +546,17 @@ static void rows_done(struct dp_inquiry *q, enum dp_err err)
     if (!seen(q, err, &looked))
         return;
     const struct dp_span answer = flat(x, &s->answer);
-    char *text = answer.p ? dp_trace_bulk(s->ask.body, answer, looked, &n, &s->rows) : NULL;
+    if (!answer.p) {
+        tell_unknown(x);
+        return;
+    }
+    char *text = dp_trace_bulk(s->ask.body, answer, looked, &n, &s->rows);
+    const bool open = s->rows.unseen > 0 || (s->rows.lacking > 0 && other_wrote(x));
     dp_counter_add(&x->engine->traffic->rows_settled, s->rows.settled);
     if (text)
-        tell(x, text, n);
+        tell(x, text, n, open);
+    else if (open)
+        say_unsettled(x);
     else
         let_stand(x);
 }
@@ -566,7 +575,7 @@ static void database_done(struct dp_inquiry *q, enum dp_err err)
     switch (info.p ? dp_trace_database(info, now_s, (ago_ns + DP_NS_PER_S) / DP_NS_PER_S)
                    : DP_TRACE_NOT) {
     case DP_TRACE_OURS:
-        tell(x, strdup("{\"ok\":true}\n"), 12);
+        tell(x, strdup("{\"ok\":true}\n"), 12, false);
         return;
     case DP_TRACE_LOOK:
     case DP_TRACE_BLIND:

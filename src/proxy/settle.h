@@ -10,6 +10,7 @@
  *   somebody else's ──► the region's own answer, as it came
  *   it lacks the revision written upon, and another region was asked before ──► the same, with Davenport-Outcome: unsettled
  *   what was sent or is said can't be read, or is too much ──► the same, with Davenport-Outcome: unsettled
+ *   some rows are ours, and others such as these two ──► ours as successes, with Davenport-Outcome: unsettled
  *   no look gets an answer, or its time is over ──► the outcome is unknown
  *
  * At most two looks a request, within the time of an inquiry each and the request's own. On the worker's thread. */

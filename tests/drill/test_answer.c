@@ -113,6 +113,40 @@ static void a_refusal_may_leave_it_open(void **state)
     }
 }
 
+/* The same of a row of many. */
+static void a_conflict_among_rows_may_leave_it_open(void **state)
+{
+    (void)state;
+    for (int unsettled = 0; unsettled < 2; unsettled++) {
+        const struct dp_ledger_options options = {
+            .run = "r", .slots = 8, .max_writes = 8, .max_rows = 8};
+        struct dp_ledger *l = dp_ledger_new(&options);
+        struct dp_load_config c;
+        struct dp_ledger_counts counts;
+        struct dp_span request[2];
+        struct dp_job job;
+        assert_non_null(l);
+        dp_load_config_init(&c);
+        c.database = "d";
+        c.documents = 8;
+        struct dp_work *w = dp_work_new(&c, "h", "", l);
+        assert_non_null(w);
+        assert_true(dp_work_begin(w, DP_LOAD_BULK, 0, 0, &job, request));
+        job.unsettled = unsettled;
+        const struct dp_span rows =
+            DP_SPAN("[{\"id\":\"a\",\"error\":\"conflict\"},{\"id\":\"b\",\"error\":\"conflict\"},"
+                    "{\"id\":\"c\",\"error\":\"forbidden\"},{\"id\":\"d\",\"error\":\"forbidden\"},"
+                    "{\"id\":\"e\",\"error\":\"forbidden\"}]");
+        assert_int_equal(dp_work_end(w, &job, DP_LOAD_FAILED_NONE, 201, rows, false, 0, 1),
+                         DP_LOAD_FAILED_ANSWER);
+        dp_ledger_count(l, &counts);
+        assert_int_equal(counts.unknown, unsettled ? 2 : 0);
+        assert_int_equal(counts.refused, unsettled ? 3 : 5);
+        dp_work_destroy(w);
+        dp_ledger_free(l);
+    }
+}
+
 static void framed_in_every_way(void **state)
 {
     (void)state;
@@ -225,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_outcome_that_is_not_settled),
         cmocka_unit_test(a_refusal_may_leave_it_open),
+        cmocka_unit_test(a_conflict_among_rows_may_leave_it_open),
         cmocka_unit_test(framed_in_every_way),
         cmocka_unit_test(what_is_none),
         cmocka_unit_test(bytes_behind_an_answer_are_nobodys),

@@ -80,8 +80,12 @@ char *dp_trace_bulk_ask(struct dp_span body, struct dp_span answer, size_t *n, b
 struct dp_trace_rows {
     size_t settled; /* conflicts that are successes now */
     size_t failed;  /* rows that tell of an error still */
+    size_t
+        lacking; /* conflicts of a region that lacks the revision which that document builds on: as dp_trace_lacks_parent */
+    size_t
+        unseen; /* conflicts that may be our own: the look does not tell, or somebody built on what may be ours */
 };
-/* `answer` with its own conflicts turned into successes; from malloc, *n its length, *out what came of it. NULL: none was. */
+/* `answer` with its own conflicts turned into successes; from malloc, *n its length, NULL: none was. *out: what came of it. */
 char *dp_trace_bulk(struct dp_span body, struct dp_span answer, struct dp_span looked, size_t *n,
                     struct dp_trace_rows *out);
 
