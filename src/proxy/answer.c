@@ -364,6 +364,8 @@ static struct dp_span commit(struct dp_exchange *x)
     if (x->deadline.fire)
         dp_timer_disarm(&x->deadline);
     dp_exchange_set_phase(x, DP_PHASE_STREAM);
+    if (x->response.status != 200)
+        x->couch.feed = DP_FEED_NONE; /* refused: an answer like any other */
     if (x->couch.feed != DP_FEED_NONE) {
         dp_counter_add(&x->engine->traffic->feeds_active, 1);
         dp_feed_begun(x);

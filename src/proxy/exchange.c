@@ -778,8 +778,7 @@ void dp_exchange_view_changed(struct dp_exchange *x, const struct dp_view *view)
 void dp_exchange_retire(struct dp_exchange *x, uint64_t within_ms)
 {
     x->keep = false;
-    if (x->phase == DP_PHASE_STREAM &&
-        (x->couch.feed == DP_FEED_CONTINUOUS || x->couch.feed == DP_FEED_EVENTSOURCE))
+    if (x->phase == DP_PHASE_STREAM && dp_feed_retires(x))
         dp_feed_end_within(x, within_ms);
 }
 

@@ -20,6 +20,12 @@ static void end_after(struct dp_exchange *x, uint64_t delay_ms)
     end_between(x, delay_ms, x->engine->config->feed_spread_ms);
 }
 
+bool dp_feed_retires(const struct dp_exchange *x)
+{
+    return x->engine->draining &&
+           (x->couch.feed == DP_FEED_CONTINUOUS || x->couch.feed == DP_FEED_EVENTSOURCE);
+}
+
 void dp_feed_end_within(struct dp_exchange *x, uint64_t ms)
 {
     const uint64_t spread_ms = x->engine->config->feed_spread_ms;
@@ -50,10 +56,10 @@ void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view)
     /* Its client would come back with a token of this region, which it then goes on in. */
     if (x->tagging && region != DP_VIEW_GONE && view->regions[region].state == DP_ROUTE_OK)
         return;
-    if (view->active == region)
-        dp_list_remove(&x->awaited);
-    else if (c->feed_ends_on_move && dp_list_empty(&x->awaited))
+    if (view->active != region && c->feed_ends_on_move && dp_list_empty(&x->awaited))
         end_after(x, c->feed_grace_ms);
+    else if (view->active == region && !dp_feed_retires(x))
+        dp_list_remove(&x->awaited);
 }
 
 void dp_feed_begun(struct dp_exchange *x)

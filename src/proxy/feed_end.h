@@ -12,6 +12,9 @@ struct dp_exchange;
 
 /* Of an open feed: its region is dead, or its connection was (x->up is NULL then). May end it at once. */
 void dp_feed_end_dead(struct dp_exchange *x);
+/* Does it end because its connection does, wherever traffic goes? One of lines, while the engine drains: any of them is an
+ * end; a feed that is one text is left to its own. */
+bool dp_feed_retires(const struct dp_exchange *x);
 /* Of an open feed: traffic moved. If it went elsewhere than the feed, that one ends after a grace, or stays: as
  * configured; if it came back, it stays. */
 void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view);

@@ -435,6 +435,27 @@ static void feeds_follow_the_traffic_or_stay(void **state)
     rig_fini(&f.r);
 }
 
+/* Their connections end, so they do: wherever traffic goes meanwhile. One that is one text is left to its end. */
+static void feeds_of_a_worker_that_retires_end_in_time(void **state)
+{
+    static const char *const requests[] = {feed, longpoll};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(requests); i++) {
+        size_t whole;
+        static struct feeds f;
+        open_feeds(&f, requests[i], true);
+        rig_publish(&f.r, 0, DP_ROUTE_OK, 1);
+        dp_engine_retire(&f.r.engine, 1000);
+        rig_publish(&f.r, 0, DP_ROUTE_OK, 0);
+        rig_pass(&f.r, 1100);
+        assert_int_equal(ended(&f, &whole), i == 0 ? FEEDS : 0);
+        assert_int_equal(whole, i == 0 ? FEEDS : 0);
+        rig_pass(&f.r, 10000); /* nor does it end later */
+        assert_int_equal(ended(&f, &whole), i == 0 ? FEEDS : 0);
+        rig_fini(&f.r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -450,6 +471,7 @@ int main(void)
         cmocka_unit_test(feeds_whose_connections_broke_end_one_by_one),
         cmocka_unit_test(feeds_that_broke_after_their_region_was_given_up_end),
         cmocka_unit_test(feeds_follow_the_traffic_or_stay),
+        cmocka_unit_test(feeds_of_a_worker_that_retires_end_in_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -569,11 +569,6 @@ static void feeds_of_a_dead_region_end(void **state)
         {longpoll, FEED_HEAD, false},
         {"GET /db/_changes?since=5&feed=longpoll HTTP/1.1\r\nHost: a\r\n\r\n",
          FEED_HEAD "d\r\n{\"results\":[\n\r\n", false},
-        /* no feed, for there is none */
-        {continuous,
-         "HTTP/1.1 404 N\r\nDate: D\r\nTransfer-Encoding: chunked\r\n\r\n"
-         "3\r\n{}\n\r\n",
-         false},
         /* nobody here can tell where lines end */
         {continuous,
          "HTTP/1.1 200 OK\r\nDate: D\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n"

@@ -265,6 +265,35 @@ static void feeds_by_how_they_end(void **state)
     }
 }
 
+/* What refuses to be one is none: nothing of it is counted, and it lives and ends as any answer does. */
+static void a_refused_feed_is_none(void **state)
+{
+    static const char *const heads[] = {"HTTP/1.1 401 Unauthorized\r\n",
+                                        "HTTP/1.1 404 Not Found\r\n"};
+    (void)state;
+    for (size_t i = 0; i < 2 * DP_ARRAY_LEN(heads); i++) {
+        struct rig r;
+        struct rig_peer *up;
+        const bool whole = i % 2;
+        rig_init(&r, 2);
+        rig_start(&r);
+        struct rig_peer *c = rig_request(&r, feed, &up);
+        rig_send(up, heads[i / 2]);
+        rig_send(up, "Content-Length: 3\r\n\r\n{}");
+        assert_int_equal(dp_counter_get(&r.traffic.feeds_active), 0);
+        if (whole)
+            rig_send(up, "\n");
+        else
+            rig_wait(&r, r.config.stall_timeout_ms + 1000);
+        assert_int_equal(c->finished || c->closed, !whole);
+        for (unsigned e = 0; e < DP_FEED_END_COUNT; e++)
+            assert_int_equal(dp_counter_get(&r.traffic.feed_ends[e]), 0);
+        assert_int_equal(dp_counter_get(&r.traffic.feeds_ended), 0);
+        rig_fini(&r);
+        assert_int_equal(dp_counter_get(&r.traffic.feeds_active), 0);
+    }
+}
+
 static void ticks_and_gauges(void **state)
 {
     (void)state;
@@ -306,7 +335,8 @@ int main(void)
         cmocka_unit_test(waits_of_a_read),       cmocka_unit_test(waits_of_a_write),
         cmocka_unit_test(wait_for_a_region),     cmocka_unit_test(the_proxys_own_time),
         cmocka_unit_test(refusals_add_nothing),  cmocka_unit_test(attempts_by_class),
-        cmocka_unit_test(feeds_by_how_they_end), cmocka_unit_test(ticks_and_gauges),
+        cmocka_unit_test(feeds_by_how_they_end), cmocka_unit_test(a_refused_feed_is_none),
+        cmocka_unit_test(ticks_and_gauges),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
