@@ -301,11 +301,20 @@ static void relay_body(struct dp_exchange *x, struct dp_span head, const char *p
     after_pieces(x, r, n == 0);
 }
 
+/* The head has come: how long did that take? */
+static void note_first_byte(struct dp_exchange *x)
+{
+    if (x->phase ==
+        DP_PHASE_AWAIT) /* else it came before the request was out: says nothing of how fast the region is */
+        x->first_byte_ns = x->busy_ns - x->sent_ns; /* since its bytes were read */
+}
+
+/* And it is this answer that counts: one that breaks off while it is kept is none. */
 static void count_first_byte(struct dp_exchange *x)
 {
-    if (x->phase != DP_PHASE_AWAIT)
-        return; /* it came before the request was out: says nothing of how fast the region is */
-    uint64_t ns = x->busy_ns - x->sent_ns; /* since its bytes were read */
+    const uint64_t ns = x->first_byte_ns;
+    if (ns == DP_NO_TIME)
+        return;
     struct dp_traffic_endpoint *t = &x->engine->traffic->endpoints[x->endpoint];
     struct dp_traffic_kind *k = &x->engine->traffic->kinds[x->couch.kind];
     unsigned bucket = dp_latency_bucket(ns);
@@ -317,7 +326,6 @@ static void count_first_byte(struct dp_exchange *x)
     dp_counter_add(&t->first_byte_ns, ns);
     dp_counter_add(&k->first_byte[bucket], 1);
     dp_counter_add(&k->first_byte_ns, ns);
-    x->first_byte_ns = ns;
 }
 
 /* The answer begins: from here on there is no other attempt. Its head for the client; .p == NULL: the exchange is over. */
@@ -411,6 +419,7 @@ static bool pass_kept(struct dp_exchange *x, struct dp_span *spans, size_t k, en
     struct dp_span all[DP_BODY_SPANS];
     struct dp_buf body = x->kept->body;
     x->kept = NULL;
+    count_first_byte(x);
     struct dp_span head = commit(x);
     bool going = head.p != NULL;
     while (going && body.bytes > 0) {
@@ -477,6 +486,7 @@ static void go_on_with(struct dp_exchange *x, bool clean)
     const struct dp_kept k = *x->kept;
     struct dp_buf body = k.body;
     x->kept = NULL;
+    count_first_byte(x);
     dp_exchange_answered(x, clean);
     k.then(x, &body);
 }
@@ -566,7 +576,7 @@ void dp_answer_look(struct dp_exchange *x)
 /* The final head is there. */
 static void take_answer(struct dp_exchange *x, const char *p, size_t n)
 {
-    count_first_byte(x);
+    note_first_byte(x);
     void (*then)(struct dp_exchange *, struct dp_buf *) = NULL;
     if (dp_settle_wants(x))
         then = dp_settle_begin;
@@ -580,6 +590,7 @@ static void take_answer(struct dp_exchange *x, const char *p, size_t n)
     }
     if (!leave_undone(x, then, DP_ENOMEM))
         return;
+    count_first_byte(x);
     struct dp_span head = commit(x);
     if (head.p)
         relay_body(x, head, p, n);

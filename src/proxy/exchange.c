@@ -121,6 +121,7 @@ static void release_attempt(struct dp_exchange *x, bool up_reusable)
         dp_counter_add(&x->engine->traffic->answers_kept_failed, 1);
         dp_buf_clear(&x->kept->body);
         x->kept = NULL;
+        x->first_byte_ns = DP_NO_TIME;
     }
     if (x->up_paused) { /* the client has yet to take the last of the answer; the region is done */
         x->up_paused = false;
@@ -357,6 +358,7 @@ static bool begin_attempt(struct dp_exchange *x)
     struct dp_engine *e = x->engine;
     struct dp_pool *pool = &e->pools[x->endpoint];
     x->attempts.count++;
+    x->hedge_won = false; /* one that won and failed then did not answer */
     if (x->traced)
         dp_traced_attempt(x);
     /* After a stale connection the others in the pool are suspect too: dial. */

@@ -33,6 +33,14 @@ static uint64_t outcome(const struct rig *r, unsigned endpoint, enum dp_outcome 
     return dp_counter_get(&r->traffic.endpoints[endpoint].outcomes[o]);
 }
 
+static uint64_t first_bytes(const struct dp_counter *buckets)
+{
+    uint64_t n = 0;
+    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
+        n += dp_counter_get(&buckets[b]);
+    return n;
+}
+
 static void assert_counts(const struct rig *r, unsigned kept, unsigned begun, unsigned failed)
 {
     assert_int_equal(dp_counter_get(&r->traffic.answers_kept), kept);
@@ -114,6 +122,7 @@ static void an_answer_is_passed_on_when_it_is_whole(void **state)
         assert_counts(&r, 1, 0, 0);
         assert_int_equal(r.engine.chunks.n_used, 0);
         assert_int_equal(outcome(&r, 0, DP_OUTCOME_ANSWERED), 1);
+        assert_int_equal(first_bytes(r.traffic.endpoints[0].first_byte), 1);
         rig_fini(&r);
     }
 }
@@ -146,6 +155,12 @@ static void one_that_breaks_off_is_answered_elsewhere(void **state)
             assert_int_equal(outcome(&r, 1, DP_OUTCOME_ANSWERED), 1);
             assert_int_equal(dp_counter_get(&r.traffic.rescued), 1);
             assert_counts(&r, 1, 0, 1);
+            assert_int_equal(first_bytes(r.traffic.endpoints[0].first_byte), 0);
+            assert_int_equal(first_bytes(r.traffic.endpoints[1].first_byte), 1);
+            uint64_t of_kinds = 0; /* a request is told once */
+            for (unsigned k = 0; k < DP_TRAFFIC_KINDS; k++)
+                of_kinds += first_bytes(r.traffic.kinds[k].first_byte);
+            assert_int_equal(of_kinds, 1);
             rig_fini(&r);
         }
     }

@@ -164,24 +164,32 @@ static void a_client_that_goes_ends_both(void **state)
     assert_string_equal(d.spans[1].reason, "client_gone");
 }
 
+/* Both regions have been asked. */
+static struct rig_peer *begin_hedged(struct desk *d)
+{
+    begin(d, 2, DP_TRACE_SAMPLE_ALL);
+    d->r.config.hedge_percent = 2;
+    d->r.config.pool_warm = 1;
+    d->r.view->endpoints[0].usual_ms = d->r.view->endpoints[1].usual_ms = 100;
+    d->r.view->endpoints[0].late_ms = d->r.view->endpoints[1].late_ms = 1000;
+    rig_start(&d->r);
+    d->r.engine.hedges.hundredths = 100; /* one */
+    rig_wait(&d->r, 1000);
+    rig_connect(d->r.regions[0], DP_OK);
+    rig_connect(d->r.regions[1], DP_OK);
+    struct rig_peer *c = rig_client(&d->r);
+    rig_send(c, get);
+    rig_pass(&d->r, 150);
+    assert_int_equal(dp_counter_get(&d->r.traffic.hedges), 1);
+    return c;
+}
+
 static void a_hedge_is_an_attempt_beside(void **state)
 {
     (void)state;
     for (int wins = 0; wins < 2; wins++) {
         struct desk d;
-        begin(&d, 2, DP_TRACE_SAMPLE_ALL);
-        d.r.config.hedge_percent = 2;
-        d.r.config.pool_warm = 1;
-        d.r.view->endpoints[0].usual_ms = d.r.view->endpoints[1].usual_ms = 100;
-        d.r.view->endpoints[0].late_ms = d.r.view->endpoints[1].late_ms = 1000;
-        rig_start(&d.r);
-        d.r.engine.hedges.hundredths = 100; /* one */
-        rig_wait(&d.r, 1000);
-        rig_connect(d.r.regions[0], DP_OK);
-        rig_connect(d.r.regions[1], DP_OK);
-        rig_send(rig_client(&d.r), get);
-        rig_pass(&d.r, 150);
-        assert_int_equal(dp_counter_get(&d.r.traffic.hedges), 1);
+        (void)begin_hedged(&d);
         char told[2][DP_SPAN_ID_CHARS];
         for (size_t i = 0; i < 2; i++)
             memcpy(told[i], strstr(d.r.regions[i]->got, "traceparent: ") + 49, sizeof(told[i]));
@@ -198,6 +206,24 @@ static void a_hedge_is_an_attempt_beside(void **state)
         else
             assert_null(d.spans[2].reason);
     }
+}
+
+/* It was the first to answer, and its answer broke off: the one that came is not a hedge's. */
+static void a_hedge_that_won_and_failed(void **state)
+{
+    (void)state;
+    struct desk d;
+    struct rig_peer *c = begin_hedged(&d);
+    rig_send_bytes(d.r.regions[1], ok, sizeof(ok) - 2, 0);
+    rig_end(d.r.regions[1], DP_ERESET);
+    rig_connect(rig_dialed(&d.r, 3), DP_OK);
+    rig_send(d.r.regions[2], ok);
+    assert_int_equal(strncmp(c->got, "HTTP/1.1 200 ", 13), 0);
+    end(&d);
+    assert_int_equal(d.n, 4);
+    expect_attempt(&d, 1, 3, 2, "r1", 200, "truncated");
+    expect_attempt(&d, 2, 3, 3, "r0", 200, "answered");
+    assert_string_equal(d.spans[3].reason, "failed_over");
 }
 
 static void names_that_are_too_long_are_cut(void **state)
@@ -287,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_dial_in_vain_is_an_attempt),
         cmocka_unit_test(a_client_that_goes_ends_both),
         cmocka_unit_test(a_hedge_is_an_attempt_beside),
+        cmocka_unit_test(a_hedge_that_won_and_failed),
         cmocka_unit_test(names_that_are_too_long_are_cut),
         cmocka_unit_test(a_full_ring_drops_and_counts),
         cmocka_unit_test(a_request_that_was_held_says_so),
