@@ -15,7 +15,6 @@
 #define TRIES              5
 #define FIRST_PAUSE_MS     1000
 #define LONGEST_PAUSE_MS   30000
-#define LAST_MS            2000
 #define ANSWER_BYTES       65536
 #define CONNECT_TIMEOUT_MS 5000
 #define INSTANCE_BYTES     384
@@ -94,9 +93,15 @@ static bool make_batch(struct dp_otlp_export *e)
 static void finish(struct dp_otlp_export *e);
 static void go_on(struct dp_otlp_export *e);
 
+/* Its status says so, whatever becomes of the body behind it: sent again, its spans would be there twice. */
+static bool is_taken(const struct dp_fetch_result *r)
+{
+    return r->status >= 200 && r->status < 300;
+}
+
 static bool may_try_again(const struct dp_fetch_result *r)
 {
-    return r->err != DP_OK || r->status == 429 || r->status == 502 || r->status == 503 ||
+    return r->status == 0 || r->status == 429 || r->status == 502 || r->status == 503 ||
            r->status == 504;
 }
 
@@ -141,9 +146,9 @@ static void on_done(void *ctx, const struct dp_fetch_result *r)
 {
     struct dp_otlp_export *e = ctx;
     e->fetch = NULL;
-    if (r->err == DP_OK && r->status >= 200 && r->status < 300) {
+    if (is_taken(r)) {
         const bool full = e->spans >= BATCH_SPANS / 2;
-        taken(e, r->body);
+        taken(e, r->err == DP_OK ? r->body : (struct dp_span){NULL, 0});
         if (e->ending) {
             go_on(e);
         } else {
@@ -151,7 +156,7 @@ static void on_done(void *ctx, const struct dp_fetch_result *r)
         }
         return;
     }
-    not_taken(e, r->detail, r->err == DP_OK ? r->status : 0);
+    not_taken(e, r->detail, r->status);
     if (e->ending) {
         finish(e);
     } else if (may_try_again(r) && e->tries < TRIES) {
@@ -221,9 +226,27 @@ static void closed(void *ctx)
     e->open = false;
 }
 
+/* What is left; there is nobody whom the counter could be told any more. */
+static void drop_rest(struct dp_otlp_export *e)
+{
+    const uint64_t before = e->dropped;
+    drop(e);
+    for (uint32_t i = 0; i < e->n_rings; i++) {
+        while (dp_tracing_peek(e->rings[i])) {
+            dp_tracing_took(e->rings[i]);
+            e->dropped++;
+        }
+    }
+    if (e->dropped > before) {
+        dp_log(DP_LOG_WARN, "spans_lost", DP_KV_STR("key", "tracing.endpoint"),
+               DP_KV_INT("spans", e->dropped - before),
+               DP_KV_STR("reason", "the process ended before the collector took them"));
+    }
+}
+
 static void finish(struct dp_otlp_export *e)
 {
-    drop(e);
+    drop_rest(e);
     dp_fetcher_destroy_with(e->fetcher, &e->timer, closed, e);
 }
 
@@ -284,13 +307,13 @@ struct dp_tracing_ring *dp_otlp_export_ring(const struct dp_otlp_export *e, uint
     return e ? e->rings[worker] : NULL;
 }
 
-void dp_otlp_export_end(struct dp_otlp_export *e)
+void dp_otlp_export_end(struct dp_otlp_export *e, uint64_t within_ms)
 {
     if (!e || e->ending) {
         return;
     }
     e->ending = true;
-    look_in(e, LAST_MS);
+    look_in(e, within_ms);
     if (!e->fetch) {
         go_on(e);
     }

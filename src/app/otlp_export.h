@@ -5,7 +5,7 @@
  *                           └── waits, 4 times ◄──┴─ no answer, 429, 502, 503, 504 (Retry-After, 30 s at most); else dropped
  *
  * One batch at a time is all the memory that there is of it. While it waits the rings fill, and past that the workers drop
- * and count. Nobody ever waits for the collector, but for the end of the process: 2 s at most, for the last spans.
+ * and count. Nobody ever waits for the collector, but for the end of the process, for the last spans and so long as it says.
  * All on the loop's thread. */
 #ifndef DAVENPORT_SRC_APP_OTLP_EXPORT_H
 #define DAVENPORT_SRC_APP_OTLP_EXPORT_H
@@ -40,8 +40,8 @@ DP_MUST_USE enum dp_err dp_otlp_export_new(uv_loop_t *loop, const struct dp_otlp
 struct dp_tracing_ring *dp_otlp_export_ring(const struct dp_otlp_export *e, uint32_t worker);
 /* A reload: from now on by this one. */
 void dp_otlp_export_follow(struct dp_otlp_export *e, const struct dp_otlp_config *config);
-/* Nobody puts spans any more: what is left is sent, then it leaves the loop. NULL is fine. */
-void dp_otlp_export_end(struct dp_otlp_export *e);
+/* Nobody puts spans any more: what is left is sent within so long, then it leaves the loop. NULL is fine. */
+void dp_otlp_export_end(struct dp_otlp_export *e, uint64_t within_ms);
 /* It has left the loop. NULL is fine. */
 void dp_otlp_export_free(struct dp_otlp_export *e);
 

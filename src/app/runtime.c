@@ -42,6 +42,9 @@
 #define SEQUENCES_PUBLISH_MS 500
 #define SEQUENCES_SAVE_MS    10000
 
+/* For the collector to take the last spans. */
+#define SPANS_LAST_MS 2000
+
 void runtime_failed(const char *what, const char *why)
 {
     dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", what), DP_KV_STR("reason", why));
@@ -234,7 +237,7 @@ static void close_parts(struct dp_runtime *r)
     dp_sequences_destroy(r->sequences); /* writes what the governor told it */
     r->sequences = NULL;
     runtime_close_admin(r);
-    dp_otlp_export_end(r->exporter);
+    dp_otlp_export_end(r->exporter, SPANS_LAST_MS);
 }
 
 static bool threads_ended(const struct dp_runtime *r)

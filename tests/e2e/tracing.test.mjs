@@ -212,15 +212,23 @@ test('a collector that hangs holds up nobody', traced({ queue_spans: 64, timeout
     assert.equal(await proxy.metric('davenport_answers_2xx_total'), 101);
 }));
 
+// The proxy waits 2 s for the collector, and a busy machine may stand still for longer: then it says how many are lost.
 test('what is left at the end is told', async (t) => {
-    const collector = await Collector.start();
-    await withProxy(() => [left, right], tracing(collector), async (proxy) => {
-        for (let i = 0; i < 5; i += 1) {
-            await request(`${proxy.origin}/db/${i}`);
-        }
-    })(t);
-    assert.equal(collector.spans.length, 10);
-    await collector.close();
+    for (let lost = 1, tries = 0; lost > 0; tries += 1) {
+        assert.ok(tries < 5, 'the collector never had them in time');
+        const collector = await Collector.start();
+        let child;
+        await withProxy(() => [left, right], tracing(collector), async (proxy) => {
+            child = proxy.child;
+            for (let i = 0; i < 5; i += 1) {
+                await request(`${proxy.origin}/db/${i}`);
+            }
+        })(t);
+        lost = Number(/"event":"spans_lost","key":"tracing.endpoint","spans":(\d+)/.exec(child.text())?.[1] ?? 0);
+        assert.ok(collector.spans.length + lost >= 10, `${collector.spans.length} told, ${lost} lost`);
+        assert.ok(collector.spans.length <= 10, 'told twice');
+        await collector.close();
+    }
 });
 
 test('without a collector all goes on, and the end comes', async (t) => {
