@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct reading {
     struct dp_seq_shard shard;
@@ -13,7 +14,7 @@ struct dp_seqlook {
     _Atomic uint32_t refs;
     uint64_t newest_ns;
     size_t n;
-    struct reading readings[];
+    struct reading readings[]; /* one a place, in the order of places */
 };
 
 /* What the feed is held against: of several readings the oldest counts. */
@@ -23,19 +24,46 @@ struct passed {
 
 /* ---- looks ---- */
 
-/* Of the same range by the same node: the later one counts, for the file may be another one by now. */
-static bool same_place(const struct dp_seq_shard *a, const struct dp_seq_shard *b)
+/* A shard's place: its range, by one node. */
+static int compare_places(const struct dp_seq_shard *a, const struct dp_seq_shard *b)
 {
-    return a->first == b->first && a->last == b->last && dp_seq_same_name(&a->node, &b->node);
+    if (a->first != b->first)
+        return a->first < b->first ? -1 : 1;
+    if (a->last != b->last)
+        return a->last < b->last ? -1 : 1;
+    if (a->node.n != b->node.n)
+        return a->node.n < b->node.n ? -1 : 1;
+    return memcmp(a->node.p, b->node.p, a->node.n);
 }
 
-static bool tells_of(const struct dp_seq *told, const struct dp_seq_shard *shard)
+/* Of readings, which begin with their shards. */
+static int by_place(const void *a, const void *b)
 {
-    for (uint16_t i = 0; i < told->n; i++) {
-        if (same_place(&told->shards[i], shard))
-            return true;
+    return compare_places(a, b);
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const uint64_t x = ((const struct reading *)a)->asked_ns;
+    const uint64_t y = ((const struct reading *)b)->asked_ns;
+    return (x < y) - (x > y);
+}
+
+/* Of the same place the later one counts, for the file may be another one by now. */
+static void add_older(struct dp_seqlook *l, const struct dp_seqlook *older)
+{
+    const size_t told = l->n;
+    for (size_t i = 0, k = 0; i < older->n; i++) {
+        const struct dp_seq_shard *s = &older->readings[i].shard;
+        while (k < told && compare_places(&l->readings[k].shard, s) < 0)
+            k++;
+        if (k == told || compare_places(&l->readings[k].shard, s) != 0)
+            l->readings[l->n++] = older->readings[i];
     }
-    return false;
+    if (l->n > DP_SEQLOOK_READINGS) {
+        qsort(l->readings, l->n, sizeof(l->readings[0]), newest_first);
+        l->n = DP_SEQLOOK_READINGS;
+    }
 }
 
 struct dp_seqlook *dp_seqlook_new(const struct dp_seqlook *older, const struct dp_seq *told,
@@ -50,10 +78,10 @@ struct dp_seqlook *dp_seqlook_new(const struct dp_seqlook *older, const struct d
     l->newest_ns = asked_ns;
     for (; l->n < told->n; l->n++)
         l->readings[l->n] = (struct reading){told->shards[l->n], asked_s, asked_ns};
-    /* newest first: past the bound what is oldest falls off */
-    for (size_t i = 0; older && i < older->n && l->n < DP_SEQLOOK_READINGS; i++) {
-        if (!tells_of(told, &older->readings[i].shard))
-            l->readings[l->n++] = older->readings[i];
+    qsort(l->readings, l->n, sizeof(l->readings[0]), by_place);
+    if (older) {
+        add_older(l, older);
+        qsort(l->readings, l->n, sizeof(l->readings[0]), by_place);
     }
     return l;
 }
@@ -79,11 +107,7 @@ uint64_t dp_seqlook_newest_ns(const struct dp_seqlook *l)
 
 static const struct reading *reading_of(const struct dp_seqlook *l, const struct dp_seq_shard *s)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        if (same_place(&l->readings[i].shard, s))
-            return &l->readings[i];
-    }
-    return NULL;
+    return bsearch(s, l->readings, l->n, sizeof(l->readings[0]), by_place);
 }
 
 /* The hashes of a whole database. */

@@ -16,7 +16,7 @@
 struct dp_seqmaps_copy {
     _Atomic uint32_t refs;
     struct dp_seqmap *map;
-    char database[DP_SEQMAPS_NAME], from[DP_SEQMAPS_NAME], to[DP_SEQMAPS_NAME];
+    struct dp_seqmaps_names names;
 };
 
 /* A map, and what its `from` told last: that changes with every look, the map hardly ever. */
@@ -29,7 +29,7 @@ struct dp_seqview {
     _Atomic uint32_t refs;
     uint64_t min_age_s;
     size_t n;
-    struct seen_map maps[];
+    struct seen_map maps[]; /* in the order of their names */
 };
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -41,6 +41,32 @@ static void copy_unref(struct dp_seqmaps_copy *c)
         return;
     dp_seqmap_free(c->map);
     free(c);
+}
+
+/* ---- names ---- */
+
+struct key {
+    struct dp_span database, from, to; /* an empty `to` stands before all others */
+};
+
+static int compare(const char *name, struct dp_span s)
+{
+    const size_t n = strlen(name), least = n < s.n ? n : s.n;
+    const int c = least > 0 ? memcmp(name, s.p, least) : 0;
+    return c != 0 ? c : (n > s.n) - (n < s.n);
+}
+
+static int compare_names(const struct dp_seqmaps_names *names, const struct key *k)
+{
+    int c = compare(names->database, k->database);
+    if (c == 0)
+        c = compare(names->from, k->from);
+    return c != 0 ? c : compare(names->to, k->to);
+}
+
+static bool is_from(const struct dp_seqmaps_names *names, const struct key *k)
+{
+    return compare(names->from, k->from) == 0 && compare(names->database, k->database) == 0;
 }
 
 /* ---- the table ---- */
@@ -83,20 +109,26 @@ uint64_t dp_seqmaps_version(const struct dp_seqmaps *m)
     return m->version;
 }
 
-static bool names(const char *name, struct dp_span s)
+/* The first that does not stand before these names. */
+static size_t place_of(const struct dp_seqmaps *m, const struct key *k)
 {
-    return dp_span_eq(dp_span_str(name), s);
+    size_t from = 0, to = m->n;
+    while (from < to) {
+        const size_t i = from + (to - from) / 2;
+        if (compare_names(&m->entries[i].names, k) < 0)
+            from = i + 1;
+        else
+            to = i;
+    }
+    return from;
 }
 
 struct dp_seqmaps_entry *dp_seqmaps_find(const struct dp_seqmaps *m,
-                                         const struct dp_seqmaps_mark *k)
+                                         const struct dp_seqmaps_mark *mark)
 {
-    for (size_t i = 0; i < m->n; i++) {
-        struct dp_seqmaps_entry *e = &m->entries[i];
-        if (names(e->database, k->database) && names(e->from, k->from) && names(e->to, k->to))
-            return e;
-    }
-    return NULL;
+    const struct key k = {mark->database, mark->from, mark->to};
+    const size_t i = place_of(m, &k);
+    return i < m->n && compare_names(&m->entries[i].names, &k) == 0 ? &m->entries[i] : NULL;
 }
 
 /* All maps of the database that had no mark for longest, but for `spared`. False: there is none. */
@@ -106,14 +138,15 @@ static bool give_up_oldest(struct dp_seqmaps *m, struct dp_span spared)
     char name[DP_SEQMAPS_NAME];
     for (size_t i = 0; i < m->n; i++) {
         const struct dp_seqmaps_entry *e = &m->entries[i];
-        if (!names(e->database, spared) && (!oldest || e->confirmed_ms < oldest->confirmed_ms))
+        if (compare(e->names.database, spared) != 0 &&
+            (!oldest || e->confirmed_ms < oldest->confirmed_ms))
             oldest = e;
     }
     if (!oldest)
         return false;
-    memcpy(name, oldest->database, sizeof(name));
+    memcpy(name, oldest->names.database, sizeof(name));
     for (size_t i = m->n; i > 0; i--) {
-        if (strcmp(m->entries[i - 1].database, name) == 0)
+        if (strcmp(m->entries[i - 1].names.database, name) == 0)
             remove_at(m, i - 1);
     }
     return true;
@@ -121,11 +154,7 @@ static bool give_up_oldest(struct dp_seqmaps *m, struct dp_span spared)
 
 static bool is_first_of_database(const struct dp_seqmaps *m, size_t i)
 {
-    for (size_t j = 0; j < i; j++) {
-        if (strcmp(m->entries[j].database, m->entries[i].database) == 0)
-            return false;
-    }
-    return true;
+    return i == 0 || strcmp(m->entries[i - 1].names.database, m->entries[i].names.database) != 0;
 }
 
 static void keep_bounds(struct dp_seqmaps *m, struct dp_span newest)
@@ -148,9 +177,11 @@ static void set_text(char *out, size_t cap, struct dp_span s)
     (void)snprintf(out, cap, "%.*s", (int)(s.n < cap ? s.n : cap - 1), s.p ? s.p : "");
 }
 
-/* An empty map, at the end of the table. */
-static struct dp_seqmaps_entry *new_entry(struct dp_seqmaps *m, const struct dp_seqmaps_mark *k)
+/* An empty map, at its place in the table. */
+static struct dp_seqmaps_entry *new_entry(struct dp_seqmaps *m, const struct dp_seqmaps_mark *mark)
 {
+    const struct key k = {mark->database, mark->from, mark->to};
+    const size_t i = place_of(m, &k);
     struct dp_seqmap *map = dp_seqmap_new(m->config.marks, m->config.min_age_ms * NS_PER_MS);
     struct dp_seqmaps_entry *more = realloc(m->entries, (m->n + 1) * sizeof(*more));
     if (more)
@@ -159,11 +190,12 @@ static struct dp_seqmaps_entry *new_entry(struct dp_seqmaps *m, const struct dp_
         dp_seqmap_free(map);
         return NULL;
     }
-    struct dp_seqmaps_entry *e = &m->entries[m->n++];
+    struct dp_seqmaps_entry *e = &m->entries[i];
+    memmove(e + 1, e, (m->n++ - i) * sizeof(*e));
     *e = (struct dp_seqmaps_entry){.map = map};
-    set_text(e->database, sizeof(e->database), k->database);
-    set_text(e->from, sizeof(e->from), k->from);
-    set_text(e->to, sizeof(e->to), k->to);
+    set_text(e->names.database, sizeof(e->names.database), k.database);
+    set_text(e->names.from, sizeof(e->names.from), k.from);
+    set_text(e->names.to, sizeof(e->names.to), k.to);
     return e;
 }
 
@@ -238,17 +270,19 @@ enum dp_err dp_seqmaps_add(struct dp_seqmaps *m, const struct dp_seqmaps_mark *k
         return err; /* an empty map stays: it says nothing */
     if (k->read_ms > e->confirmed_ms)
         e->confirmed_ms = k->read_ms;
-    if (is_new)
+    if (is_new) {
         changed(m, e);
-    keep_bounds(m, k->database);
+        keep_bounds(m, k->database);
+    }
     return DP_OK;
 }
 
 void dp_seqmaps_forget(struct dp_seqmaps *m, struct dp_span database, struct dp_span region)
 {
     for (size_t i = m->n; i > 0; i--) {
-        const struct dp_seqmaps_entry *e = &m->entries[i - 1];
-        if (names(e->database, database) && (names(e->from, region) || names(e->to, region)))
+        const struct dp_seqmaps_names *names = &m->entries[i - 1].names;
+        if (compare(names->database, database) == 0 &&
+            (compare(names->from, region) == 0 || compare(names->to, region) == 0))
             remove_at(m, i - 1);
     }
 }
@@ -256,13 +290,12 @@ void dp_seqmaps_forget(struct dp_seqmaps *m, struct dp_span database, struct dp_
 void dp_seqmaps_look(struct dp_seqmaps *m, struct dp_span database, struct dp_span region,
                      struct dp_span token, int64_t asked_ms, uint64_t asked_ns)
 {
+    const struct key k = {.database = database, .from = region};
     struct dp_seq told;
     if (asked_ms <= 0 || dp_seq_parse(token, &told) != DP_OK)
         return;
-    for (size_t i = 0; i < m->n; i++) {
+    for (size_t i = place_of(m, &k); i < m->n && is_from(&m->entries[i].names, &k); i++) {
         struct dp_seqmaps_entry *e = &m->entries[i];
-        if (!names(e->database, database) || !names(e->from, region))
-            continue;
         struct dp_seqlook *l = dp_seqlook_new(e->look, &told, (uint64_t)asked_ms / 1000, asked_ns);
         if (!l)
             continue;
@@ -283,7 +316,8 @@ bool dp_seqmaps_row(const struct dp_seqmaps *m, size_t i, struct dp_seqmaps_row 
     if (i >= m->n)
         return false;
     const struct dp_seqmaps_entry *e = &m->entries[i];
-    *out = (struct dp_seqmaps_row){e->database, e->from, e->to, 0, 0, 0, e->confirmed_ms};
+    *out = (struct dp_seqmaps_row){e->names.database, e->names.from, e->names.to, 0, 0, 0,
+                                   e->confirmed_ms};
     for (; dp_seqmap_mark(e->map, out->marks, &k); out->marks++) {
         out->newest_ms = (int64_t)(k.read_ns / NS_PER_MS);
         if (out->marks == 0)
@@ -307,9 +341,7 @@ static struct dp_seqmaps_copy *copy_of(struct dp_seqmaps_entry *e)
         return NULL;
     }
     atomic_init(&c->refs, 1);
-    memcpy(c->database, e->database, sizeof(c->database));
-    memcpy(c->from, e->from, sizeof(c->from));
-    memcpy(c->to, e->to, sizeof(c->to));
+    c->names = e->names;
     e->copy = c;
     return c;
 }
@@ -351,28 +383,43 @@ void dp_seqview_unref(struct dp_seqview *v)
     free(v);
 }
 
+/* As place_of. */
+static size_t place_in(const struct dp_seqview *v, const struct key *k)
+{
+    size_t from = 0, to = v->n;
+    while (from < to) {
+        const size_t i = from + (to - from) / 2;
+        if (compare_names(&v->maps[i].copy->names, k) < 0)
+            from = i + 1;
+        else
+            to = i;
+    }
+    return from;
+}
+
 struct dp_span dp_seqview_translate(const struct dp_seqview *v, struct dp_span database,
                                     struct dp_span from, struct dp_span to, uint64_t caught_up_s,
                                     uint64_t now_s)
 {
     const struct dp_span nothing = {NULL, 0};
+    const struct key k = {database, from, to};
     /* who says that it caught up in time to come has a clock that is wrong by more than is allowed for */
     if (!v || caught_up_s == 0 || caught_up_s > now_s + v->min_age_s)
         return nothing;
-    for (size_t i = 0; i < v->n; i++) {
-        const struct dp_seqmaps_copy *c = v->maps[i].copy;
-        if (names(c->database, database) && names(c->from, from) && names(c->to, to))
-            return dp_seqmap_translate(c->map, caught_up_s * NS_PER_S);
-    }
-    return nothing;
+    const size_t i = place_in(v, &k);
+    return i < v->n && compare_names(&v->maps[i].copy->names, &k) == 0
+               ? dp_seqmap_translate(v->maps[i].copy->map, caught_up_s * NS_PER_S)
+               : nothing;
 }
 
 const struct dp_seqlook *dp_seqview_look(const struct dp_seqview *v, struct dp_span database,
                                          struct dp_span region)
 {
-    for (size_t i = 0; v && i < v->n; i++) {
-        const struct dp_seqmaps_copy *c = v->maps[i].copy;
-        if (names(c->database, database) && names(c->from, region))
+    const struct key k = {.database = database, .from = region};
+    if (!v)
+        return NULL;
+    for (size_t i = place_in(v, &k); i < v->n && is_from(&v->maps[i].copy->names, &k); i++) {
+        if (v->maps[i].look) /* a map that is new has none yet */
             return v->maps[i].look;
     }
     return NULL;

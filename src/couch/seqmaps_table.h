@@ -7,18 +7,22 @@
 
 struct dp_seqmaps_copy;
 
+struct dp_seqmaps_names {
+    char database[DP_SEQMAPS_NAME], from[DP_SEQMAPS_NAME], to[DP_SEQMAPS_NAME];
+};
+
 struct dp_seqmaps_entry {
     struct dp_seqmap *map;
     struct dp_seqmaps_copy *copy; /* as it is now, or NULL: no snapshot since its last change */
     struct dp_seqlook *look;      /* of `from`; or NULL */
     int64_t confirmed_ms;
-    char database[DP_SEQMAPS_NAME], from[DP_SEQMAPS_NAME], to[DP_SEQMAPS_NAME];
+    struct dp_seqmaps_names names;
     char from_life[DP_SEQMAPS_LIFE], to_life[DP_SEQMAPS_LIFE];
 };
 
 struct dp_seqmaps {
     struct dp_seqmaps_config config;
-    struct dp_seqmaps_entry *entries;
+    struct dp_seqmaps_entry *entries; /* in the order of their names */
     size_t n;
     uint64_t version, looks;
 };

@@ -71,9 +71,9 @@ static void add_map(struct text *t, const struct dp_seqmaps_entry *e)
 {
     struct dp_seqmap_mark k;
     const char *before = "{\"token";
-    add_text(t, "{\"database", dp_span_str(e->database));
-    add_text(t, ",\"from", dp_span_str(e->from));
-    add_text(t, ",\"to", dp_span_str(e->to));
+    add_text(t, "{\"database", dp_span_str(e->names.database));
+    add_text(t, ",\"from", dp_span_str(e->names.from));
+    add_text(t, ",\"to", dp_span_str(e->names.to));
     add_text(t, ",\"from_life", dp_span_str(e->from_life));
     add_text(t, ",\"to_life", dp_span_str(e->to_life));
     add_number(t, ",\"confirmed_ms", e->confirmed_ms);
@@ -93,7 +93,7 @@ static void add_maps(struct text *t, const struct dp_seqmaps *m, struct dp_span 
     add(t, DP_SPAN("{\"maps\":["));
     for (size_t i = 0; i < m->n; i++) {
         const struct dp_seqmaps_entry *e = &m->entries[i];
-        if ((database.n > 0 && !dp_span_eq(dp_span_str(e->database), database)) ||
+        if ((database.n > 0 && !dp_span_eq(dp_span_str(e->names.database), database)) ||
             dp_seqmap_bytes(e->map) == 0)
             continue;
         if (!first)

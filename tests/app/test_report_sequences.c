@@ -77,8 +77,9 @@ static void test_report(void **state)
     json_t *json = dp_report_sequences_json(&r);
     char *text = json_dumps(json, JSON_COMPACT);
     expect_in(text,
-              "{\"file\":null,\"written\":null,\"not_written\":false,\"marks_told\":3,\"maps\":[{"
-              "\"database\":\"orders\",\"from\":\"eu\",\"to\":\"us\",\"marks\":1,\"oldest\":\""
+              "{\"file\":null,\"written\":null,\"not_written\":false,\"marks_told\":3,\"maps\":[");
+    expect_in(text,
+              "{\"database\":\"orders\",\"from\":\"eu\",\"to\":\"us\",\"marks\":1,\"oldest\":\""
               "2026-11-22T20:58:30.000Z\",\"newest\":\"2026-11-22T20:58:30.000Z\",\"age_s\":15.0}");
     free(text);
     json_decref(json);

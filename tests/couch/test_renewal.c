@@ -170,6 +170,70 @@ static void test_all_shards_are_there(void **state)
     dp_seqlook_unref(l);
 }
 
+/* Of a database with so many shards as a token may have, all at `seq` by one node; in the order of their ranges or the other way. */
+static void large_token(unsigned node, unsigned char seq, bool backwards, char *out)
+{
+    static unsigned char term[64 * DP_SEQ_SHARDS];
+    const unsigned char name[] = {100, 0, 2, 'n', (unsigned char)('0' + node)};
+    static const unsigned char list[] = {108, 0, 0, 0, 2}, triple[] = {104, 3};
+    static const unsigned char begin[] = {131, 108, 0, 0, 0, DP_SEQ_SHARDS};
+    size_t n = put(term, begin, sizeof(begin));
+    for (unsigned i = 0; i < DP_SEQ_SHARDS; i++) {
+        const uint32_t width = UINT32_C(1) << 25, at = backwards ? DP_SEQ_SHARDS - 1 - i : i;
+        const uint32_t range[] = {at * width, at * width + (width - 1)};
+        const unsigned char tail[] = {97, seq, 109, 0, 0, 0, 2, 'u', 'u'};
+        n += put(term + n, triple, sizeof(triple));
+        n += put(term + n, name, sizeof(name));
+        n += put(term + n, list, sizeof(list));
+        for (unsigned k = 0; k < 2; k++) {
+            const unsigned char number[] = {110,
+                                            4,
+                                            0,
+                                            (unsigned char)range[k],
+                                            (unsigned char)(range[k] >> 8),
+                                            (unsigned char)(range[k] >> 16),
+                                            (unsigned char)(range[k] >> 24)};
+            n += put(term + n, number, sizeof(number));
+        }
+        term[n++] = 106;
+        n += put(term + n, triple, sizeof(triple));
+        n += put(term + n, tail, sizeof(tail));
+        n += put(term + n, name, sizeof(name));
+    }
+    term[n++] = 106;
+    memcpy(out, "1-", 3);
+    encode64(term, n, out + 2);
+}
+
+/* In a large cluster what is oldest falls off, and each of the others is found. */
+static void test_many_readings(void **state)
+{
+    static char token[DP_SEQ_TEXT];
+    enum { NODES = DP_SEQLOOK_READINGS / DP_SEQ_SHARDS + 1 };
+    struct dp_seqlook *l = NULL;
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned node = 0; node < NODES; node++) {
+            large_token(node, 5, (node + round) % 2, token);
+            const struct dp_seq told = seq_of(token);
+            const uint64_t at = 10 + round * NODES + node;
+            struct dp_seqlook *newer = dp_seqlook_new(l, &told, T0 + at, at);
+            assert_non_null(newer);
+            dp_seqlook_unref(l);
+            l = newer;
+        }
+    }
+    for (unsigned node = 0; node < NODES; node++) {
+        for (unsigned char seq = 4; seq <= 6; seq++) {
+            struct dp_renewal r = {.settled_s = T0};
+            large_token(node, seq, seq % 2, token);
+            assert_false(dp_renewal_row(&r, l, dp_span_str(token), 100));
+            assert_int_equal(r.passed_s, node > 0 && seq >= 5 ? T0 + 10 + NODES + node : 0);
+        }
+    }
+    dp_seqlook_unref(l);
+}
+
 static void test_an_empty_shard_is_passed(void **state)
 {
     (void)state;
@@ -281,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_what_can_not_be_compared),
         cmocka_unit_test(test_all_shards_are_there),
         cmocka_unit_test(test_an_empty_shard_is_passed),
+        cmocka_unit_test(test_many_readings),
         cmocka_unit_test(test_a_clock_that_is_set_back_takes_nothing),
         cmocka_unit_test(test_lines_tell),
         cmocka_unit_test(test_events_tell),

@@ -182,6 +182,55 @@ static void test_looks(void **state)
     dp_seqmaps_free(m);
 }
 
+/* In whatever order they come, and whose names begin alike. */
+static void test_many(void **state)
+{
+    enum { DATABASES = 97, STEP = 41 };
+    static const char *const regions[] = {"e", "eu", "us"};
+    (void)state;
+    struct dp_seqmaps *m = maps(DATABASES);
+    char db[32], token[64];
+    for (unsigned i = 0; i < DATABASES * 6; i++) {
+        const unsigned pair = i / DATABASES, d = i * STEP % DATABASES;
+        const char *from = regions[pair / 2], *to = regions[(pair / 2 + 1 + pair % 2) % 3];
+        (void)snprintf(db, sizeof(db), "db%.*s", (int)(d % 7), "xxxxxxx");
+        (void)snprintf(db + strlen(db), sizeof(db) - strlen(db), "%u", d / 7);
+        (void)snprintf(token, sizeof(token), "%s-%s-%s", db, from, to);
+        add(m, db, from, to, token, 200);
+    }
+    struct dp_seqview *v = dp_seqmaps_view(m);
+    struct dp_seqmaps_row row;
+    size_t n = 0;
+    for (; dp_seqmaps_row(m, n, &row); n++) {
+        (void)snprintf(token, sizeof(token), "%s-%s-%s", row.database, row.from, row.to);
+        expect_in(v, row.database, row.from, row.to, NOW_S, token);
+        expect_in(v, row.database, row.from, row.from, NOW_S, NULL);
+    }
+    assert_int_equal(n, DATABASES * 6);
+    expect_in(v, "db", "eu", "e", NOW_S, NULL);
+    expect_in(v, "zz", "eu", "e", NOW_S, NULL);
+    dp_seqview_unref(v);
+    dp_seqmaps_free(m);
+}
+
+/* A map that came after the last look has none; the others from there have. */
+static void test_looks_past_a_new_map(void **state)
+{
+    static const unsigned seq[] = {5, 6}, node[] = {0, 0};
+    char token[ENCODED_MAX];
+    (void)state;
+    struct dp_seqmaps *m = maps(4);
+    encode_seq(seq, node, "uu", token);
+    add(m, "orders", "eu", "us", "u1", 300);
+    look(m, "orders", "eu", token, 3);
+    add(m, "orders", "eu", "ap", "a1", 300);
+    add(m, "orders", "eu", "zz", "z1", 300);
+    expect_look(m, "orders", "eu", 3);
+    look(m, "orders", "eu", token, 4);
+    expect_look(m, "orders", "eu", 4);
+    dp_seqmaps_free(m);
+}
+
 /* Another database under the old name. */
 static void test_lives(void **state)
 {
@@ -364,11 +413,18 @@ static void test_odd_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_translates),   cmocka_unit_test(test_snapshots_stay),
-        cmocka_unit_test(test_forgets),      cmocka_unit_test(test_lives),
-        cmocka_unit_test(test_bounds),       cmocka_unit_test(test_text),
-        cmocka_unit_test(test_damaged_text), cmocka_unit_test(test_text_of_another_life),
-        cmocka_unit_test(test_odd_text),     cmocka_unit_test(test_looks),
+        cmocka_unit_test(test_translates),
+        cmocka_unit_test(test_snapshots_stay),
+        cmocka_unit_test(test_forgets),
+        cmocka_unit_test(test_lives),
+        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_damaged_text),
+        cmocka_unit_test(test_text_of_another_life),
+        cmocka_unit_test(test_odd_text),
+        cmocka_unit_test(test_looks),
+        cmocka_unit_test(test_looks_past_a_new_map),
+        cmocka_unit_test(test_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
