@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { couch, request } from '../support/http.mjs';
 import { withProxy } from '../support/proxy.mjs';
-import { carried, clientUrl, everywhere } from '../support/region.mjs';
+import { carried, clientUrl, everywhere, withCredentials } from '../support/region.mjs';
 import { useRegions } from '../support/suite.mjs';
 import { pause } from '../support/wait.mjs';
 import { WriterLoad } from '../support/writer_load.mjs';
@@ -32,18 +32,12 @@ test(
     'after an outage of 15 s under load traffic returns to a region that has everything: no conflict, no stale read',
     withProxy(
         () => suite.regions,
-        {
-            // What is watched is asked with the region's credentials.
-            get regions() {
-                return suite.regions.map(({ name, origin, auth }) => {
-                    const [username, password] = auth.slice(0, -1).split(':');
-                    return { name, url: origin, ...(auth && { credentials: { username, password } }) };
-                });
-            },
+        () => ({
+            regions: withCredentials(suite.regions),
             failback: { mode: 'hold_down', hold_down_ms: 1_000, ramp_ms: 0, pause_ms: 5_000 },
             hold: { ms: 60_000 },
             replication: { watch: 'on', interval_ms: 1_000, samples: 2 },
-        },
+        }),
         async (proxy, t) => {
             const { regions, db } = suite;
             const url = `${clientUrl(regions[0], proxy.origin)}/${db}`;

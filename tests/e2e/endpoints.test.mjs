@@ -33,11 +33,7 @@ const right = () => ({ name: 'right', url: nodes[2].origin });
 const cluster = (body) =>
     withProxy(
         () => nodes,
-        {
-            get regions() {
-                return [left(), right()];
-            },
-        },
+        () => ({ regions: [left(), right()] }),
         async (proxy, t) => {
             const both = async () => {
                 const region = await proxy.region('left');

@@ -11,7 +11,7 @@ import { contents, converge, judge, winner } from '../support/checker.mjs';
 import { History } from '../support/history.mjs';
 import { couch } from '../support/http.mjs';
 import { Proxy } from '../support/proxy.mjs';
-import { clientUrl, createDatabase, dropDatabase, everywhere, ids, replicate } from '../support/region.mjs';
+import { clientUrl, createDatabase, dropDatabase, everywhere, ids, replicate, withCredentials } from '../support/region.mjs';
 import { scratch, until } from '../support/wait.mjs';
 import { NEW_ONLY, Writer } from '../support/writer.mjs';
 import { branchesOf, followParty, Keeper, nanoParty, PouchParty, sdkParty } from './parties.mjs';
@@ -26,10 +26,7 @@ const OVER = {
 
 // Where replication can be seen, a region that returned waits until it has what was written meanwhile.
 const watched = (all) => ({
-    regions: all.map(({ name, origin, auth }) => {
-        const [username, password] = auth.slice(0, -1).split(':');
-        return { name, url: origin, ...(username && { credentials: { username, password } }) };
-    }),
+    regions: withCredentials(all),
     replication: { watch: 'on', interval_ms: 1_000, samples: 2 },
 });
 

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { couch, request } from '../support/http.mjs';
 import { withProxy } from '../support/proxy.mjs';
-import { clientUrl } from '../support/region.mjs';
+import { clientUrl, withCredentials } from '../support/region.mjs';
 import { useRegions } from '../support/suite.mjs';
 import { scratch, until } from '../support/wait.mjs';
 
 const suite = useRegions(2, { replicated: true });
-const watch = { replication: { watch: 'on', interval_ms: 500 } };
+const watch = (more) => () => ({ regions: withCredentials(suite.regions), replication: { watch: 'on', interval_ms: 500 }, ...more });
 const folder = join(scratch('state'), 'kept');
 
 const url = (proxy) => `${clientUrl(suite.regions[0], proxy.origin)}/${suite.db}`;
@@ -32,7 +32,7 @@ function maps(proxy) {
 
 test(
     'marks come of the replication both ways, and are told',
-    withProxy(() => suite.regions, { ...watch, state: { dir: folder } }, async (proxy) => {
+    withProxy(() => suite.regions, watch({ state: { dir: folder } }), async (proxy) => {
         await couch(`${url(proxy)}/first`, { method: 'PUT', json: {} });
         const found = await maps(proxy);
         assert.deepEqual(found.map((map) => `${map.from}-${map.to}`).sort(), ['left-right', 'right-left']);
@@ -45,14 +45,14 @@ test(
 
 test(
     'and are there after a restart',
-    withProxy(() => suite.regions, { ...watch, state: { dir: folder } }, async (proxy) => {
+    withProxy(() => suite.regions, watch({ state: { dir: folder } }), async (proxy) => {
         const started = Date.parse((await proxy.status()).started);
         const found = await maps(proxy);
         assert.ok(found.every((map) => Date.parse(map.oldest) < started), JSON.stringify(found));
     }),
 );
 
-const shared = { ...watch, sequences: { share: 'yes' } };
+const shared = watch({ sequences: { share: 'yes' } });
 
 test(
     'they are kept in the regions where that is wanted',

@@ -198,11 +198,13 @@ export class Proxy {
     }
 }
 
-// A test with a proxy of its own in front of `regions()`: body(proxy, t). The proxy is stopped and checked
-// whatever the test did; when the test fails, what the proxy said is shown.
+// A test with a proxy of its own in front of `regions`, configured as `over` says (both: or a function that tells them when the
+// test begins): body(proxy, t). The proxy is stopped and checked whatever the test did; when the test fails, what the proxy said
+// is shown.
 export function withProxy(regions, over, body, env) {
     return async (t) => {
-        const proxy = await Proxy.start(typeof regions === 'function' ? regions() : regions, over, env);
+        const now = (value) => (typeof value === 'function' ? value() : value);
+        const proxy = await Proxy.start(now(regions), now(over), env);
         try {
             await body(proxy, t);
         } catch (error) {

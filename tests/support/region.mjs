@@ -338,6 +338,14 @@ export async function dropDatabase(regions, db) {
     }
 }
 
+// For a proxy's configuration: regions that it asks for more than /_up (a watch over replication), with the credentials that clients use.
+export function withCredentials(regions) {
+    return regions.map(({ name, origin, auth }) => {
+        const [username, password] = auth.slice(0, -1).split(':');
+        return { name, url: origin, ...(auth && { credentials: { username, password } }) };
+    });
+}
+
 // A client's URL of the proxy (or of anything that stands in for a region), with the regions' credentials.
 export function clientUrl(region, origin) {
     return origin.replace('http://', `http://${region.auth}`);
