@@ -127,6 +127,23 @@ test('a conflict that somebody else made is told as it is', (t) =>
         assert.equal(await proxy.metric('davenport_conflicts_stood_total'), 1);
     }));
 
+test('a region that lacks what a write builds on leaves open what became of it elsewhere', (t) =>
+    twoRegions(t, {}, async ({ proxy, regions, couches, sync }) => {
+        const first = await couch(`${proxy.origin}/db/old`, { method: 'PUT', json: { n: 1 } });
+        await sync();
+        // That is all that the second region has.
+        const { rev } = await couch(`${proxy.origin}/db/old?rev=${first.rev}`, { method: 'PUT', json: { n: 2 } });
+        regions[0].fate = () => 'after';
+        const docs = [{ _id: 'old', _rev: rev, n: 3 }, { _id: 'new', n: 1 }];
+        const got = await request(`${proxy.origin}/db/_bulk_docs`, { method: 'POST', json: { docs } });
+        assert.equal(got.status, 201, got.text);
+        assert.deepEqual(got.json.map((row) => row.error ?? row.ok), ['conflict', true]);
+        assert.equal(got.headers['davenport-outcome'], 'unsettled');
+        assert.equal(await proxy.metric('davenport_conflicts_unsettled_total'), 1);
+        const [leaf] = await leavesOf(couches[0], 'old');
+        assert.equal(leaf.n, 3, 'the first region had carried it out');
+    }));
+
 test('somebody builds on our write before it is asked for again: it is found all the same', (t) =>
     twoRegions(t, {}, async ({ proxy, regions, couches, sync }) => {
         regions[0].fate = (asked) => {
