@@ -95,7 +95,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct watch *w = poll->data;
     struct dp_fetcher *f = w->fetcher; /* w may be gone after the call */
-    int flags = status < 0 ? CURL_CSELECT_ERR : 0;
+    /* What is wrong with the socket curl finds out by reading it: a kept connection that was reset before a byte of the
+     * answer came is replaced, as one that was closed. Told of an error it would not look, and the fetch would fail. */
+    int flags = status < 0 ? CURL_CSELECT_IN : 0;
     int running;
     if (events & (UV_READABLE | UV_DISCONNECT))
         flags |= CURL_CSELECT_IN;
@@ -277,9 +279,9 @@ static const char *detail_of(const struct dp_fetch *t, CURLcode code)
 {
     if (t->too_large)
         return "the answer is larger than expected";
-    if (t->error[0])
-        return t->error;
-    return code == CURLE_OK ? "" : curl_easy_strerror(code);
+    if (code == CURLE_OK)
+        return ""; /* whatever an attempt on a kept connection met */
+    return t->error[0] ? t->error : curl_easy_strerror(code);
 }
 
 /* A connection stood, or was refused or ended by the other side. */

@@ -167,6 +167,33 @@ static void a_kept_connection_that_died_is_replaced(void **state)
     assert_int_equal(o->status, 200);
 }
 
+/* What the connection's second request meets, and no other. */
+static enum script_mode end_of_kept;
+
+static void end_kept(void *ctx, struct script_server *s)
+{
+    (void)ctx;
+    s->mode = s->requests == 2 ? end_of_kept : SCRIPT_ANSWER;
+}
+
+static void a_kept_connection_that_ends_as_it_is_used_is_replaced(void **state)
+{
+    struct bench *b = *state;
+    struct dp_fetch_request req = get(b);
+    static const enum script_mode ends[] = {SCRIPT_CLOSE, SCRIPT_RESET};
+    b->server.choose = end_kept;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        end_of_kept = ends[i];
+        b->server.requests = 0;
+        assert_int_equal(run(b, &req)->err, DP_OK);
+        const struct outcome *o = run(b, &req);
+        assert_int_equal(o->err, DP_OK);
+        assert_int_equal(o->status, 200);
+        assert_int_equal(b->server.requests, 3);
+        assert_string_equal(o->detail, "");
+    }
+}
+
 static void method_body_and_credentials(void **state)
 {
     struct bench *b = *state;
@@ -445,6 +472,7 @@ int main(void)
         T(any_status_is_an_answer),
         T(connections_are_kept_unless_fresh),
         T(a_kept_connection_that_died_is_replaced),
+        T(a_kept_connection_that_ends_as_it_is_used_is_replaced),
         T(method_body_and_credentials),
         T(the_environment_names_no_proxy),
         T(an_address_in_place_of_the_name),
