@@ -99,7 +99,7 @@ export class ScriptedRegion {
             server.once('error', reject);
             server.listen(this.port, this.host, resolve);
         });
-        this.server = server;
+        this.server = server.unref(); // a test that failed before it could close it ends all the same
     }
 
     async kill() {
