@@ -10,7 +10,7 @@ import { leashed } from '../support/child.mjs';
 import { CouchRegion } from '../support/couch_region.mjs';
 import { Drill } from '../support/drill.mjs';
 import { request } from '../support/http.mjs';
-import { BINARY, CALM, configuration, merge, Proxy } from '../support/proxy.mjs';
+import { BINARY, configuration, Proxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { Authority } from '../support/tls.mjs';
 import { LIMIT_MS, scratch, until, within } from '../support/wait.mjs';
@@ -48,7 +48,7 @@ class Guarded {
         const tls = { cert_file: join(folder, 'admin.pem'), key_file: join(folder, 'admin.key') };
         copyFileSync(leaf.cert, tls.cert_file);
         copyFileSync(leaf.key, tls.key_file);
-        guarded.proxy = new Proxy(configuration(regions, merge(CALM, { admin: { tls, tokens, ...over } })));
+        guarded.proxy = new Proxy(configuration(regions, { admin: { tls, tokens, ...over } }));
         await guarded.proxy.run();
         guarded.port = Number(new URL(guarded.proxy.admin).port);
         guarded.address = `https://localhost:${guarded.port}`;
@@ -80,7 +80,7 @@ class Guarded {
     }
 
     cli(token, ...args) {
-        return Proxy.run([...args, '--admin', this.address, '--ca', authority.file, ...(token ? ['--token-file', token.file] : [])]);
+        return Proxy.ask([...args, '--admin', this.address, '--ca', authority.file, ...(token ? ['--token-file', token.file] : [])]);
     }
 
     lines(event) {
@@ -290,7 +290,6 @@ test('a drill asks with its token, by TLS', async () => {
         admin: { tls: { cert_file: leaf.cert, key_file: leaf.key }, tokens },
         failback: { hold_down_ms: 500 },
         drills: { allowed: true },
-        ...CALM,
     });
     const admin = `https://localhost:${new URL(proxy.admin).port}`;
     const plan = (token) => ({

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { request } from '../support/http.mjs';
-import { CALM, configuration, Proxy, withProxy } from '../support/proxy.mjs';
+import { configuration, Proxy, withProxy } from '../support/proxy.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { scratch, until } from '../support/wait.mjs';
@@ -21,7 +21,7 @@ before(async () => {
 });
 after(() => Promise.all(regions.map((region) => region.close())));
 
-const proxied = (body) => withProxy(() => regions, CALM, body);
+const proxied = (body) => withProxy(() => regions, {}, body);
 const up = (proxy) => until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.health === 'up'));
 
 test(
@@ -108,15 +108,15 @@ test(
     proxied(async (proxy) => {
         await up(proxy);
         const address = proxy.admin.slice('http://'.length);
-        const text = Proxy.run(['status', '--admin', address]);
+        const text = Proxy.ask(['status', '--admin', address]);
         assert.equal(text.status, 0, text.stderr);
         assert.match(text.stdout, /left/);
         assert.match(text.stdout, /right/);
-        const json = Proxy.run(['status', '--json', '--admin', address]);
+        const json = Proxy.ask(['status', '--json', '--admin', address]);
         assert.equal(json.status, 0, json.stderr);
         assert.equal(JSON.parse(json.stdout).active, 'left');
         // By the configuration file instead of the address only where that names a port.
-        const moved = Proxy.run(['switch', 'right', '--admin', address, '--reason', 'a test']);
+        const moved = Proxy.ask(['switch', 'right', '--admin', address, '--reason', 'a test']);
         assert.equal(moved.status, 0, moved.stderr);
         await proxy.untilActive('right');
     }),
@@ -141,7 +141,7 @@ test('an admin address that is a Unix socket', async (t) => {
         }).on('error', reject);
     });
     assert.equal(got, 200);
-    const text = Proxy.run(['status', '--admin', `unix:${path}`]);
+    const text = Proxy.ask(['status', '--admin', `unix:${path}`]);
     assert.equal(text.status, 0, text.stderr);
     t.diagnostic(text.stdout);
     await proxy.stop();

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { answer, chunk, chunkedHead } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
 import { httpClient, Load } from '../support/load.mjs';
-import { CALM, merge, withProxy } from '../support/proxy.mjs';
+import { merge, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { until, within } from '../support/wait.mjs';
 import { Wire } from '../support/wire.mjs';
@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => Promise.all([left, right, third].map((region) => region.close())));
 
-const proxied = (regions, body) => withProxy(() => regions(), CALM, body);
+const proxied = (regions, body) => withProxy(() => regions(), {}, body);
 const from = async (proxy) => (await request(`${proxy.origin}/db/a`)).json?.from;
 const health = async (proxy, name) => (await proxy.status()).regions.find((one) => one.name === name)?.health;
 const up = (proxy, name) => until(`${name} to be up`, async () => (await health(proxy, name)) === 'up');
@@ -152,7 +152,7 @@ test('a hundred reloads under load drop nothing', async (t) => {
         { regions: [entry(third), entry(left)], limits: { upstream_idle: 5 }, probe: { interval_ms: 300 } },
         { regions: [{ name: 'left', endpoints: [left.origin, right.origin] }, entry(third)], failback: { mode: 'manual' } },
     ];
-    await withProxy([left, right], merge(CALM, { workers: 2 }), async (proxy) => {
+    await withProxy([left, right], { workers: 2 }, async (proxy) => {
         const load = new Load(httpClient(`${proxy.origin}/db`, { sockets: 30 }), {
             known: ['a', 'b', 'c'],
             clients: 30,

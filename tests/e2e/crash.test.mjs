@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
-import { CALM, configuration, merge, Proxy } from '../support/proxy.mjs';
+import { configuration, Proxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { scratch, until } from '../support/wait.mjs';
 
@@ -21,7 +21,7 @@ test('a report, the signal, and a restart that knows of it', async (t) => {
         region.on(/ \/db\/stuck/, [{ until: new Promise(() => {}) }]);
     }
     const state = scratch('state');
-    const proxy = new Proxy(configuration(regions, merge(CALM, { workers: 2, state: { dir: state } })));
+    const proxy = new Proxy(configuration(regions, { workers: 2, state: { dir: state } }));
     const run = async () => {
         rmSync(proxy.portFile, { force: true }); // a crash leaves it
         await proxy.run();

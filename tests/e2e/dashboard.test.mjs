@@ -9,7 +9,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { audit, launch, openPage, paint } from '../support/browser.mjs';
 import { CouchRegion } from '../support/couch_region.mjs';
 import { couch, request } from '../support/http.mjs';
-import { CALM, configuration, merge, Proxy } from '../support/proxy.mjs';
+import { configuration, merge, Proxy } from '../support/proxy.mjs';
 import { createDatabase } from '../support/region.mjs';
 import { pickPort } from '../support/sockets.mjs';
 import { scratch, until } from '../support/wait.mjs';
@@ -30,11 +30,11 @@ after(async () => {
 });
 
 // A busy machine is no slow region, and what was begun stays for as long as it is looked at.
-const BASE = merge(CALM, {
+const BASE = {
     probe: { path: '/_up', interval_ms: 300, fast_interval_ms: 100 },
     failback: { mode: 'manual' },
     replication: { watch: 'on', interval_ms: 500, samples: 2 },
-});
+};
 
 // A test with a proxy, some load, and a page that is open: body({proxy, page, complaints, load}).
 function opened(over, body, options = {}) {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { request } from '../support/http.mjs';
-import { CALM, merge, withProxy } from '../support/proxy.mjs';
+import { withProxy } from '../support/proxy.mjs';
 import { answer, chunk, chunkedHead, LAST_CHUNK } from '../support/couchdb_rows.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { until } from '../support/wait.mjs';
@@ -12,7 +12,7 @@ import { Wire } from '../support/wire.mjs';
 async function scripted(t, over, body) {
     const region = await ScriptedRegion.start();
     try {
-        await withProxy([region], merge(CALM, over), (proxy) => body(proxy, region))(t);
+        await withProxy([region], over, (proxy) => body(proxy, region))(t);
     } finally {
         await region.close();
     }

@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { answer } from '../support/couchdb_rows.mjs';
 import { couch, request } from '../support/http.mjs';
-import { CALM, Proxy, withProxy } from '../support/proxy.mjs';
+import { Proxy, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { until } from '../support/wait.mjs';
 
@@ -19,7 +19,7 @@ before(async () => {
 });
 after(() => Promise.all(regions.map((region) => region.close())));
 
-const proxied = (body) => withProxy(() => regions, CALM, body);
+const proxied = (body) => withProxy(() => regions, {}, body);
 const up = (proxy) => until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.health === 'up'));
 
 // A reader of the feed: `events` grows as they come.
@@ -122,7 +122,7 @@ test(
 );
 
 test('the process ends, and so do its feeds, with its last line', async () => {
-    const proxy = await Proxy.start(regions, CALM);
+    const proxy = await Proxy.start(regions);
     const reader = await listen(proxy);
     await until('a state', () => of(reader, 'state').length > 0);
     await proxy.stop();

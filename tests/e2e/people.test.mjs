@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { leashed } from '../support/child.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
-import { BINARY, CALM, configuration, merge, Proxy, withProxy } from '../support/proxy.mjs';
+import { BINARY, configuration, Proxy, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { scratch, until, within } from '../support/wait.mjs';
 
@@ -21,7 +21,7 @@ before(async () => {
 });
 after(() => Promise.all(regions.map((region) => region.close())));
 
-const proxied = (body, over = {}) => withProxy(() => regions, merge(CALM, over), body);
+const proxied = (body, over = {}) => withProxy(() => regions, over, body);
 const up = (proxy) => until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.health === 'up'));
 const from = async (proxy) => (await request(`${proxy.origin}/db/a`)).json.from;
 const linesOf = (path) => (existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : []);
@@ -92,7 +92,7 @@ test(
     'freeze: a dead region keeps the traffic, and requests are still saved one by one; its time ends it',
     proxied(async (proxy) => {
         const dead = await ScriptedRegion.start('dead');
-        const frozen = await Proxy.start([dead, regions[1]], CALM);
+        const frozen = await Proxy.start([dead, regions[1]]);
         await up(frozen);
         assert.equal((await frozen.order('freeze', { ttl_s: 3600, reason: 'a test' })).status, 200);
         await dead.close();
@@ -133,7 +133,7 @@ test(
 
 // The process dies as it may at any time: between an order and the next, with a torn line behind it.
 test('orders, history and epochs survive kill -9 and a torn line', async () => {
-    const proxy = await Proxy.start(regions, merge(CALM, { failback: { hold_down_ms: 600_000 } }));
+    const proxy = await Proxy.start(regions, { failback: { hold_down_ms: 600_000 } });
     let seen = 0;
     for (let round = 0; round < 4; round += 1) {
         await up(proxy);
@@ -171,7 +171,7 @@ test('orders, history and epochs survive kill -9 and a torn line', async () => {
 
 test('a stream of events goes on over a restart, without a gap and without an echo', async () => {
     const admin = join(scratch('admin'), 'admin.sock');
-    const proxy = new Proxy(configuration(regions, merge(CALM, { admin: { listen: `unix:${admin}` } })));
+    const proxy = new Proxy(configuration(regions, { admin: { listen: `unix:${admin}` } }));
     await proxy.run();
     const order = (name, json) =>
         new Promise((resolve, reject) => {
@@ -233,7 +233,7 @@ test(
 );
 
 test('SIGUSR1 opens the journal anew, and it is rotated by size', async (t) => {
-    await withProxy(() => regions, merge(CALM, { journal: { max_bytes: 65_536, keep: 2 } }), async (proxy) => {
+    await withProxy(() => regions, { journal: { max_bytes: 65_536, keep: 2 } }, async (proxy) => {
         /* what the first probes bring belongs before it */
         await up(proxy);
         await settled(proxy, await proxy.order('freeze', { reason: 'before' }));
@@ -258,7 +258,7 @@ test('SIGUSR1 opens the journal anew, and it is rotated by size', async (t) => {
 test('a disk that takes nothing holds nobody up, is told, and gets everything once it is back', async () => {
     const folder = join(scratch('gone'), 'folder');
     const journal = join(folder, 'journal.jsonl');
-    const proxy = await Proxy.start(regions, merge(CALM, { journal: { path: journal } }));
+    const proxy = await Proxy.start(regions, { journal: { path: journal } });
     await up(proxy);
     const done = await proxy.order('drain', { region: 'left', reason: 'in the dark' });
     assert.deepEqual([done.status, done.json.kept], [200, 'pending']);
@@ -275,7 +275,7 @@ test('a disk that takes nothing holds nobody up, is told, and gets everything on
 });
 
 test('a damaged state file is said aloud', async () => {
-    const proxy = new Proxy(configuration(regions, CALM));
+    const proxy = new Proxy(configuration(regions));
     writeFileSync(`${proxy.journal}.state`, '{"version":1,"dra');
     await proxy.run();
     assert.match(proxy.child.text(), /"event":"state_not_read"/);

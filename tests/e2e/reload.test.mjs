@@ -8,7 +8,7 @@ import test from 'node:test';
 import tls from 'node:tls';
 import { answer, chunk, chunkedHead } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
-import { CALM, merge, withProxy } from '../support/proxy.mjs';
+import { withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { Authority, TlsRegion } from '../support/tls.mjs';
 import { scratch, until, within } from '../support/wait.mjs';
@@ -87,7 +87,7 @@ test('connections and a feed live through a reload, new connections see the new 
     const told = new Promise((resolve) => (more = resolve));
     region.on(/ \/db\//, [answer(200, { ok: true })]);
     region.on(/feed=continuous/, [chunkedHead(), chunk('{"seq":1}\n'), { until: told }, chunk('{"seq":2}\n'), chunk('')]);
-    await withProxy([region], merge(CALM, { listen: { tls: files.config }, workers: 2 }), async (proxy) => {
+    await withProxy([region], { listen: { tls: files.config }, workers: 2 }, async (proxy) => {
         const agent = new https.Agent({ keepAlive: true, maxSockets: 1 });
         const sockets = new Set();
         const ask = () => get(proxy, '/db/doc', { agent, onSocket: (socket) => sockets.add(socket) });
@@ -132,7 +132,7 @@ test('a file that cannot be used is named, and what was in force stays', async (
     const region = await ScriptedRegion.start('left');
     region.on(/ \/db\//, [answer(200, { ok: true })]);
     const files = new Files(first);
-    await withProxy([region], merge(CALM, { listen: { tls: files.config } }), async (proxy) => {
+    await withProxy([region], { listen: { tls: files.config } }, async (proxy) => {
         for (const [spoil, reason] of [
             [() => writeFileSync(files.cert, 'no certificate'), /certificate .*cert\.pem: /],
             [() => copyFileSync(second.cert, files.cert), /key .*key\.pem: key values mismatch/],
@@ -162,7 +162,8 @@ test('requests and probes show a region the new certificate and trust the new au
     const seen = { probes: new Set() };
     const region = await TlsRegion.start('left', first, { requestCert: true, rejectUnauthorized: true, ca: readFileSync(clients.file) });
     region.server.on('request', (incoming) => incoming.url === '/_up' && seen.probes.add(incoming.socket.getPeerCertificate().subject?.CN));
-    const over = { ...CALM, regions: [{ name: 'left', url: region.origin, tls: { ...ours.config, ca_file: trusted } }] };
+    // A region that is busy for long is none that can't be reached.
+    const over = { timeouts: { connect_ms: 60_000 }, regions: [{ name: 'left', url: region.origin, tls: { ...ours.config, ca_file: trusted } }] };
     await withProxy([region], over, async (proxy) => {
         assert.equal((await request(`${proxy.origin}/db`)).json.client, 'old');
         await until('a probe', () => seen.probes.has('old'));
@@ -209,7 +210,7 @@ test('requests and probes show a region the new certificate and trust the new au
 test('without TLS a reload changes nothing and says so', async (t) => {
     const region = await ScriptedRegion.start('left');
     region.on(/ \/db\//, [answer(200, { ok: true })]);
-    await withProxy([region], CALM, async (proxy) => {
+    await withProxy([region], {}, async (proxy) => {
         await reload(proxy);
         assert.equal((await request(`${proxy.origin}/db/doc`)).status, 200);
         assert.equal((await lastOf(proxy, 'reloaded')).detail, 'nothing changed');

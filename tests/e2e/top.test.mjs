@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { leashed } from '../support/child.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
-import { BINARY, CALM, configuration, Proxy } from '../support/proxy.mjs';
+import { BINARY, configuration, Proxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { until, within } from '../support/wait.mjs';
 
@@ -20,7 +20,7 @@ let proxy;
 before(async () => {
     regions = [await ScriptedRegion.start('left'), await ScriptedRegion.start('right')];
     regions.forEach((region) => region.on(/^GET \/db/, [answer(200, { from: region.name })]));
-    proxy = new Proxy(configuration(regions, CALM));
+    proxy = new Proxy(configuration(regions));
     await proxy.run();
     await until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.health === 'up'));
 });
@@ -121,7 +121,7 @@ for (const [what, command, signal] of [
 }
 
 test('a proxy that goes away is waited for', async () => {
-    const own = new Proxy(configuration(regions, CALM));
+    const own = new Proxy(configuration(regions));
     await own.run();
     const terminal = new Terminal(24, 100, { admin: own.admin.slice('http://'.length) });
     await terminal.shows('the keys', /^q quit/);

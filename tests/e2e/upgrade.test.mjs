@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { leashed } from '../support/child.mjs';
 import { answer, chunk, chunkedHead } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
-import { BINARY, CALM, configuration, merge, Proxy, SANITIZER_REPORT } from '../support/proxy.mjs';
+import { BINARY, configuration, Proxy, SANITIZER_REPORT } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { Authority } from '../support/tls.mjs';
 import { atExit, scratch, until, within } from '../support/wait.mjs';
@@ -44,7 +44,7 @@ const running = (pid) => existsSync(`/proc/${pid}/status`) && !/^State:\s+Z/m.te
 class Service {
     static async start(over = {}, binary = BINARY) {
         const service = new Service();
-        service.proxy = new Proxy(configuration(regions, merge(CALM, over)));
+        service.proxy = new Proxy(configuration(regions, over));
         service.proxy.binary = binary;
         await service.proxy.run();
         service.pids = [service.proxy.pid];
