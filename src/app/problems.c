@@ -14,35 +14,30 @@ void dp_problems_fini(struct dp_problems *p)
     dp_text_fini(&p->text);
 }
 
-static void add_line(struct dp_problems *p, const char *kind, const char *path, const char *reason)
+static void tell(struct dp_problems *p, unsigned *count, const char *kind, const char *path,
+                 const char *fmt, va_list args)
 {
-    dp_text_addf(&p->text, "%s: %s%s%s%s\n", p->file, kind, path, *path ? ": " : "", reason);
+    char reason[512];
+    int n = vsnprintf(reason, sizeof reason, fmt, args);
+    if (++*count <= DP_PROBLEMS_MAX && n >= 0) {
+        dp_text_addf(&p->text, "%s: %s%s%s%s\n", p->file, kind, path, *path ? ": " : "", reason);
+    }
 }
-
-#define REASON_BYTES 512
 
 void dp_problem(struct dp_problems *p, const char *path, const char *fmt, ...)
 {
-    char reason[REASON_BYTES];
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(reason, sizeof reason, fmt, args);
+    tell(p, &p->errors, "", path, fmt, args);
     va_end(args);
-    if (++p->errors <= DP_PROBLEMS_MAX && n >= 0) {
-        add_line(p, "", path, reason);
-    }
 }
 
 void dp_problem_warning(struct dp_problems *p, const char *path, const char *fmt, ...)
 {
-    char reason[REASON_BYTES];
     va_list args;
     va_start(args, fmt);
-    int n = vsnprintf(reason, sizeof reason, fmt, args);
+    tell(p, &p->warnings, "warning: ", path, fmt, args);
     va_end(args);
-    if (++p->warnings <= DP_PROBLEMS_MAX && n >= 0) {
-        add_line(p, "warning: ", path, reason);
-    }
 }
 
 void dp_problems_close(struct dp_problems *p)

@@ -221,16 +221,20 @@ static void go_on(struct database *d)
     d->tries++;
 }
 
+/* An answer to POST _revs_diff; see dp_replica_take_missing. */
+static bool take_missing(struct database *d, const struct dp_fetch_result *res,
+                         struct dp_replica_set *asked, struct dp_replica_set *older)
+{
+    d->fetch = NULL;
+    d->watch->asking--;
+    return res->err == DP_OK && res->status == 200 &&
+           dp_replica_take_missing(asked, res->body, older) == DP_OK;
+}
+
 static void on_missing(void *ctx, const struct dp_fetch_result *res)
 {
     struct database *d = ctx;
-    struct way *w = this_way(d);
-    d->fetch = NULL;
-    d->watch->asking--;
-    enum dp_err err = DP_EINVAL;
-    if (res->err == DP_OK && res->status == 200)
-        err = dp_replica_take_missing(w->missing, res->body, NULL);
-    if (!err)
+    if (take_missing(d, res, this_way(d)->missing, NULL))
         go_on(d);
     else
         failed(d, res, d->to);
@@ -241,12 +245,7 @@ static void on_newer_missing(void *ctx, const struct dp_fetch_result *res)
 {
     struct database *d = ctx;
     struct way *w = this_way(d);
-    d->fetch = NULL;
-    d->watch->asking--;
-    enum dp_err err = DP_EINVAL;
-    if (res->err == DP_OK && res->status == 200)
-        err = dp_replica_take_missing(d->newer, res->body, w->missing);
-    if (err)
+    if (!take_missing(d, res, d->newer, w->missing))
         failed(d, res, d->to);
     else if (few_enough(d, w))
         go_on(d);
