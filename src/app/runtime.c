@@ -1,18 +1,15 @@
-/* The running proxy. Main thread. */
+/* The running proxy: its parts, their beginning and their end. Main thread. */
 #include "app/runtime.h"
 
 #include "davenport/base/clock.h"
 #include "davenport/base/log.h"
 #include "davenport/base/sink.h"
 #include "davenport/control/sequences.h"
-#include "davenport/net/listener.h"
 #include "davenport/proxy/address_limit.h"
 #include "davenport/proxy/checkpoints.h"
 #include "davenport/proxy/login_limit.h"
 #include "davenport/proxy/recent.h"
-#include "davenport/version.h"
 
-#include "app/admin.h"
 #include "app/otlp_export.h"
 #include "app/privilege.h"
 #include "app/reload.h"
@@ -21,8 +18,6 @@
 #include "app/upgrade.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,144 +72,7 @@ static void kick(void *ctx)
     dp_governor_kick(ctx);
 }
 
-static void report_certificates(const struct dp_runtime *r, struct dp_report *out)
-{
-    dp_report_add_certificate(out, "clients", NULL, dp_tls_load_listen_not_after(r->now->tls));
-    dp_report_add_certificate(out, "operators", NULL, dp_tls_load_admin_not_after(r->now->tls));
-    for (uint16_t i = 0; i < r->config->n_regions; i++) {
-        dp_report_add_certificate(out, "region", r->config->regions[i].name,
-                                  dp_tls_load_region_not_after(r->now->tls, i));
-    }
-}
-
-static void report(void *ctx, struct dp_report *out)
-{
-    struct dp_runtime *r = ctx;
-    *out = (struct dp_report){
-        .version = DP_VERSION,
-        .listen = r->sockets.traffic_text,
-        .admin = r->sockets.admin_text,
-        .listen_tls = r->config->listen_cert_file != NULL,
-        .pid = (long)getpid(),
-        .n_workers = r->n_workers,
-        .draining = r->stage >= STAGE_DRAINING,
-        .now_wall_ms = dp_clock_wall_ms(&dp_clock_system),
-        .started_wall_ms = r->started_wall_ms,
-        .hold_down_ms = r->config->failback_hold_ms,
-        .reloads_done = r->reloads_done,
-        .reloads_refused = r->reloads_refused,
-        .sequences = r->sequences,
-        .governor = r->governor,
-    };
-    struct dp_status status;
-    dp_governor_status(r->governor, &status);
-    dp_report_set_status(out, &status);
-    for (uint32_t i = 0; i < r->n_workers; i++) {
-        dp_report_add_traffic(out, r->traffic[i], dp_governor_view(r->governor));
-    }
-    report_certificates(r, out);
-    out->totals[DP_TOTAL_trace_spans_exported] += dp_otlp_exported(r->exporter);
-    out->totals[DP_TOTAL_trace_spans_dropped] += dp_otlp_dropped(r->exporter);
-    if (r->access.sink) {
-        out->totals[DP_TOTAL_access_log_dropped] += dp_sink_lost(r->access.sink);
-    }
-}
-
-static size_t events(void *ctx, struct dp_span *lines, size_t max)
-{
-    const struct dp_runtime *r = ctx;
-    return dp_governor_events(r->governor, lines, max);
-}
-
-static const char being_replaced[] = "a new process is taking over; ask again in a moment";
-
-static enum dp_err order(void *ctx, const struct dp_order_request *request,
-                         struct dp_order_result *out)
-{
-    struct dp_runtime *r = ctx;
-    if (r->handing) {
-        (void)snprintf(out->why, sizeof out->why, "%s", being_replaced);
-        return DP_EDRAINING;
-    }
-    return dp_governor_order(r->governor, request, out);
-}
-
-static enum dp_err fault(void *ctx, const struct dp_fault_request *request,
-                         struct dp_fault_result *out)
-{
-    struct dp_runtime *r = ctx;
-    return dp_governor_fault(r->governor, request, out);
-}
-
-static enum dp_err heal(void *ctx, const char *region, const char *actor, uint32_t *healed)
-{
-    struct dp_runtime *r = ctx;
-    return dp_governor_heal(r->governor, region, actor, healed);
-}
-
-static bool saved(void *ctx, uint64_t ticket)
-{
-    const struct dp_runtime *r = ctx;
-    return dp_governor_saved(r->governor, ticket);
-}
-
-static void tokens(void *ctx, struct dp_admin_tokens *out)
-{
-    const struct dp_runtime *r = ctx;
-    *out = (struct dp_admin_tokens){r->config->tokens, r->config->n_tokens};
-}
-
-/* So many a minute are journaled of one address or token, and of all together. */
-#define DENIALS_OF_ONE 10
-#define DENIALS_OF_ALL 60
-#define DENIALS_S      60
-
-static uint32_t denied(void *ctx, const char *who, const char *actor, const char *reason)
-{
-    struct dp_runtime *r = ctx;
-    const uint64_t now_s = dp_clock_mono_ns(&dp_clock_system) / (1000 * DP_NS_PER_MS);
-    uint64_t unused;
-    const bool address = dp_address_key(who, &unused);
-    const uint64_t one = dp_login_limit_key(r->denials, address ? DP_SPAN("") : dp_span_str(who),
-                                            address ? who : "");
-    const uint64_t all = dp_login_limit_key(r->denials, DP_SPAN(""), "");
-    if (dp_login_limit_past(r->denials, one, DENIALS_OF_ONE, DENIALS_S, now_s)) {
-        return DENIALS_S;
-    }
-    dp_login_limit_failed(r->denials, one, DENIALS_S, now_s);
-    if (!dp_login_limit_past(r->denials, all, DENIALS_OF_ALL, DENIALS_S, now_s)) {
-        dp_login_limit_failed(r->denials, all, DENIALS_S, now_s);
-        dp_governor_access_refused(r->governor, actor, reason);
-    }
-    return 0;
-}
-
-/* The governor begins before the admin server and ends after it. */
-static void on_event(void *ctx, struct dp_span line)
-{
-    const struct dp_runtime *r = ctx;
-    if (r->admin) {
-        dp_admin_event(r->admin, line);
-    }
-}
-
-static void on_saved(void *ctx)
-{
-    const struct dp_runtime *r = ctx;
-    if (r->admin) {
-        dp_admin_saved(r->admin);
-    }
-}
-
 /* The end -------------------------------------------------------------------------------------- */
-
-void runtime_close_admin(struct dp_runtime *r)
-{
-    if (r->admin) {
-        dp_admin_destroy(r->admin, NULL, NULL);
-    }
-    r->admin = NULL;
-}
 
 /* Closes what lives on the loop; the loop ends when that is done. */
 static void close_parts(struct dp_runtime *r)
@@ -296,173 +154,6 @@ static void on_end_signal(uv_signal_t *handle, int signum)
     drain(r);
 }
 
-/* Reload --------------------------------------------------------------------------------------- */
-
-static struct dp_generation *in_force(void *ctx, struct dp_tls_ticket_keys *keys)
-{
-    struct dp_runtime *r = ctx;
-    *keys = r->ticket_keys;
-    return r->now;
-}
-
-/* Idle connections to regions that trusted other files are not used again. By the new numbers. */
-static void compare_trust(const struct dp_generation *old, const struct dp_generation *next,
-                          bool renew[DP_MAX_REGIONS])
-{
-    for (uint16_t i = 0; i < next->config->n_regions; i++) {
-        const struct dp_config_region *b = &next->config->regions[i];
-        renew[i] = false;
-        for (uint16_t k = 0; k < old->config->n_regions; k++) {
-            const struct dp_config_region *a = &old->config->regions[k];
-            bool pins = !a->pins || !b->pins ? a->pins != b->pins : strcmp(a->pins, b->pins) != 0;
-            if (strcmp(a->name, b->name) == 0) {
-                renew[i] = pins || dp_tls_load_region_differs(old->tls, k, next->tls, i);
-            }
-        }
-    }
-}
-
-/* "probe.fall: 3 -> 5; TLS files of region eu" in one line. */
-static void tell_changes(const struct dp_generation *old, const struct dp_reload *reload,
-                         const bool renew[DP_MAX_REGIONS], struct dp_text *out)
-{
-    struct dp_span rest = dp_text_span(&reload->changes);
-    struct dp_span line;
-    const char *between = "";
-    while (rest.p && (line = dp_span_cut(&rest, '\n')).n > 0) {
-        dp_text_addf(out, "%s%.*s", between, (int)line.n, line.p);
-        between = "; ";
-    }
-    if (dp_tls_load_listen_differs(old->tls, reload->next->tls)) {
-        dp_text_addf(out, "%sTLS files of listen", between);
-        between = "; ";
-    }
-    if (dp_tls_load_admin_differs(old->tls, reload->next->tls)) {
-        dp_text_addf(out, "%sTLS files of admin", between);
-        between = "; ";
-    }
-    for (uint16_t i = 0; i < reload->next->config->n_regions; i++) {
-        if (renew[i]) {
-            dp_text_addf(out, "%sTLS files of region %s", between,
-                         reload->next->config->regions[i].name);
-            between = "; ";
-        }
-    }
-    if (!*between) {
-        dp_text_addf(out, "nothing changed");
-    }
-}
-
-/* One for each worker, or none: out of memory. */
-static bool make_worker_parts(const struct dp_runtime *r, struct dp_generation *next,
-                              struct dp_worker_reload *parts[DP_WORKERS_MAX])
-{
-    for (uint32_t i = 0; i < r->n_workers; i++) {
-        parts[i] = dp_worker_reload_new(&next->proxy, dp_generation_unref, dp_generation_ref(next),
-                                        dp_tls_load_take(next->tls, i));
-        if (parts[i]) {
-            continue;
-        }
-        dp_generation_unref(next);
-        while (i-- > 0) {
-            dp_worker_reload_free(parts[i]);
-        }
-        return false;
-    }
-    return true;
-}
-
-/* All of it, or nothing. */
-static bool put_in_force(struct dp_runtime *r, struct dp_reload *reload, const char *what)
-{
-    struct dp_worker_reload *parts[DP_WORKERS_MAX] = {NULL};
-    struct dp_generation *next = reload->next;
-    bool renew[DP_MAX_REGIONS];
-    if (!make_worker_parts(r, next, parts)) {
-        return false;
-    }
-    compare_trust(r->now, next, renew);
-    next->control.canary_id = r->canary_id;
-    const struct dp_governor_reload order = {.config = &next->control,
-                                             .renew = renew,
-                                             .release = dp_generation_unref,
-                                             .ctx = dp_generation_ref(next),
-                                             .actor = reload->actor,
-                                             .detail = what};
-    r->reloading = true;
-    enum dp_err err = dp_governor_reload(r->governor, &order);
-    r->reloading = false;
-    for (uint32_t i = 0; i < r->n_workers; i++) {
-        if (err == DP_OK) {
-            dp_worker_publish_reload(r->workers[i], parts[i], dp_governor_view(r->governor));
-        } else {
-            dp_worker_reload_free(parts[i]);
-        }
-    }
-    if (err != DP_OK) {
-        dp_generation_unref(next);
-        return false;
-    }
-    dp_generation_unref(r->now);
-    r->now = dp_generation_ref(next);
-    r->config = next->config;
-    r->ticket_keys = reload->ticket_keys;
-    runtime_follow_tracing(r);
-    dp_log_set_level((enum dp_log_level)r->config->log_level);
-    return true;
-}
-
-static void on_reloaded(void *ctx, struct dp_reload *reload)
-{
-    struct dp_runtime *r = ctx;
-    struct dp_text what = {0};
-    bool renew[DP_MAX_REGIONS];
-    bool done = false;
-    if (r->stage != STAGE_RUNNING) {
-        return; /* ending */
-    }
-    if (reload->next) {
-        compare_trust(r->now, reload->next, renew);
-        tell_changes(r->now, reload, renew, &what);
-        done = put_in_force(r, reload, dp_text_str(&what));
-        if (!done) {
-            dp_problem(&reload->problems, "", "out of memory");
-        }
-    }
-    r->reloads_done += done;
-    r->reloads_refused += !done;
-    if (!done) {
-        dp_text_clear(&what);
-        dp_text_add(&what, dp_span_trim(dp_text_span(&reload->problems.text)));
-        dp_governor_refuse_reload(r->governor, reload->actor, dp_text_str(&what));
-    }
-    dp_supervisor_reloaded();
-    if (r->admin && done) {
-        dp_admin_renew_tls(r->admin, dp_tls_load_admin(r->now->tls));
-    }
-    if (r->admin) {
-        dp_admin_reloaded(r->admin, reload->asked, done, dp_text_span(&reload->changes),
-                          dp_text_span(&reload->problems.text));
-    }
-    dp_text_fini(&what);
-}
-
-static uint64_t ask_reload(void *ctx, const char *actor)
-{
-    struct dp_runtime *r = ctx;
-    if (r->stage != STAGE_RUNNING || r->handing) {
-        return 0;
-    }
-    dp_supervisor_reloading();
-    return dp_reloader_ask(r->reloader, actor);
-}
-
-static void on_reload_signal(uv_signal_t *handle, int signum)
-{
-    (void)signum;
-    (void)ask_reload(handle->data, "SIGHUP");
-}
-
 static void on_rotate_signal(uv_signal_t *handle, int signum)
 {
     struct dp_runtime *r = handle->data;
@@ -503,7 +194,7 @@ static enum dp_err listen_to_signals(struct dp_runtime *r)
 {
     int e = uv_signal_start(&r->on_term, on_end_signal, SIGTERM);
     e = e ? e : uv_signal_start(&r->on_int, on_end_signal, SIGINT);
-    e = e ? e : uv_signal_start(&r->on_hup, on_reload_signal, SIGHUP);
+    e = e ? e : uv_signal_start(&r->on_hup, runtime_on_reload, SIGHUP);
     e = e ? e : uv_signal_start(&r->on_usr1, on_rotate_signal, SIGUSR1);
     e = e ? e : uv_signal_start(&r->on_usr2, runtime_on_upgrade, SIGUSR2);
     if (e != 0) {
@@ -623,8 +314,8 @@ static enum dp_err make_governor(struct dp_runtime *r)
                                           .release_ctx = dp_generation_ref(r->now),
                                           .publish = publish,
                                           .publish_ctx = r,
-                                          .told = on_event,
-                                          .saved = on_saved,
+                                          .told = runtime_tell_event,
+                                          .saved = runtime_tell_saved,
                                           .settled = on_settled,
                                           .ctx = r,
                                           .replication = dp_sequences_listener(r->sequences),
@@ -709,32 +400,6 @@ static enum dp_err make_workers(struct dp_runtime *r)
     return DP_OK;
 }
 
-static enum dp_err make_admin(struct dp_runtime *r)
-{
-    struct dp_admin_source source = {.ctx = r,
-                                     .answer = dp_admin_answer,
-                                     .report = report,
-                                     .process = dp_report_add_process,
-                                     .events = events,
-                                     .order = order,
-                                     .fault = fault,
-                                     .heal = heal,
-                                     .saved = saved,
-                                     .reload = ask_reload,
-                                     .tokens = tokens,
-                                     .denied = denied};
-    const char *why = "";
-    const bool tcp = r->sockets.admin_addr.unix_path == NULL;
-    int fd = r->sockets.admin;
-    r->sockets.admin = -1;
-    enum dp_err err =
-        dp_admin_new(&r->loop, fd, tcp, dp_tls_load_admin(r->now->tls), &source, &r->admin, &why);
-    if (err != DP_OK) {
-        runtime_failed("admin.listen", why);
-    }
-    return err;
-}
-
 static enum dp_err start_threads(struct dp_runtime *r)
 {
     for (uint32_t i = 0; i < r->n_workers; i++) {
@@ -748,17 +413,6 @@ static enum dp_err start_threads(struct dp_runtime *r)
     }
     dp_governor_start(r->governor, r->traffic, r->n_workers);
     r->stage = STAGE_RUNNING;
-    return DP_OK;
-}
-
-static enum dp_err make_reloader(struct dp_runtime *r)
-{
-    const struct dp_reload_options reload = {.loop = &r->loop,
-                                             .n_workers = r->n_workers,
-                                             .in_force = in_force,
-                                             .done = on_reloaded,
-                                             .ctx = r};
-    r->reloader = dp_reloader_new(&reload, r->path);
     return DP_OK;
 }
 
@@ -778,11 +432,11 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
 enum dp_err dp_runtime_start(const struct dp_runtime_options *options, struct dp_runtime **out)
 {
     static enum dp_err (*const steps[])(struct dp_runtime *) = {
-        listen_to_signals,  open_sockets,          drop_privileges,        make_reloader,
+        listen_to_signals,  open_sockets,          drop_privileges,        runtime_make_reloader,
         open_access_log,    runtime_begin_tracing, make_generation,        runtime_make_upgrade,
         runtime_take_state, make_sequences,        runtime_report_crashes, remember_writes,
         make_governor,      limit_addresses,       make_checkpoints,       make_workers,
-        make_admin,         start_threads,         runtime_tell_crash,
+        runtime_make_admin, start_threads,         runtime_tell_crash,
     };
     struct dp_runtime *r = runtime_new(options->config);
     r->handed = options->handed;

@@ -1,5 +1,5 @@
-/* The runtime's own state, for the files that are the runtime: runtime.c, and runtime_upgrade.c for the time when two processes
- * are it. */
+/* The runtime's own state, for the files that are the runtime: runtime.c begins and ends it, runtime_admin.c is what operators see and
+ * order of it, runtime_reload.c another configuration, runtime_upgrade.c the time when two processes are it. */
 #ifndef DAVENPORT_SRC_APP_RUNTIME_STATE_H
 #define DAVENPORT_SRC_APP_RUNTIME_STATE_H
 
@@ -40,7 +40,6 @@ struct dp_runtime {
     struct dp_address_limit *addresses; /* NULL: no such limit */
     struct dp_recent *recent;
     struct dp_checkpoints *checkpoints;      /* NULL: none is forgotten */
-    struct dp_tls_load *tls;                 /* in force */
     struct dp_login_limit *logins, *denials; /* of applications, of operators */
     struct dp_tls_ticket_keys ticket_keys;
     struct dp_reloader *reloader;
@@ -63,10 +62,25 @@ struct dp_runtime {
 
 /* A step of the start, in the log. */
 void runtime_failed(const char *what, const char *why);
-/* Operators are not answered any more. */
-void runtime_close_admin(struct dp_runtime *r);
 /* When the workers' threads have ended, the rest does. */
 void runtime_await_end(struct dp_runtime *r);
+
+/* runtime_admin.c */
+
+/* A step of the start: operators are answered. */
+DP_MUST_USE enum dp_err runtime_make_admin(struct dp_runtime *r);
+/* They are not any more. */
+void runtime_close_admin(struct dp_runtime *r);
+/* For the governor, which begins before the admin server and ends after it: a line of the journal; something of it is on the disk. */
+void runtime_tell_event(void *ctx, struct dp_span line);
+void runtime_tell_saved(void *ctx);
+
+/* runtime_reload.c */
+
+DP_MUST_USE enum dp_err runtime_make_reloader(struct dp_runtime *r);
+void runtime_on_reload(uv_signal_t *handle, int signum);
+/* As dp_admin_source.reload. */
+uint64_t runtime_ask_reload(void *ctx, const char *actor);
 
 /* runtime_crash.c */
 
