@@ -51,15 +51,18 @@ struct dp_admin_source {
     void (*report)(void *ctx, struct dp_report *out);
     /* Add what only /metrics tells: dp_report_add_process. NULL: nothing. */
     void (*process)(struct dp_report *out);
-    /* As dp_governor_events, _order and _saved. order: DP_EDRAINING too, not now; out->why tells. */
+    /* Another process is about to have the state, so nothing may be changed. NULL: never. */
+    bool (*being_replaced)(void *ctx);
+    /* As dp_governor_events, _order and _saved. */
     size_t (*events)(void *ctx, struct dp_span *lines, size_t max);
     enum dp_err (*order)(void *ctx, const struct dp_order_request *r, struct dp_order_result *out);
     bool (*saved)(void *ctx, uint64_t ticket);
     /* As dp_governor_fault and _heal. */
     enum dp_err (*fault)(void *ctx, const struct dp_fault_request *r, struct dp_fault_result *out);
     enum dp_err (*heal)(void *ctx, const char *region, const char *actor, uint32_t *healed);
-    /* Read the configuration again for `actor`: the number of this wish (dp_admin_reloaded tells how it ended); 0: no more. */
-    uint64_t (*reload)(void *ctx, const char *actor);
+    /* Read the configuration again for `actor`. *asked: the number of this wish; dp_admin_reloaded tells how it ended. Errors: DP_EAGAIN
+     * (another process is being started, which reads it), DP_EDRAINING (the proxy is ending). */
+    enum dp_err (*reload)(void *ctx, const char *actor, uint64_t *asked);
     /* Who may ask over TCP. NULL, or none: everybody who can connect. */
     void (*tokens)(void *ctx, struct dp_admin_tokens *out);
     /* Somebody was turned away: count it by `who`, journal it unless that happens too often. How many seconds to stay
@@ -103,6 +106,8 @@ struct dp_admin_answer {
 /* Answer a request: the server without its sockets. `answer` is zeroed before; the caller frees its body. */
 void dp_admin_answer(const struct dp_admin_source *source, const struct dp_admin_request *request,
                      struct dp_admin_answer *answer);
+/* Not now, for a new process is taking over. */
+void dp_admin_refuse_replaced(struct dp_admin_answer *answer);
 /* Set `answer` to {"error":word,"reason":reason}, in place of what it held. */
 void dp_admin_refuse(struct dp_admin_answer *answer, uint16_t status, const char *word,
                      const char *reason);

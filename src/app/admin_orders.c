@@ -219,8 +219,6 @@ void dp_admin_order(const struct dp_admin_source *source, const struct dp_admin_
         struct dp_report report;
         source->report(source->ctx, &report);
         tell(&report.status, &order, &result, answer);
-    } else if (err == DP_EDRAINING) {
-        dp_admin_refuse(answer, 503, "being_replaced", result.why);
     } else {
         dp_admin_refuse(answer, 404, "no_such_region", result.why);
     }

@@ -20,8 +20,10 @@ void dp_admin_reload(const struct dp_admin_source *source, const struct dp_admin
         }
     }
     dp_admin_actor(request->head, request->peer, actor);
-    answer->reload = source->reload(source->ctx, actor);
-    if (answer->reload == 0) {
+    enum dp_err err = source->reload(source->ctx, actor, &answer->reload);
+    if (err == DP_EAGAIN) {
+        dp_admin_refuse_replaced(answer);
+    } else if (err != DP_OK) {
         dp_admin_refuse(answer, 503, "shutting_down", "the proxy is ending");
     }
 }

@@ -314,12 +314,25 @@ static bool names_faults(struct dp_span target, struct dp_span *region)
     return true;
 }
 
-/* Its role, and that no page in a browser made it ask. */
+void dp_admin_refuse_replaced(struct dp_admin_answer *answer)
+{
+    dp_admin_refuse(answer, 503, "being_replaced",
+                    "a new process is taking over; ask again in a moment");
+}
+
+/* Its role, that no page in a browser made it ask, and that what it changes would not be lost. */
 static bool may_change(const struct dp_admin_source *source, const struct dp_admin_request *request,
                        struct dp_admin_answer *answer)
 {
-    return dp_admin_is_operator(source, request->caller, answer) &&
-           dp_admin_may_change(request->head, answer);
+    if (!dp_admin_is_operator(source, request->caller, answer) ||
+        !dp_admin_may_change(request->head, answer)) {
+        return false;
+    }
+    if (source->being_replaced && source->being_replaced(source->ctx)) {
+        dp_admin_refuse_replaced(answer);
+        return false;
+    }
+    return true;
 }
 
 static void answer_faults(const struct dp_admin_source *source,

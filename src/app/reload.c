@@ -148,6 +148,11 @@ uint64_t dp_reloader_ask(struct dp_reloader *r, const char *actor)
     return r->asked;
 }
 
+bool dp_reloader_busy(const struct dp_reloader *r)
+{
+    return r->busy;
+}
+
 void dp_reloader_destroy(struct dp_reloader *r)
 {
     if (!r) {

@@ -38,6 +38,8 @@ struct dp_reload_options {
 struct dp_reloader *dp_reloader_new(const struct dp_reload_options *opt, const char *path);
 /* Returns the number of this wish, from 1 on. actor: who wishes, copied. */
 uint64_t dp_reloader_ask(struct dp_reloader *r, const char *actor);
+/* One is under way. */
+DP_MUST_USE bool dp_reloader_busy(const struct dp_reloader *r);
 /* Nothing is told any more; the memory goes when no thread uses it. */
 void dp_reloader_destroy(struct dp_reloader *r);
 

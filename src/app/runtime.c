@@ -411,8 +411,6 @@ static enum dp_err start_threads(struct dp_runtime *r)
         r->started[i] = true;
         dp_worker_publish_sequences(r->workers[i], dp_sequences_view(r->sequences));
     }
-    dp_governor_start(r->governor, r->traffic, r->n_workers);
-    r->stage = STAGE_RUNNING;
     return DP_OK;
 }
 
@@ -436,7 +434,7 @@ enum dp_err dp_runtime_start(const struct dp_runtime_options *options, struct dp
         open_access_log,    runtime_begin_tracing, make_generation,        runtime_make_upgrade,
         runtime_take_state, make_sequences,        runtime_report_crashes, remember_writes,
         make_governor,      limit_addresses,       make_checkpoints,       make_workers,
-        runtime_make_admin, start_threads,         runtime_tell_crash,
+        runtime_make_admin, start_threads,
     };
     struct dp_runtime *r = runtime_new(options->config);
     r->handed = options->handed;
@@ -462,11 +460,6 @@ enum dp_err dp_runtime_start(const struct dp_runtime_options *options, struct dp
     return DP_OK;
 }
 
-bool dp_runtime_replaced(const struct dp_runtime *r)
-{
-    return r->replaced;
-}
-
 const char *dp_runtime_listen(const struct dp_runtime *r)
 {
     return r->sockets.traffic_text;
@@ -489,9 +482,21 @@ static void on_look(uv_timer_t *timer)
     dp_supervisor_look(&r->supervisor, r->workers, r->n_workers, view, uv_timer_get_repeat(timer));
 }
 
+/* Nothing that may fail is left: from here on connections are taken, and who took our place would cut them. */
+static void begin_service(struct dp_runtime *r)
+{
+    dp_governor_start(r->governor, r->traffic, r->n_workers);
+    runtime_tell_crash(r);
+    for (uint32_t i = 0; i < r->n_workers; i++) {
+        dp_worker_go(r->workers[i]);
+    }
+    r->stage = STAGE_RUNNING;
+}
+
 void dp_runtime_run(struct dp_runtime *r)
 {
     const uint64_t look_ms = dp_supervisor_init(&r->supervisor);
+    begin_service(r);
     (void)uv_timer_start(&r->look, on_look, look_ms, look_ms);
     dp_supervisor_ready(&r->supervisor, dp_governor_view(r->governor));
     runtime_take_over(r);

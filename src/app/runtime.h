@@ -1,6 +1,6 @@
 /* The parts of a running proxy: listeners, workers, governor, admin server, and their order of birth and death.
  *
- *   bind all sockets -> governor (first view) -> workers -> admin -> threads start -> probes start -> RUN
+ *   bind all sockets -> governor (first view) -> workers -> admin -> threads start -> run: probes start, connections are taken
  *   SIGUSR2 -> a new process is ready (app/upgrade.h) -> workers retire -> …
  *   signal -> workers drain -> their threads have ended -> admin and governor close -> loop ends -> memory
  *
@@ -27,17 +27,15 @@ struct dp_runtime_options {
     const char *port_file;                        /* for who takes our place; NULL: none */
 };
 
-/* Everything up to, but not including, the first packet: sockets are bound and listen, workers and probes run.
- * Errors are logged. */
+/* Everything that may fail: sockets are bound and listen, so connections wait; threads are there. Not one packet is sent, nothing is
+ * written yet. Errors are logged. */
 DP_MUST_USE enum dp_err dp_runtime_start(const struct dp_runtime_options *options,
                                          struct dp_runtime **out);
 /* "127.0.0.1:8984"; "unix:/path" for a Unix socket. */
 const char *dp_runtime_listen(const struct dp_runtime *r);
 const char *dp_runtime_admin(const struct dp_runtime *r);
 uint32_t dp_runtime_workers(const struct dp_runtime *r);
-/* Another process is the service by now: what is outside of this one is that one's. */
-bool dp_runtime_replaced(const struct dp_runtime *r);
-/* Until a signal has ended it and everything is drained. */
+/* Serves, until a signal has ended it and everything is drained. */
 void dp_runtime_run(struct dp_runtime *r);
 /* After run, or instead of it. */
 void dp_runtime_destroy(struct dp_runtime *r);

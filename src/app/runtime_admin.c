@@ -2,6 +2,7 @@
 #include "davenport/base/clock.h"
 #include "davenport/base/log.h"
 #include "davenport/base/sink.h"
+#include "davenport/proxy/address_limit.h"
 #include "davenport/proxy/login_limit.h"
 #include "davenport/version.h"
 
@@ -9,7 +10,6 @@
 #include "app/otlp_export.h"
 #include "app/runtime_state.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 static void report_certificates(const struct dp_runtime *r, struct dp_report *out)
@@ -61,16 +61,16 @@ static size_t events(void *ctx, struct dp_span *lines, size_t max)
     return dp_governor_events(r->governor, lines, max);
 }
 
-static const char being_replaced[] = "a new process is taking over; ask again in a moment";
+static bool being_replaced(void *ctx)
+{
+    const struct dp_runtime *r = ctx;
+    return r->handing;
+}
 
 static enum dp_err order(void *ctx, const struct dp_order_request *request,
                          struct dp_order_result *out)
 {
     struct dp_runtime *r = ctx;
-    if (r->handing) {
-        (void)snprintf(out->why, sizeof out->why, "%s", being_replaced);
-        return DP_EDRAINING;
-    }
     return dp_governor_order(r->governor, request, out);
 }
 
@@ -154,6 +154,7 @@ enum dp_err runtime_make_admin(struct dp_runtime *r)
                                      .answer = dp_admin_answer,
                                      .report = report,
                                      .process = dp_report_add_process,
+                                     .being_replaced = being_replaced,
                                      .events = events,
                                      .order = order,
                                      .fault = fault,

@@ -28,7 +28,7 @@ enum dp_err runtime_report_crashes(struct dp_runtime *r)
     return DP_OK;
 }
 
-enum dp_err runtime_tell_crash(struct dp_runtime *r)
+void runtime_tell_crash(struct dp_runtime *r)
 {
     char path[PATH_BYTES];
     char line[256];
@@ -38,7 +38,6 @@ enum dp_err runtime_tell_crash(struct dp_runtime *r)
                DP_KV_STR("detail", line));
         dp_governor_record(r->governor, "crashed_before", "process", line, path);
     }
-    return DP_OK;
 }
 
 void runtime_forget_crashes(void)

@@ -4,6 +4,7 @@
 #include "app/admin.h"
 #include "app/runtime_state.h"
 
+#include <signal.h>
 #include <string.h>
 
 static struct dp_generation *in_force(void *ctx, struct dp_tls_ticket_keys *keys)
@@ -155,20 +156,46 @@ static void on_reloaded(void *ctx, struct dp_reload *reload)
     dp_text_fini(&what);
 }
 
-uint64_t runtime_ask_reload(void *ctx, const char *actor)
+/* One of the two at a time, for the new process reads the configuration too: what only one of them had read would be in force here and
+ * not there, or the other way round. */
+enum dp_err runtime_ask_reload(void *ctx, const char *actor, uint64_t *asked)
 {
     struct dp_runtime *r = ctx;
-    if (r->stage != STAGE_RUNNING || r->handing) {
-        return 0;
+    if (r->stage != STAGE_RUNNING) {
+        return DP_EDRAINING;
+    }
+    if (dp_upgrade_under_way(r->upgrade)) {
+        return DP_EAGAIN;
     }
     dp_supervisor_reloading();
-    return dp_reloader_ask(r->reloader, actor);
+    *asked = dp_reloader_ask(r->reloader, actor);
+    return DP_OK;
+}
+
+/* Who sends the signal hears no refusal, so it is made up for. */
+static void reload_for_signal(struct dp_runtime *r)
+{
+    uint64_t asked;
+    if (runtime_ask_reload(r, "SIGHUP", &asked) == DP_EAGAIN) {
+        r->reload_owed = true;
+    }
 }
 
 void runtime_on_reload(uv_signal_t *handle, int signum)
 {
     (void)signum;
-    (void)runtime_ask_reload(handle->data, "SIGHUP");
+    reload_for_signal(handle->data);
+}
+
+void runtime_catch_up_reload(struct dp_runtime *r, long pid)
+{
+    const bool owed = r->reload_owed;
+    r->reload_owed = false;
+    if (owed && pid) {
+        (void)kill((pid_t)pid, SIGHUP);
+    } else if (owed) {
+        reload_for_signal(r);
+    }
 }
 
 enum dp_err runtime_make_reloader(struct dp_runtime *r)

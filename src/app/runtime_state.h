@@ -45,9 +45,10 @@ struct dp_runtime {
     struct dp_reloader *reloader;
     struct dp_upgrade *upgrade;
     const char *port_file;
-    int before;    /* to the process whose place we take; -1: none, or it knows that we are ready */
-    bool handing;  /* nothing may be ordered: it could be lost */
-    bool replaced; /* by a process that is ready */
+    int before;   /* to the process whose place we take; -1: none, or it knows that we are ready */
+    bool handing; /* nothing may be ordered: it could be lost */
+    bool
+        reload_owed; /* SIGHUP came while another process was being started, which may have read the file already */
     bool reloading; /* it is being put in force: views wait for the workers' part */
     uint64_t reloads_done, reloads_refused;
     uint32_t n_workers;
@@ -80,14 +81,16 @@ void runtime_tell_saved(void *ctx);
 DP_MUST_USE enum dp_err runtime_make_reloader(struct dp_runtime *r);
 void runtime_on_reload(uv_signal_t *handle, int signum);
 /* As dp_admin_source.reload. */
-uint64_t runtime_ask_reload(void *ctx, const char *actor);
+DP_MUST_USE enum dp_err runtime_ask_reload(void *ctx, const char *actor, uint64_t *asked);
+/* An upgrade has ended; pid: of the process that is the service now, 0: we still are. A signal that came meanwhile is its. */
+void runtime_catch_up_reload(struct dp_runtime *r, long pid);
 
 /* runtime_crash.c */
 
 /* From here on a crash tells what the workers were at, and leaves a file in state.dir. */
 DP_MUST_USE enum dp_err runtime_report_crashes(struct dp_runtime *r);
 /* Log and journal say what became of the process before, once. */
-DP_MUST_USE enum dp_err runtime_tell_crash(struct dp_runtime *r);
+void runtime_tell_crash(struct dp_runtime *r);
 /* The workers go. */
 void runtime_forget_crashes(void);
 

@@ -4,6 +4,7 @@
 #include "davenport/version.h"
 
 #include "app/admin.h"
+#include "app/port_file.h"
 #include "app/runtime_state.h"
 
 #include <signal.h>
@@ -47,20 +48,36 @@ static void let_go(void *ctx)
     dp_sequences_hand_over(r->sequences, on_sequences_written, r);
 }
 
+/* The new one may have named itself there before it ended. */
+static void name_ourselves(const struct dp_runtime *r)
+{
+    struct dp_text bound = {0};
+    dp_port_file_text(r->sockets.traffic_text, r->sockets.admin_text, &bound);
+    (void)dp_port_file_write(r->port_file, "port_file_lost", dp_text_span(&bound));
+    dp_text_fini(&bound);
+}
+
+static void take_back(struct dp_runtime *r)
+{
+    r->handing = false;
+    dp_sequences_take_back(r->sequences);
+    if (dp_governor_take_back(r->governor) != DP_OK) {
+        dp_log(DP_LOG_ERROR, "journal_lost", DP_KV_STR("reason", "out of memory"));
+    }
+    name_ourselves(r);
+}
+
 static void on_upgrade_failed(void *ctx, bool had_let_go, const char *why)
 {
     struct dp_runtime *r = ctx;
     dp_log(DP_LOG_ERROR, "upgrade_refused", DP_KV_STR("reason", why));
     if (had_let_go) {
-        r->handing = false;
-        dp_sequences_take_back(r->sequences);
-        if (dp_governor_take_back(r->governor) != DP_OK) {
-            dp_log(DP_LOG_ERROR, "journal_lost", DP_KV_STR("reason", "out of memory"));
-        }
+        take_back(r);
     }
     dp_governor_record(r->governor, "upgrade_refused", "SIGUSR2",
                        "the process from before stays the service", why);
     dp_supervisor_reloaded();
+    runtime_catch_up_reload(r, 0);
 }
 
 /* The new one's admin server answers; what was decided here since stays here. */
@@ -69,10 +86,10 @@ static void on_replaced(void *ctx, long pid)
     struct dp_runtime *r = ctx;
     dp_log(DP_LOG_INFO, "replaced", DP_KV_INT("by", pid), DP_KV_INT("pid", getpid()),
            DP_KV_INT("limit_ms", r->now->proxy.drain_timeout_ms));
-    r->replaced = true;
     if (r->stage == STAGE_DRAINING) { /* who told us to end meant the service */
         (void)kill((pid_t)pid, SIGTERM);
     }
+    runtime_catch_up_reload(r, pid);
     dp_supervisor_replaced(pid);
     r->sockets.traffic_file.path = r->sockets.admin_file.path = NULL;
     runtime_close_admin(r);
@@ -89,9 +106,13 @@ void runtime_on_upgrade(uv_signal_t *handle, int signum)
     if (r->stage != STAGE_RUNNING) {
         return;
     }
-    dp_supervisor_reloading();
-    if (!dp_upgrade_begin(r->upgrade)) {
+    if (dp_upgrade_under_way(r->upgrade)) {
         dp_log(DP_LOG_WARN, "upgrade_refused", DP_KV_STR("reason", "one is under way"));
+    } else if (dp_reloader_busy(r->reloader)) {
+        on_upgrade_failed(r, false, "the configuration is being reloaded; try again in a moment");
+    } else {
+        dp_supervisor_reloading();
+        dp_upgrade_begin(r->upgrade);
     }
 }
 

@@ -6,7 +6,7 @@
 #include "davenport/version.h"
 
 #include "app/cli.h"
-#include "app/file.h"
+#include "app/port_file.h"
 #include "app/runtime.h"
 #include "app/upgrade.h"
 
@@ -17,8 +17,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#include <jansson.h>
 
 /* Descriptors for everything but connections. */
 #define OTHER_FILES 128
@@ -52,17 +50,6 @@ static void ignore_sigpipe(void)
     (void)sigaction(SIGPIPE, &action, NULL);
 }
 
-/* {"listen":"127.0.0.1:8984","admin":"127.0.0.1:8985"} and a newline. */
-static void bound_json(const struct dp_runtime *r, struct dp_text *out)
-{
-    json_t *bound = json_pack("{s:s, s:s, s:I}", "listen", dp_runtime_listen(r), "admin",
-                              dp_runtime_admin(r), "pid", (json_int_t)getpid());
-    char *text = json_dumps(bound, JSON_COMPACT);
-    dp_text_addf(out, "%s\n", text ? text : "{}");
-    free(text);
-    json_decref(bound);
-}
-
 static void log_ready(const struct dp_config *c, const struct dp_runtime *r)
 {
     struct dp_text names = {0};
@@ -78,19 +65,12 @@ static void log_ready(const struct dp_config *c, const struct dp_runtime *r)
     dp_text_fini(&names);
 }
 
-/* Tell where it listens, now that it does. False when a file that was asked for cannot be written. */
+/* Tell where it listens, now that it does. False when what was asked for cannot be written. */
 static bool announce(const struct dp_serve_options *options, const struct dp_runtime *r)
 {
     struct dp_text bound = {0};
-    char why[DP_FILE_WHY];
-    bool good = true;
-    bound_json(r, &bound);
-    if (options->port_file &&
-        dp_file_write(options->port_file, dp_text_span(&bound), why) != DP_OK) {
-        dp_log(DP_LOG_ERROR, "start_failed", DP_KV_STR("what", "--port-file"),
-               DP_KV_STR("address", options->port_file), DP_KV_STR("reason", why));
-        good = false;
-    }
+    dp_port_file_text(dp_runtime_listen(r), dp_runtime_admin(r), &bound);
+    bool good = dp_port_file_write(options->port_file, "start_failed", dp_text_span(&bound));
     if (good && options->ready_fd >= 0) {
         good = write(options->ready_fd, bound.p, bound.n) == (ssize_t)bound.n;
         if (!good) {
@@ -124,11 +104,8 @@ static int run(const struct dp_serve_options *options, const struct dp_config *c
         dp_log(DP_LOG_INFO, "stopped", DP_KV_INT("pid", getpid()));
         code = DP_EXIT_OK;
     }
-    const bool replaced = dp_runtime_replaced(r);
     dp_runtime_destroy(r);
-    if (options->port_file && !replaced) {
-        (void)unlink(options->port_file);
-    }
+    dp_port_file_remove(options->port_file);
     return code;
 }
 

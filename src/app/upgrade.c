@@ -399,11 +399,13 @@ struct dp_upgrade *dp_upgrade_new(const struct dp_upgrade_options *opt)
     return u;
 }
 
-bool dp_upgrade_begin(struct dp_upgrade *u)
+bool dp_upgrade_under_way(const struct dp_upgrade *u)
 {
-    if (u->phase != IDLE) {
-        return false;
-    }
+    return u->phase != IDLE;
+}
+
+void dp_upgrade_begin(struct dp_upgrade *u)
+{
     if (u->opt.config_path && strcmp(u->opt.config_path, "-") == 0) {
         u->opt.failed(u->opt.ctx, false,
                       "the configuration came from stdin and can't be read again");
@@ -415,7 +417,6 @@ bool dp_upgrade_begin(struct dp_upgrade *u)
     } else {
         begin_check(u);
     }
-    return true;
 }
 
 void dp_upgrade_let_go(struct dp_upgrade *u)

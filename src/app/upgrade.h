@@ -54,8 +54,9 @@ struct dp_upgrade_options {
 
 /* NULL: out of memory. Strings are borrowed. */
 DP_MUST_USE struct dp_upgrade *dp_upgrade_new(const struct dp_upgrade_options *opt);
-/* Begins; how it ends is told later, by failed or replaced. False: one is under way. */
-DP_MUST_USE bool dp_upgrade_begin(struct dp_upgrade *u);
+/* Begins, when none is under way; how it ends is told by failed, maybe at once, or replaced. */
+void dp_upgrade_begin(struct dp_upgrade *u);
+DP_MUST_USE bool dp_upgrade_under_way(const struct dp_upgrade *u);
 /* The answer to let_go. */
 void dp_upgrade_let_go(struct dp_upgrade *u);
 /* We are to end: a try fails, but for one whose new process has the state, and may serve already. NULL is fine. */

@@ -49,6 +49,7 @@ struct dp_worker {
     uv_check_t check;
     uv_timer_t deadline; /* of a drain */
     uv_thread_t thread;
+    uv_sem_t go;                    /* the thread waits for it before its loop runs */
     _Atomic(struct dp_view *) slot; /* a view on its way here, one reference */
     _Atomic(struct dp_worker_reload *) reload_slot;
     _Atomic(struct dp_seqview *) sequences_slot;
@@ -334,6 +335,8 @@ static void run(void *arg)
     (void)prctl(PR_SET_NAME, name, 0, 0, 0);
     dp_crash_thread_begin();
     atomic_store(&w->tid, syscall(SYS_gettid));
+    uv_sem_wait(&w->go);
+    on_wake(&w->wake); /* who is to end at once accepts nothing */
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     dp_crash_thread_end();
     atomic_store_explicit(&w->done, true, memory_order_release);
@@ -354,6 +357,7 @@ static int init_handles(struct dp_worker *w)
     (void)uv_timer_init(&w->loop, &w->deadline);
     (void)uv_prepare_init(&w->loop, &w->prepare);
     (void)uv_check_init(&w->loop, &w->check);
+    (void)uv_sem_init(&w->go, 0); /* cannot fail */
     w->wake.data = w->tick.data = w->deadline.data = w->prepare.data = w->check.data = w;
     (void)uv_timer_start(&w->tick, on_tick, DP_TICK_MS, DP_TICK_MS);
     (void)uv_prepare_start(&w->prepare, on_prepare);
@@ -431,6 +435,11 @@ enum dp_err dp_worker_start(struct dp_worker *w)
     return DP_OK;
 }
 
+void dp_worker_go(struct dp_worker *w)
+{
+    uv_sem_post(&w->go);
+}
+
 void dp_worker_publish(struct dp_worker *w, struct dp_view *view)
 {
     struct dp_view *old =
@@ -492,6 +501,7 @@ void dp_worker_drain(struct dp_worker *w)
                                          was < DRAIN_POLITELY ? DRAIN_POLITELY : DRAIN_NOW)) {
     }
     (void)uv_async_send(&w->wake);
+    uv_sem_post(&w->go); /* it may wait for that yet */
 }
 
 void dp_worker_retire(struct dp_worker *w)
@@ -571,6 +581,7 @@ void dp_worker_destroy(struct dp_worker *w)
     int r = uv_loop_close(&w->loop);
     assert(r == 0);
     (void)r;
+    uv_sem_destroy(&w->go);
     dp_worker_tls_free(w->tls);
     free(w);
 }

@@ -15,7 +15,7 @@
 
 /* A program with one region, and what it was told. */
 struct fake {
-    bool draining;
+    bool draining, replaced;
     size_t n_events;
     char order[512]; /* the last one, or "" */
     enum dp_err err;
@@ -73,6 +73,20 @@ static enum dp_err order(void *ctx, const struct dp_order_request *r, struct dp_
     return f->err;
 }
 
+static bool being_replaced(void *ctx)
+{
+    const struct fake *f = ctx;
+    return f->replaced;
+}
+
+static enum dp_err reload(void *ctx, const char *actor, uint64_t *asked)
+{
+    struct fake *f = ctx;
+    assert_true(snprintf(f->order, sizeof f->order, "reload %s", actor) > 0);
+    *asked = f->err == DP_OK ? 5 : 0;
+    return f->err;
+}
+
 static bool saved(void *ctx, uint64_t ticket)
 {
     (void)ctx;
@@ -120,7 +134,9 @@ static unsigned answer_to(struct fake *f, struct ask ask, struct dp_admin_answer
     struct dp_admin_source source = {.ctx = f,
                                      .report = report,
                                      .events = events,
+                                     .being_replaced = being_replaced,
                                      .order = order,
+                                     .reload = reload,
                                      .saved = saved,
                                      .tokens = tokens,
                                      .denied = denied};
@@ -425,8 +441,6 @@ static void test_refused_orders(void **state)
     } rows[] = {
         {DP_REFUSAL_NONE, DP_EINVAL, "{\"region\":\"x\"}", 404,
          "{\"error\":\"no_such_region\",\"reason\":\"because\"}\n"},
-        {DP_REFUSAL_NONE, DP_EDRAINING, "{\"region\":\"x\"}", 503,
-         "{\"error\":\"being_replaced\",\"reason\":\"because\"}\n"},
         {DP_REFUSAL_DWELL, DP_OK, "{\"region\":\"x\"}", 409,
          "{\"error\":\"dwell\",\"order\":\"drain\""},
         {DP_REFUSAL_EPOCH, DP_OK, "{\"region\":\"x\"}", 412, "{\"error\":\"epoch_moved\","},
@@ -441,6 +455,61 @@ static void test_refused_orders(void **state)
         assert_int_equal(answer_to(&f, ask, &answer), rows[i].status);
         assert_memory_equal(dp_text_str(&answer.body), rows[i].begins, strlen(rows[i].begins));
         assert_int_equal(answer.ticket, 0);
+    }
+    dp_text_fini(&answer.body);
+}
+
+/* Whatever it is that would change something, for it would be lost; who only looks is answered. */
+static void test_being_replaced(void **state)
+{
+    static const struct {
+        enum dp_method method;
+        const char *target, *body;
+    } rows[] = {
+        {POST, "/switch", "{\"region\":\"left\"}"},
+        {POST, "/approve", "{\"region\":\"left\"}"},
+        {POST, "/freeze", ""},
+        {POST, "/reload", ""},
+        {POST, "/faults", "{\"region\":\"left\",\"kind\":\"dark\",\"for_ms\":1}"},
+        {DP_METHOD_DELETE, "/faults", ""},
+        {DP_METHOD_DELETE, "/faults/left", ""},
+    };
+    struct dp_admin_answer answer = {0};
+    struct fake f = {.replaced = true};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct ask ask = {
+            .method = rows[i].method, .target = rows[i].target, .guard = "1", .body = rows[i].body};
+        assert_int_equal(answer_to(&f, ask, &answer), 503);
+        assert_non_null(strstr(dp_text_str(&answer.body), "\"being_replaced\""));
+        assert_string_equal(f.order, "");
+        assert_true(answer.ticket == 0 && answer.reload == 0);
+    }
+    assert_int_equal(answer_to(&f, (struct ask){.method = GET, .target = "/status"}, &answer), 200);
+    dp_text_fini(&answer.body);
+}
+
+static void test_reload(void **state)
+{
+    static const struct {
+        enum dp_err err;
+        unsigned status;
+        const char *says;
+    } rows[] = {
+        {DP_OK, 200, ""},
+        {DP_EAGAIN, 503, "\"being_replaced\""},
+        {DP_EDRAINING, 503, "\"shutting_down\""},
+    };
+    const struct ask ask = {
+        .method = POST, .target = "/reload", .guard = "1", .actor = "ann", .body = ""};
+    struct dp_admin_answer answer = {0};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        struct fake f = {.err = rows[i].err};
+        assert_int_equal(answer_to(&f, ask, &answer), rows[i].status);
+        assert_string_equal(f.order, "reload ann (uid 7)");
+        assert_non_null(strstr(dp_text_str(&answer.body), rows[i].says));
+        assert_int_equal(answer.reload, rows[i].err == DP_OK ? 5 : 0);
     }
     dp_text_fini(&answer.body);
 }
@@ -502,11 +571,12 @@ static void test_events(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_routes), cmocka_unit_test(test_not_ready),
-        cmocka_unit_test(test_host),   cmocka_unit_test(test_host_by_tls),
-        cmocka_unit_test(test_tokens), cmocka_unit_test(test_too_many_tokens),
-        cmocka_unit_test(test_orders), cmocka_unit_test(test_refused_orders),
-        cmocka_unit_test(test_kept),   cmocka_unit_test(test_events),
+        cmocka_unit_test(test_routes),         cmocka_unit_test(test_not_ready),
+        cmocka_unit_test(test_host),           cmocka_unit_test(test_host_by_tls),
+        cmocka_unit_test(test_tokens),         cmocka_unit_test(test_too_many_tokens),
+        cmocka_unit_test(test_orders),         cmocka_unit_test(test_refused_orders),
+        cmocka_unit_test(test_being_replaced), cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_kept),           cmocka_unit_test(test_events),
     };
     return cmocka_run_group_tests_name("admin_routes", tests, NULL, NULL);
 }

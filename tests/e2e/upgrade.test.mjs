@@ -1,6 +1,7 @@
 // SIGUSR2: another process takes the place of the one that serves. Nobody's request fails by it, whatever the new program is.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -366,6 +367,93 @@ test('what cannot take over does not: a program that is none, a bad configuratio
             assert.equal(journal.filter((line) => line.event === 'upgrade_refused').length, 6);
             const epochs = journal.map((line) => line.epoch);
             assert.deepEqual(epochs, [...epochs].sort((a, b) => a - b));
+        },
+        binary,
+    );
+});
+
+test('a new process that fails at the last moment has taken nobody\'s connection, and the file of ports is whose the service is', (t) => {
+    const binary = join(scratch('upgrade'), 'davenport');
+    const put = (script) => {
+        writeFileSync(`${binary}.new`, script, { mode: 0o755 });
+        renameSync(`${binary}.new`, binary);
+    };
+    const [fifo, go] = ['fifo', 'go'].map((file) => join(scratch('upgrade'), file));
+    copyFileSync(BINARY, binary);
+    execFileSync('mkfifo', [fifo]);
+    return withService(
+        t,
+        { workers: 2, timeouts: { drain_ms: 2_000 }, feeds: { spread_ms: 500 } },
+        async (service) => {
+            const { portFile } = service.proxy;
+            const named = () => JSON.parse(readFileSync(portFile, 'utf8')).pid;
+            const load = new Load(service.proxy);
+            await load.more(100);
+            // To tell that it is ready is the last that may fail. First it fails at once; then nobody reads, so that there is time.
+            put(`#!/bin/sh\n[ "$1" = check ] && exit 0\nexec ${BINARY} "$@" --ready-fd 999\n`);
+            assert.match(await service.refused(), /ended before it was ready \(exit code 1\)/);
+            assert.match(service.said, /"what":"--ready-fd"/);
+            assert.equal(named(), service.pids[0]);
+            const full = `exec 1<>${fifo}\ndd if=/dev/zero bs=65536 count=1 2>/dev/null\n`; // what else is open it closes
+            const die = `(while [ ! -e ${go} ]; do sleep 0.1; done; kill -9 $$) &\n`;
+            put(`#!/bin/sh\n[ "$1" = check ] && exit 0\n${full}${die}exec ${BINARY} "$@" --ready-fd 1\n`);
+            const refused = service.refused();
+            await until('the new process to be nearly ready', () => named() !== service.pids[0], { limit_ms: 120_000 });
+            const open = load.feeds;
+            for (let i = 0; i < 24; i += 1) {
+                load.clients.push(load.follow());
+            }
+            await until('new feeds to be open', () => load.feeds >= open + 24);
+            await load.more(100);
+            writeFileSync(go, '');
+            assert.match(await refused, /ended before it was ready \(signal 9\)/);
+            assert.equal(named(), service.pids[0]);
+            put(readFileSync(BINARY));
+            await service.upgrade();
+            await load.more(100);
+            await load.stop();
+            await until('the one before to end', () => service.lines('stopped').some((line) => line.pid === service.pids[0]));
+            assert.equal(named(), service.pids[1]);
+        },
+        binary,
+    );
+});
+
+// What the new process does is in its hands: the state is its own until `go` is there, and then it dies.
+test('while the state is handed over nothing is changed: orders, faults and reloads are refused, a SIGHUP is made up for', (t) => {
+    const folder = scratch('upgrade');
+    const [binary, there, go] = ['davenport', 'there', 'go'].map((file) => join(folder, file));
+    copyFileSync(BINARY, binary);
+    return withService(
+        t,
+        { workers: 1, timeouts: { drain_ms: 500 }, drills: { allowed: true } },
+        async (service) => {
+            const { proxy } = service;
+            await service.serves();
+            writeFileSync(`${binary}.new`, `#!/bin/sh\n[ "$1" = check ] && exit 0\n${TAKE_STATE}echo > ${there}\nwhile [ ! -e ${go} ]; do sleep 0.1; done\nexit 7\n`, { mode: 0o755 });
+            renameSync(`${binary}.new`, binary);
+            process.kill(proxy.pid, 'SIGUSR2');
+            await until('the new process to have the state', () => existsSync(there), { limit_ms: 120_000 });
+            const headers = { 'davenport-admin': '1' };
+            for (const ask of [
+                () => proxy.order('drain', { region: 'r1' }),
+                () => proxy.order('faults', { region: 'r1', kind: 'dark', for_ms: 60_000 }),
+                () => request(`${proxy.admin}/faults`, { method: 'DELETE', headers }),
+                () => proxy.order('reload'),
+            ]) {
+                const got = await ask();
+                assert.equal(got.status, 503, got.text);
+                assert.equal(JSON.parse(got.text).error, 'being_replaced');
+            }
+            writeFileSync(proxy.configPath, JSON.stringify({ ...proxy.config, safety: { dwell_ms: 7_000 } }));
+            process.kill(proxy.pid, 'SIGHUP');
+            assert.equal((await proxy.status()).reloads_done, 0);
+            writeFileSync(go, '');
+            await until('the upgrade to be refused', () => service.lines('upgrade_refused').length === 1, { limit_ms: 120_000 });
+            service.refusals = 1;
+            await until('the reload to be made up for', async () => (await proxy.status()).reloads_done === 1);
+            assert.match((await proxy.events()).find((line) => line.event === 'reloaded').detail, /safety\.dwell_ms/);
+            assert.equal((await proxy.order('drain', { region: 'r1', reason: 'after it' })).status, 200);
         },
         binary,
     );

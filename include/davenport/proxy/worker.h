@@ -205,8 +205,10 @@ struct dp_worker;
 
 /* Main thread. The traffic counters live until destroy. On failure the listening socket stays the caller's. */
 DP_MUST_USE enum dp_err dp_worker_new(const struct dp_worker_options *opt, struct dp_worker **out);
-/* Start the thread. Bind every listener before the first start. */
+/* Start the thread, which listens, so that connections wait, and takes none yet. Bind every listener before the first start. */
 DP_MUST_USE enum dp_err dp_worker_start(struct dp_worker *w);
+/* Any thread, once after start: it takes connections. */
+void dp_worker_go(struct dp_worker *w);
 /* Any thread. Latest wins. Takes a reference of its own. */
 void dp_worker_publish(struct dp_worker *w, struct dp_view *view);
 /* The same for the sequence maps: where feeds go on in another region. Before the first call nothing is proven. */
