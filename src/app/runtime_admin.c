@@ -134,7 +134,8 @@ void runtime_tell_event(void *ctx, struct dp_span line)
 
 void runtime_tell_saved(void *ctx)
 {
-    const struct dp_runtime *r = ctx;
+    struct dp_runtime *r = ctx;
+    runtime_look_at_handover(r);
     if (r->admin) {
         dp_admin_saved(r->admin);
     }

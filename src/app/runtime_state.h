@@ -47,6 +47,7 @@ struct dp_runtime {
     const char *port_file;
     int before;   /* to the process whose place we take; -1: none, or it knows that we are ready */
     bool handing; /* nothing may be ordered: it could be lost */
+    bool sequences_away; /* while handing: their file is let go of */
     bool
         reload_owed; /* SIGHUP came while another process was being started, which may have read the file already */
     bool reloading; /* it is being put in force: views wait for the workers' part */
@@ -103,6 +104,8 @@ void runtime_follow_tracing(struct dp_runtime *r);
 
 /* runtime_upgrade.c */
 
+/* Something reached the disk: if all that is handed over did, the new process may have it. */
+void runtime_look_at_handover(struct dp_runtime *r);
 void runtime_on_upgrade(uv_signal_t *handle, int signum);
 DP_MUST_USE enum dp_err runtime_make_upgrade(struct dp_runtime *r);
 /* From here on state and journal are ours to read and write, where another process had them. */

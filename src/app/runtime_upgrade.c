@@ -30,18 +30,25 @@ static bool heirloom(void *ctx, struct dp_heirloom *out)
     return dp_secret_of_process(out->secret);
 }
 
+void runtime_look_at_handover(struct dp_runtime *r)
+{
+    if (r->handing && r->sequences_away && dp_governor_handed_over(r->governor)) {
+        dp_upgrade_let_go(r->upgrade);
+    }
+}
+
 static void on_sequences_written(void *ctx)
 {
     struct dp_runtime *r = ctx;
-    if (r->handing) {
-        dp_upgrade_let_go(r->upgrade);
-    }
+    r->sequences_away = true;
+    runtime_look_at_handover(r);
 }
 
 static void let_go(void *ctx)
 {
     struct dp_runtime *r = ctx;
     r->handing = true;
+    r->sequences_away = false;
     dp_governor_record(r->governor, "upgrade", "SIGUSR2",
                        "a new process has started and takes over", DP_VERSION);
     dp_governor_hand_over(r->governor);

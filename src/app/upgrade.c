@@ -21,6 +21,8 @@
 #define CHECK_MS 60000
 #define START_MS 120000
 #define TAKE_MS  60000
+/* The disk has so long: meanwhile nothing can be ordered. */
+#define LET_GO_MS 10000
 
 #define ARGS_MAX       8
 #define PATH_MAX_BYTES 4096
@@ -158,8 +160,12 @@ static int spawn(struct dp_upgrade *u, char **args, char **env, const int *fds, 
 static void on_limit(uv_timer_t *timer)
 {
     struct dp_upgrade *u = timer->data;
-    fail(u, u->phase == CHECKING ? "the new program's check takes too long"
-                                 : "the new process is not ready in time; it was ended");
+    fail(u,
+         u->phase == CHECKING ? "the new program's check takes too long"
+         : u->phase == LETTING_GO
+             ? "journal, state file or sequence maps could not be written in time: the disk hangs "
+               "or is full"
+             : "the new process is not ready in time; it was ended");
 }
 
 /* ---- the check ---- */
@@ -270,6 +276,7 @@ static void on_word(uv_poll_t *poll, int status, int events)
         (void)uv_poll_stop(&u->poll);
     } else if (u->phase == STARTING && word == 't') {
         u->phase = LETTING_GO;
+        (void)uv_timer_start(&u->limit, on_limit, LET_GO_MS, 0);
         u->opt.let_go(u->opt.ctx);
     } else if (u->phase == WAITING && word == 'r') {
         const long pid = u->child ? u->child->process.pid : 0;
@@ -425,6 +432,7 @@ void dp_upgrade_let_go(struct dp_upgrade *u)
         return; /* it ended meanwhile */
     }
     u->phase = WAITING;
+    (void)uv_timer_start(&u->limit, on_limit, START_MS, 0);
     if (send(u->pair, "y", 1, MSG_NOSIGNAL) != 1) {
         fail(u, "the new process does not listen any more");
     }

@@ -485,15 +485,23 @@ void dp_governor_reopen(struct dp_governor *g)
 
 void dp_governor_hand_over(struct dp_governor *g)
 {
-    governor_keep(g, true);
-    dp_journal_stop(g->journal);
+    g->epoch_end = g->epoch_below = governor_next_epoch(g) + DP_EPOCHS_APART;
+    governor_keep(g, false);
+    dp_journal_hand_over(g->journal);
 }
 
-/* The other one began above our bound and may have told some epochs. */
+bool dp_governor_handed_over(const struct dp_governor *g)
+{
+    return dp_journal_handed_over(g->journal);
+}
+
+/* The other one began at our end and may have told some epochs. */
 enum dp_err dp_governor_take_back(struct dp_governor *g)
 {
-    enum dp_err err = dp_journal_resume(g->journal);
-    g->epoch_floor = governor_next_epoch(g) + UINT64_C(2) * DP_EPOCHS_AHEAD;
+    enum dp_err err = dp_journal_take_back(g->journal);
+    if (g->epoch_end)
+        g->epoch_floor = g->epoch_end + UINT64_C(2) * DP_EPOCHS_AHEAD;
+    g->epoch_end = 0;
     free(g->kept);
     g->kept = NULL;
     governor_keep(g, false);

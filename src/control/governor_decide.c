@@ -172,8 +172,10 @@ static bool routes_same(const struct dp_governor *g)
 uint64_t governor_next_epoch(const struct dp_governor *g)
 {
     uint64_t told = dp_journal_last_epoch(g->journal);
-    if (g->view) /* it began above all that was told before */
-        return g->view->epoch + 1 > g->epoch_floor ? g->view->epoch + 1 : g->epoch_floor;
+    if (g->view) { /* it began above all that was told before */
+        uint64_t next = g->view->epoch + 1 > g->epoch_floor ? g->view->epoch + 1 : g->epoch_floor;
+        return g->epoch_end && next >= g->epoch_end ? g->epoch_end - 1 : next;
+    }
     if (g->state_unread) /* and lines may be missing */
         return told + DP_EPOCHS_AHEAD;
     return told >= g->epoch_below ? told + 1 : g->epoch_below;

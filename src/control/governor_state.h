@@ -40,6 +40,8 @@
 #define DP_ROW_PAUSE_MS 30000
 /* How far the kept bound of epochs runs ahead. */
 #define DP_EPOCHS_AHEAD 16
+/* So many a process that is replaced keeps for itself: while it drains it decides on, and no epoch shall mean two things. */
+#define DP_EPOCHS_APART 1000
 /* How often the workers may try an endpoint on trial anew, each time with as many requests as are wanted. */
 #define DP_TRIAL_AGAIN_MS 5000
 /* A handover that came to nothing is tried again so much later, each time longer, and at most. */
@@ -157,6 +159,7 @@ struct dp_governor {
     unsigned retiring; /* parts of earlier configurations that still close */
     uint64_t failovers, failbacks;
     uint64_t epoch_floor; /* no epoch below it is told any more */
+    uint64_t epoch_end;   /* from here on another process tells them; 0: no other does */
     uint64_t parted;      /* see core/view.h */
     uint64_t moves[DP_MOVE_COUNT][DP_MOVE_REASON_COUNT];
     struct governor_gate_told gate_told[DP_MAX_REGIONS];

@@ -32,7 +32,8 @@ struct dp_journal {
     size_t state_bytes;
     struct entry ring[DP_JOURNAL_RING];
     size_t next, count;
-    size_t unwritten; /* lines since the file was stopped */
+    bool away;        /* the file is another process's, or about to be */
+    size_t unwritten; /* lines since then */
 };
 
 static void remember(struct dp_journal *j, const char *line, size_t n)
@@ -154,7 +155,20 @@ void dp_journal_stop(struct dp_journal *j)
 {
     dp_journal_writer_end(j->writer);
     j->writer = NULL;
+}
+
+void dp_journal_hand_over(struct dp_journal *j)
+{
+    if (!j->writer)
+        return;
+    j->away = true;
     j->unwritten = 0;
+    dp_journal_writer_finish(j->writer);
+}
+
+bool dp_journal_handed_over(const struct dp_journal *j)
+{
+    return !j->writer || dp_journal_writer_finished(j->writer);
 }
 
 void dp_journal_free(struct dp_journal *j)
@@ -231,10 +245,10 @@ void dp_journal_write(struct dp_journal *j, uint64_t epoch, const char *event,
     remember(j, line, bytes - 1);
     if (j->opt.line)
         j->opt.line(j->opt.ctx, (struct dp_span){line, bytes - 1});
-    if (!j->writer) {
+    if (j->away)
         j->unwritten++;
+    if (!j->writer || j->away)
         return;
-    }
     if (j->lost_untold)
         tell_lost(j, epoch);
     if (j->lost_untold || !queue(j, line, bytes)) {
@@ -245,13 +259,13 @@ void dp_journal_write(struct dp_journal *j, uint64_t epoch, const char *event,
     }
 }
 
-enum dp_err dp_journal_resume(struct dp_journal *j)
+enum dp_err dp_journal_take_back(struct dp_journal *j)
 {
-    if (!j->opt.path || j->writer)
+    if (!j->away)
         return DP_OK;
-    j->writer = writer_of(&j->opt);
-    if (!j->writer)
+    if (!dp_journal_writer_resume(j->writer))
         return DP_ENOMEM;
+    j->away = false;
     for (size_t n = j->unwritten < j->count ? j->unwritten : j->count; n > 0; n--) {
         const struct entry *e = &j->ring[(j->next + DP_JOURNAL_RING - n) % DP_JOURNAL_RING];
         char line[DP_JOURNAL_LINE];
@@ -264,7 +278,7 @@ enum dp_err dp_journal_resume(struct dp_journal *j)
 
 void dp_journal_keep(struct dp_journal *j, struct dp_span state)
 {
-    uint64_t ticket = j->writer ? dp_journal_writer_state(j->writer, state) : 0;
+    uint64_t ticket = j->writer && !j->away ? dp_journal_writer_state(j->writer, state) : 0;
     if (ticket)
         j->ticket = ticket;
 }

@@ -37,8 +37,12 @@ DP_MUST_USE struct dp_journal *dp_journal_new(const struct dp_journal_options *o
 /* The end of the file's part: everything is written, as far as the disk takes it, and saved() is not called any
  * more. The ring can be read until dp_journal_free. */
 void dp_journal_stop(struct dp_journal *j);
-/* After dp_journal_stop: the file is ours again. Lines written meanwhile follow, as far as the ring has them. Errors: DP_ENOMEM. */
-DP_MUST_USE enum dp_err dp_journal_resume(struct dp_journal *j);
+/* Another process is to have the files. What was written before reaches them, however long the disk takes; what comes after stays in memory.
+ * Never waits: saved() is called when dp_journal_handed_over may have become true. */
+void dp_journal_hand_over(struct dp_journal *j);
+DP_MUST_USE bool dp_journal_handed_over(const struct dp_journal *j);
+/* The files are ours again, handed over or not yet. Lines written meanwhile follow, as far as the ring has them. Errors: DP_ENOMEM. */
+DP_MUST_USE enum dp_err dp_journal_take_back(struct dp_journal *j);
 void dp_journal_free(struct dp_journal *j);
 
 /* The highest epoch that the lines found tell of; 0: none. */

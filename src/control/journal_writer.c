@@ -52,7 +52,8 @@ struct dp_journal_writer {
     char *state; /* not written yet, or NULL */
     size_t state_bytes;
     uint64_t tickets, done;
-    bool reopen, ending, ended, troubled;
+    bool reopen, finishing, ending, ended, troubled;
+    bool joined; /* there is no thread */
 
     /* the thread's */
     int fd; /* -1: not open */
@@ -281,7 +282,7 @@ static void run(void *arg)
     struct dp_journal_writer *w = arg;
     uv_mutex_lock(&w->lock);
     for (;;) {
-        while (!has_work(w) && !w->ending)
+        while (!has_work(w) && !w->ending && !w->finishing)
             uv_cond_wait(&w->wake, &w->lock);
         if (!has_work(w))
             break;
@@ -303,9 +304,13 @@ static void run(void *arg)
     if (w->waiting)
         dp_log(DP_LOG_ERROR, "journal_lost", DP_KV_STR("path", w->path),
                DP_KV_INT("lines", w->waiting), DP_KV_STR("reason", "the end came first"));
+    close_file(w); /* by the time that there is more it may be another one's, or moved */
     w->ended = true;
+    void (*saved)(void *) = w->ending ? NULL : w->saved;
     uv_cond_signal(&w->ended_cond);
     uv_mutex_unlock(&w->lock);
+    if (saved)
+        saved(w->ctx);
 }
 
 /* ---- calls of other threads ---- */
@@ -438,6 +443,38 @@ struct dp_journal_writer *dp_journal_writer_new(const struct dp_journal_files *f
     return w;
 }
 
+void dp_journal_writer_finish(struct dp_journal_writer *w)
+{
+    uv_mutex_lock(&w->lock);
+    w->finishing = true;
+    uv_mutex_unlock(&w->lock);
+    uv_cond_signal(&w->wake);
+}
+
+bool dp_journal_writer_finished(struct dp_journal_writer *w)
+{
+    uv_mutex_lock(&w->lock);
+    bool finished = w->ended;
+    uv_mutex_unlock(&w->lock);
+    return finished;
+}
+
+bool dp_journal_writer_resume(struct dp_journal_writer *w)
+{
+    uv_mutex_lock(&w->lock);
+    w->finishing = false;
+    bool ended = w->ended;
+    uv_mutex_unlock(&w->lock);
+    if (!ended)
+        return true;
+    if (!w->joined)
+        (void)uv_thread_join(&w->thread);
+    w->ended = false;
+    w->joined = uv_thread_create(&w->thread, run, w) != 0;
+    w->ended = w->joined;
+    return !w->joined;
+}
+
 void dp_journal_writer_end(struct dp_journal_writer *w)
 {
     if (!w)
@@ -449,12 +486,15 @@ void dp_journal_writer_end(struct dp_journal_writer *w)
     for (uint64_t now = uv_hrtime(); !w->ended && now < by; now = uv_hrtime())
         (void)uv_cond_timedwait(&w->ended_cond, &w->lock, by - now);
     bool ended = w->ended;
+    if (!ended)
+        w->saved = NULL; /* who would be told goes */
     uv_mutex_unlock(&w->lock);
     if (!ended) { /* its memory stays with it: the process ends anyway */
         dp_log(DP_LOG_ERROR, "journal_lost", DP_KV_STR("path", w->path),
                DP_KV_STR("reason", "the disk does not answer"));
         return;
     }
-    (void)uv_thread_join(&w->thread);
+    if (!w->joined)
+        (void)uv_thread_join(&w->thread);
     writer_free(w);
 }

@@ -28,6 +28,11 @@ struct dp_journal_files {
  * NULL. NULL when memory or threads are out. */
 DP_MUST_USE struct dp_journal_writer *dp_journal_writer_new(const struct dp_journal_files *files,
                                                             void (*saved)(void *ctx), void *ctx);
+/* For another process's sake: writes what is queued, trying for as long as the disk refuses it, then leaves the files alone. Never waits;
+ * saved() is called when that is so. resume: they are ours again, from either of the two. False: no thread. */
+void dp_journal_writer_finish(struct dp_journal_writer *w);
+DP_MUST_USE bool dp_journal_writer_finished(struct dp_journal_writer *w);
+DP_MUST_USE bool dp_journal_writer_resume(struct dp_journal_writer *w);
 /* Writes what is queued as far as the disk takes it now, and ends the thread. NULL is fine. */
 void dp_journal_writer_end(struct dp_journal_writer *w);
 

@@ -274,6 +274,38 @@ static void await_trouble(const struct dp_journal *j)
         (void)usleep(1000);
 }
 
+/* However long the disk takes, nobody waits and nothing of it is left out; what comes after is for who has the file next. Taken back,
+ * before or after that, the lines of meanwhile follow, and tickets go on. */
+static void a_file_is_handed_over_when_the_disk_took_it(void **state)
+{
+    struct desk *d = *state;
+    assert_int_equal(mkdir(d->path, 0700), 0); /* no file can be there */
+    struct dp_journal *j = open_journal(d->path);
+    write_one(j, 1, "eu");
+    await_trouble(j);
+    dp_journal_hand_over(j);
+    write_one(j, 2, "eu");
+    assert_false(dp_journal_handed_over(j));
+    assert_int_equal(dp_journal_take_back(j), DP_OK);
+    write_one(j, 3, "eu");
+    const uint64_t ticket = dp_journal_ticket(j);
+    dp_journal_hand_over(j);
+    assert_false(dp_journal_handed_over(j) || dp_journal_saved(j, ticket));
+    assert_int_equal(rmdir(d->path), 0);
+    while (!dp_journal_handed_over(j))
+        (void)usleep(1000);
+    assert_true(dp_journal_saved(j, ticket));
+    write_one(j, 4, "eu");
+    assert_int_equal(unlink(d->path), 0); /* the other one moved it */
+    assert_int_equal(dp_journal_take_back(j), DP_OK);
+    assert_true(dp_journal_ticket(j) > ticket && dp_journal_wait(j, LONG_MS));
+    char *text = take(d);
+    assert_null(strstr(text, "\"epoch\":3,"));
+    assert_non_null(strstr(text, "\"epoch\":4,"));
+    free(text);
+    dp_journal_free(j);
+}
+
 /* The path is a folder, later none: the journal goes on in memory, complains once, and catches up with every line. */
 static void a_file_that_cannot_be_written(void **state)
 {
@@ -487,6 +519,7 @@ int main(void)
         T(strange_files),
         cmocka_unit_test(memory_only),
         T(a_line_that_is_too_long_is_cut_and_says_so),
+        T(a_file_is_handed_over_when_the_disk_took_it),
         T(a_file_that_cannot_be_written),
         cmocka_unit_test(a_full_disk),
         T(a_disk_that_fills_up_within_a_line),

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { join } from 'node:path';
@@ -418,6 +418,18 @@ test('a new process that fails at the last moment has taken nobody\'s connection
         binary,
     );
 });
+
+test('a state that the disk does not take is not left behind: the upgrade is refused, and done when the disk is well', (t) =>
+    withService(t, { timeouts: { drain_ms: 500 } }, async (service) => {
+        const { proxy } = service;
+        await service.serves();
+        mkdirSync(`${proxy.journal}.state.new`); // in the way of the next state file
+        assert.equal((await proxy.order('drain', { region: 'r1', reason: 'kernel' })).status, 200);
+        assert.match(await service.refused(), /could not be written in time/);
+        rmdirSync(`${proxy.journal}.state.new`);
+        await service.upgrade();
+        assert.equal((await proxy.region('r1')).drained?.reason, 'kernel');
+    }));
 
 // What the new process does is in its hands: the state is its own until `go` is there, and then it dies.
 test('while the state is handed over nothing is changed: orders, faults and reloads are refused, a SIGHUP is made up for', (t) => {

@@ -461,9 +461,11 @@ bool dp_governor_saved(const struct dp_governor *g, uint64_t ticket);
 /* The journal's file was moved away: open its path anew. */
 void dp_governor_reopen(struct dp_governor *g);
 
-/* Journal and state file have one writer at a time. Let go of them for another process, which reads them next: all is on the
- * disk when it returns (or the disk hangs; bounded). What is decided from now on is in memory only. */
+/* Journal and state file have one writer at a time. Let go of them for another process, which reads them next. Never waits for
+ * the disk: when saved() is told all of it may be there, which dp_governor_handed_over says. What is decided from now on is in memory only,
+ * with epochs below those of that process. */
 void dp_governor_hand_over(struct dp_governor *g);
+DP_MUST_USE bool dp_governor_handed_over(const struct dp_governor *g);
 /* That process failed, whatever it wrote. Errors: DP_ENOMEM (no file from now on). */
 DP_MUST_USE enum dp_err dp_governor_take_back(struct dp_governor *g);
 /* A line of the journal about the process itself. */
