@@ -50,6 +50,13 @@ static struct {
 
 static atomic_long blamed;
 static atomic_flag reporting = ATOMIC_FLAG_INIT;
+static atomic_long reporter; /* the thread */
+
+/* The report under way, the reporter's: where it is at hand when the handler itself crashes. */
+static struct {
+    struct dp_crash_text text;
+    int file;
+} under_way;
 
 /* ---- text ---- */
 
@@ -172,28 +179,37 @@ static void put_head(struct dp_crash_text *t, int number, const siginfo_t *info)
     dp_crash_put(t, "\n");
 }
 
-/* What is the most useful comes first, what is the most likely to crash again last: then the kernel ends us, and what was
- * written stays. */
+/* What is the most useful comes first, what is the most likely to crash again last: see report_broke_off. */
 static void report(int number, const siginfo_t *info)
 {
-    struct dp_crash_text t = {0};
+    struct dp_crash_text *t = &under_way.text;
     void *frames[FRAMES];
     const int file =
         *crash.path ? open(crash.path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE) : -1;
-    put_head(&t, number, info);
-    dp_crash_put(&t, "backtrace (addr2line -e davenport OFFSET):\n");
-    flush(&t, file);
+    under_way.file = file;
+    put_head(t, number, info);
+    dp_crash_put(t, "backtrace (addr2line -e davenport OFFSET):\n");
+    flush(t, file);
     const int n = backtrace(frames, FRAMES);
     backtrace_symbols_fd(frames, n, 2);
     if (file >= 0)
         backtrace_symbols_fd(frames, n, file);
     void (*describe)(void *, long, struct dp_crash_text *) = atomic_load(&crash.describe);
     if (describe)
-        describe(atomic_load(&crash.ctx), thread_id(), &t);
-    dp_crash_put(&t, "end of the report\n");
-    flush(&t, file);
+        describe(atomic_load(&crash.ctx), thread_id(), t);
+    dp_crash_put(t, "end of the report\n");
+    flush(t, file);
     if (file >= 0)
         (void)close(file);
+}
+
+/* It reads what other threads write and what may be broken. What it said so far is not lost. */
+static void report_broke_off(int number)
+{
+    dp_crash_put(&under_way.text, "\nthe report broke off here, by another ");
+    dp_crash_put(&under_way.text, signals[index_of(number)].name);
+    dp_crash_put(&under_way.text, "\n");
+    flush(&under_way.text, under_way.file);
 }
 
 static void report_in_time(int number, const siginfo_t *info)
@@ -221,10 +237,16 @@ static void on_signal(int number, siginfo_t *info, void *context)
         (void)syscall(SYS_tgkill, getpid(), culprit, SIGABRT);
         wait_for_the_end();
     }
-    if (atomic_flag_test_and_set(&reporting))
-        wait_for_the_end();
-    else
+    if (!atomic_flag_test_and_set(&reporting)) {
+        atomic_store(&reporter, thread_id());
         report_in_time(number, info);
+    } else if (atomic_load(&reporter) != thread_id()) {
+        wait_for_the_end();
+    } else if (info->si_code == SI_USER) {
+        return; /* somebody is impatient: the end is near */
+    } else {
+        report_broke_off(number);
+    }
     /* Again, to whoever had it before us: a fault repeats itself, what was sent is sent. */
     (void)sigaction(number, &crash.before[index_of(number)], NULL);
     if (was_sent(info))
@@ -281,7 +303,8 @@ void dp_crash_install(const struct dp_crash_options *opt)
     crash.installed = true;
     (void)dl_iterate_phdr(on_object, NULL);
     (void)backtrace(frames, 2); /* loads the unwinder, which the handler can't */
-    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    struct sigaction action = {.sa_sigaction = on_signal,
+                               .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     for (size_t i = 0; i < SIGNALS; i++)
         (void)sigaction(signals[i].number, &action, &crash.before[i]);
 }

@@ -42,6 +42,17 @@ static void describe(void *ctx, long tid, struct dp_crash_text *out)
     dp_crash_put(out, "\n");
 }
 
+static bool describing_crashes;
+static void touch_nothing(void);
+
+static void describe_and_crash(void *ctx, long tid, struct dp_crash_text *out)
+{
+    describe(ctx, tid, out);
+    dp_crash_put(out, "half a l");
+    touch_nothing();
+    dp_crash_put(out, "ine\n");
+}
+
 static atomic_long spinner;
 
 static void *spin(void *arg)
@@ -57,6 +68,11 @@ static void *spin(void *arg)
 
 static volatile int *nowhere; /* a page that nobody may touch */
 
+static void touch_nothing(void)
+{
+    *nowhere = 1;
+}
+
 static int overflow(volatile int depth)
 {
     volatile char room[4096];
@@ -71,7 +87,7 @@ static void crash_by(enum way way)
     pthread_t thread;
     switch (way) {
     case FAULT:
-        *nowhere = 1;
+        touch_nothing();
         break;
     case ABORT:
         abort();
@@ -109,7 +125,10 @@ static int status_of(enum way way, int stderr_fd)
              i++) /* cmocka's, a sanitizer's */
             (void)signal(others[i], SIG_DFL);
         dp_crash_install(&(struct dp_crash_options){
-            .program = "test 1.2", .folder = folder, .describe = describe, .ctx = "told by "});
+            .program = "test 1.2",
+            .folder = folder,
+            .describe = describing_crashes ? describe_and_crash : describe,
+            .ctx = "told by "});
         dp_crash_thread_begin();
         crash_by(way);
         _exit(8);
@@ -119,8 +138,8 @@ static int status_of(enum way way, int stderr_fd)
     return WTERMSIG(status);
 }
 
-/* Crashes; the report that was found afterwards, whole. */
-static void crash(enum way way, int number, char text[8192])
+/* Crashes; the report that was found afterwards. */
+static void crash_anyhow(enum way way, int number, char text[8192])
 {
     char path[4096], line[256];
     int null = open("/dev/null", O_WRONLY);
@@ -135,10 +154,34 @@ static void crash(enum way way, int number, char text[8192])
     (void)close(fd);
     assert_int_equal(unlink(path), 0);
     assert_non_null(strstr(text, ", test 1.2\nbuild id "));
-    assert_non_null(strstr(text, "\nend of the report\n"));
     assert_non_null(strstr(text, "told by "));
     assert_non_null(strstr(text, "(+0x")); /* frames */
     assert_non_null(strstr(text, "Z, "));  /* the time */
+}
+
+/* The same, whole. */
+static void crash(enum way way, int number, char text[8192])
+{
+    crash_anyhow(way, number, text);
+    assert_non_null(strstr(text, "\nend of the report\n"));
+}
+
+/* The process ends, by the second signal, and all that the report had to say until then is in it. */
+static void test_report_that_crashes(void **state)
+{
+    char text[8192];
+    (void)state;
+    if (!FAULTS)
+        return;
+    nowhere = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true((const volatile void *)nowhere != MAP_FAILED);
+    describing_crashes = true;
+    crash_anyhow(ABORT, SIGSEGV, text);
+    assert_memory_equal(text, "crash: SIGABRT sent", 19);
+    assert_non_null(strstr(text, "\nhalf a l\nthe report broke off here, by another SIGSEGV\n"));
+    crash_anyhow(FAULT, SIGSEGV, text);
+    assert_non_null(strstr(text, "\nhalf a l\nthe report broke off here, by another SIGSEGV\n"));
+    describing_crashes = false;
 }
 
 static void test_faults(void **state)
@@ -277,9 +320,13 @@ static int remove_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_faults),         cmocka_unit_test(test_overflow),
-        cmocka_unit_test(test_blame),          cmocka_unit_test(test_nobody_reads_stderr),
-        cmocka_unit_test(test_old_reports_go), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_report_that_crashes),
+        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_blame),
+        cmocka_unit_test(test_nobody_reads_stderr),
+        cmocka_unit_test(test_old_reports_go),
+        cmocka_unit_test(test_text),
     };
     return cmocka_run_group_tests_name("crash", tests, make_folder, remove_folder);
 }

@@ -26,7 +26,8 @@ void dp_crash_put_span(struct dp_crash_text *t, struct dp_span s, size_t max);
 struct dp_crash_options {
     const char *program; /* "davenport 0.1.0 (abc1234)" */
     const char *folder;  /* where the file DP_CRASH_FILE is written; NULL: stderr only */
-    /* More about the process, a line or several, in the handler: async-signal-safe. May be NULL. tid: the thread's. */
+    /* More about the process, a line or several, in the handler: async-signal-safe. May be NULL. tid: the thread's. It may crash in turn: what
+     * it has put by then is in the report. */
     void (*describe)(void *ctx, long tid, struct dp_crash_text *out);
     void *ctx;
 };
