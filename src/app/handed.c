@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const char *const names[] = {
@@ -53,10 +54,9 @@ static bool add(struct dp_handed *h, enum dp_handed_kind kind, bool owns_file)
 }
 
 /* "traffic:admin", and `count` of them at least. */
-static enum dp_err take_names(struct dp_handed *h, const char *variable, const char *text,
+static enum dp_err take_names(struct dp_handed *h, const char *variable, struct dp_span rest,
                               uint64_t count, enum dp_handed_kind last, char *why)
 {
-    struct dp_span rest = dp_span_str(text);
     for (uint64_t i = 0; i < count || rest.n > 0; i++) {
         struct dp_span name = dp_span_cut(&rest, ':');
         enum dp_handed_kind kind;
@@ -99,17 +99,34 @@ static enum dp_err take_systemd(struct dp_handed *h, char *why)
         return DP_EINVAL;
     }
     h->who = "systemd";
-    return take_names(h, "LISTEN_FDNAMES", list ? list : "", n, DP_HANDED_ADMIN, why);
+    return take_names(h, "LISTEN_FDNAMES", dp_span_str(list ? list : ""), n, DP_HANDED_ADMIN, why);
+}
+
+/* The last descriptor is the pair's, and who made it, which the kernel knows, handed it to us. *list: what follows. */
+static bool is_from_before(const char *text, struct dp_span *list)
+{
+    *list = dp_span_str(text);
+    const struct dp_span pid = dp_span_cut(list, ':');
+    struct ucred maker;
+    socklen_t size = sizeof maker;
+    uint64_t n;
+    int last = DP_HANDED_FIRST;
+    for (size_t i = 0; i < list->n; i++) {
+        last += list->p[i] == ':';
+    }
+    return dp_span_u64(pid, &n) && getsockopt(last, SOL_SOCKET, SO_PEERCRED, &maker, &size) == 0 &&
+           n == (uint64_t)maker.pid;
 }
 
 enum dp_err dp_handed_take(struct dp_handed *out, char why[DP_HANDED_WHY])
 {
     const char *before = getenv(DP_HANDED_ENV);
+    struct dp_span names_before;
     enum dp_err err;
     *out = (struct dp_handed){.who = ""};
-    if (before) {
+    if (before && is_from_before(before, &names_before)) {
         out->who = "the process before";
-        err = take_names(out, DP_HANDED_ENV, before, 0, DP_HANDED_BEFORE, why);
+        err = take_names(out, DP_HANDED_ENV, names_before, 0, DP_HANDED_BEFORE, why);
         /* what a library there opened without close-on-exec would stay open for ever */
         (void)close_range(DP_HANDED_FIRST + (unsigned)out->n, ~0U, 0);
     } else {

@@ -2,9 +2,10 @@
  * whose place we take (app/upgrade.h).
  *
  *   systemd             LISTEN_FDS=2 LISTEN_PID=812 LISTEN_FDNAMES=traffic:admin      from descriptor 3 on
- *   the process before  DAVENPORT_HANDED=traffic+:traffic+:admin+:before              likewise
+ *   the process before  DAVENPORT_HANDED=811:traffic+:traffic+:admin+:before          likewise
  *
- * "+": the file of that Unix socket is ours to remove at the end. "before": a socket pair to that process. */
+ * "+": the file of that Unix socket is ours to remove at the end. "before": a socket pair to that process, the last one; the number is that
+ * process's. Both variables may have come to us by mistake: who is meant has the number LISTEN_PID; was given a pair that process 811 made. */
 #ifndef DAVENPORT_SRC_APP_HANDED_H
 #define DAVENPORT_SRC_APP_HANDED_H
 

@@ -5,12 +5,14 @@
 #include "davenport/base/span.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,10 +62,25 @@ static enum dp_err find_group(const char *name, gid_t *out)
     return refuse(DP_EINVAL, "group", name, "there is no such group");
 }
 
-/* The user may remove them at the end, and make them anew. */
+/* The user may remove them at the end, and make them anew. Only what we bound: who may write in its folder could have put a link to
+ * anything in its place. */
 static bool give_file(const struct dp_socket_file *file, const struct account *a)
 {
-    return !file->path || chown(file->path, a->uid, a->gid) == 0;
+    struct stat st;
+    if (!file->path) {
+        return true;
+    }
+    const int fd = open(file->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    int error = fstat(fd, &st) != 0                                     ? errno
+                : st.st_dev != file->device || st.st_ino != file->inode ? ESTALE
+                : fchownat(fd, "", a->uid, a->gid, AT_EMPTY_PATH) != 0  ? errno
+                                                                        : 0;
+    (void)close(fd);
+    errno = error;
+    return error == 0;
 }
 
 static bool become(const struct account *a)

@@ -245,7 +245,7 @@ static char **environment(const char *handed)
     return env;
 }
 
-/* "traffic:traffic:admin+:before", and the descriptors from 3 on. Returns how many there are with the first three. */
+/* "811:traffic:traffic:admin+:before" (app/handed.h), and the descriptors from 3 on. Returns how many there are with the first three. */
 static size_t inherited(struct dp_upgrade *u, int pair, int fds[3 + DP_HANDED_MAX],
                         struct dp_text *names)
 {
@@ -255,10 +255,10 @@ static size_t inherited(struct dp_upgrade *u, int pair, int fds[3 + DP_HANDED_MA
     for (int i = 0; i < 3; i++) {
         fds[i] = fcntl(i, F_GETFD) < 0 ? -1 : i;
     }
+    dp_text_addf(names, "%ld", (long)getpid());
     for (size_t i = 0; i < n; i++) {
         fds[DP_HANDED_FIRST + i] = all[i].fd;
-        dp_text_addf(names, "%s%s%s", i ? ":" : "", dp_handed_name(all[i].kind),
-                     all[i].owns_file ? "+" : "");
+        dp_text_addf(names, ":%s%s", dp_handed_name(all[i].kind), all[i].owns_file ? "+" : "");
     }
     return DP_HANDED_FIRST + n;
 }

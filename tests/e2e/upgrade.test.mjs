@@ -419,6 +419,14 @@ test('a new process that fails at the last moment has taken nobody\'s connection
     );
 });
 
+test('who has the variable of an upgrade by mistake begins by itself', async () => {
+    for (const value of ['traffic', `${process.pid}:traffic:before`, '']) {
+        const proxy = await Proxy.start(regions, {}, { DAVENPORT_HANDED: value });
+        assert.equal((await request(`${proxy.origin}/db/a`)).status, 200);
+        await proxy.stop();
+    }
+});
+
 test('a state that the disk does not take is not left behind: the upgrade is refused, and done when the disk is well', (t) =>
     withService(t, { timeouts: { drain_ms: 500 } }, async (service) => {
         const { proxy } = service;
