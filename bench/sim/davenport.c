@@ -11,6 +11,7 @@
  * No part of it: bodies and bytes, pools beyond a count, hedges, feeds. */
 #include "davenport/core/budget.h"
 #include "davenport/core/hold.h"
+#include "davenport/core/pace.h"
 #include "davenport/core/policy.h"
 #include "davenport/core/trial.h"
 
@@ -377,7 +378,7 @@ static void answered(struct sim_car *c, const struct sim_request *q, uint64_t af
     dp_counter_add(&e->first_byte_ns, after);
     if (q->class == SIM_QUERY)
         return;
-    dp_counter_add(&e->point_first_byte[bucket], 1);
+    dp_counter_add(&e->point_first_byte[dp_pace_bucket(after)], 1);
     took(c, q, after);
 }
 

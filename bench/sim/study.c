@@ -43,6 +43,14 @@ static void slow(struct sim_trace *t, struct sim_random *r)
     hourly(t, r, SIM_SLOW, 800, MINUTE, 1);
 }
 
+/* The region has just started: its caches are cold for four seconds. Not much later it becomes slow. */
+static void cold(struct sim_trace *t, struct sim_random *r)
+{
+    uint64_t start = 12 * SIM_S + (uint64_t)(sim_unit(r) * 10 * (double)SIM_S);
+    sim_trace_add(t, (struct sim_fault){SIM_BUSY, 0, 0, 4 * SIM_S, 1, 60, 0});
+    sim_trace_add(t, (struct sim_fault){SIM_SLOW, 0, start, start + MINUTE, 1, 800, 0});
+}
+
 static void lag(struct sim_trace *t, struct sim_random *r)
 {
     hourly(t, r, SIM_LAG, 800, MINUTE, 1);

@@ -356,14 +356,12 @@ static void say_evidence(const struct dp_report *r, const struct dp_region_statu
         say(says, "%u requests in a row ended with 5xx: doubt only, unless probes fail too",
             (unsigned)g->errors);
     }
-    if (c->slow_ms && g->usual_ms && !g->slow) {
-        uint32_t above = DP_PACE_FACTOR * g->usual_ms;
+    if (g->slow_from_ms && !g->slow) {
         say(says,
-            "slow after %d looks in a row that find half of its requests at %u ms or more (now "
-            "%u); "
-            "95 of 100 take %u ms at most",
-            DP_PACE_WINDOWS, (unsigned)(above > c->slow_ms ? above : c->slow_ms),
-            (unsigned)g->slow_windows, (unsigned)g->usual_ms);
+            "slow after %d looks in a row that find half of its requests at %u ms or more, and at "
+            "twice what others take (now %u); 95 of 100 take %u ms at most",
+            DP_PACE_WINDOWS, (unsigned)g->slow_from_ms, (unsigned)g->slow_windows,
+            (unsigned)g->usual_ms);
     }
     if (c->failure_requests && window >= c->failure_requests) {
         say(says,
@@ -424,15 +422,15 @@ static json_t *evidence_json(const struct dp_report *r, const struct dp_region_s
 {
     const struct dp_control_config *c = r->status.config;
     json_t *e = json_pack(
-        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}",
+        "{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:I}",
         "probes_failed_in_row", (int)g->probes.failures_in_row, "fall", (int)c->fall,
         "probes_passed_in_row", (int)g->probes.successes_in_row, "rise", (int)c->rise,
         "unanswered_in_row", (int)g->unanswered, "errors_in_row", (int)g->errors, "failures",
         (int)c->traffic_failures, "window_bad", (int)g->window_bad, "window_good",
         (int)g->window_good, "window_percent", (int)c->failure_percent, "late_ms", (int)g->late_ms,
-        "usual_ms", (int)g->usual_ms, "slow_looks_in_row", (int)g->slow_windows, "slow_looks",
-        DP_PACE_WINDOWS, "well_for_ms", (json_int_t)g->well_for_ms, "hold_ms",
-        (json_int_t)g->hold_ms);
+        "usual_ms", (int)g->usual_ms, "slow_from_ms", (int)g->slow_from_ms, "slow_looks_in_row",
+        (int)g->slow_windows, "slow_looks", DP_PACE_WINDOWS, "well_for_ms",
+        (json_int_t)g->well_for_ms, "hold_ms", (json_int_t)g->hold_ms);
     return e ? e : json_null();
 }
 

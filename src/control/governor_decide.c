@@ -214,6 +214,16 @@ void governor_publish_if_changed(struct dp_governor *g)
         publish(g, governor_next_epoch(g));
 }
 
+/* What workers are told follows what is measured in steps, so that few views are made of it. */
+static bool follow(uint32_t *told, uint32_t want)
+{
+    const uint32_t gap = want > *told ? want - *told : *told - want;
+    if (gap <= *told / LATE_STEP)
+        return false;
+    *told = want;
+    return true;
+}
+
 void governor_tune(struct dp_governor *g)
 {
     bool moved = governor_distances_moved(g);
@@ -222,15 +232,9 @@ void governor_tune(struct dp_governor *g)
         moved = moved || g->view->regions[i].share != share_of(g, i);
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         struct governor_endpoint *e = &g->endpoints[i];
-        uint32_t want = dp_pace_late_ms(&e->pace, &g->pace_config);
-        uint32_t gap = want > e->late_ms ? want - e->late_ms : e->late_ms - want;
-        if (gap > e->late_ms / LATE_STEP) {
-            e->late_ms = want;
-            moved = true;
-        }
+        moved = follow(&e->late_ms, dp_pace_late_ms(&e->pace, &g->pace_config)) || moved;
         const uint32_t usual = g->config->hedging ? dp_pace_usual_ms(&e->pace) : 0;
-        moved = moved || usual != e->usual_ms;
-        e->usual_ms = usual;
+        moved = follow(&e->usual_ms, usual) || moved;
     }
     if (moved)
         governor_publish_again(g);

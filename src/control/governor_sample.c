@@ -15,7 +15,7 @@ static void read_totals(const struct dp_governor *g, uint16_t endpoint, struct g
             t->outcomes[o] += dp_counter_get(&e->outcomes[o]);
         for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
             t->answers += dp_counter_get(&e->first_byte[b]);
-        for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
+        for (unsigned b = 0; b < DP_PACE_BUCKETS; b++)
             t->point_first_byte[b] += dp_counter_get(&e->point_first_byte[b]);
         t->late += dp_counter_get(&e->late);
         t->first_byte_ns += dp_counter_get(&e->first_byte_ns);
@@ -54,6 +54,16 @@ static struct dp_health_traffic take_difference(struct governor_endpoint *e,
     return t;
 }
 
+/* What an answer to a probe took: the making of a connection, three journeys with TLS, is no part of it, for requests are
+ * sent on kept ones. */
+static double answer_ms(const struct dp_probe_result *r)
+{
+    uint64_t stood_ns = r->tls_ns > r->connect_ns ? r->tls_ns : r->connect_ns;
+    if (r->reused || stood_ns > r->total_ns)
+        stood_ns = 0;
+    return (double)(r->total_ns - stood_ns) / 1e6;
+}
+
 /* What the best other endpoint that is well takes, of this region or another: for its probes or, where it has requests and
  * they take longer, for these. Probes may be quick where all work is slow. */
 static double best_peer_ms(const struct dp_governor *g, uint16_t endpoint, uint64_t now_ns)
@@ -64,7 +74,7 @@ static double best_peer_ms(const struct dp_governor *g, uint16_t endpoint, uint6
         if (i == endpoint || e->health.health != DP_HEALTH_UP || e->health.slow ||
             e->health.draining || !e->last_probe_wall_ms)
             continue;
-        double ms = (double)e->last_probe.total_ns / 1e6;
+        double ms = answer_ms(&e->last_probe);
         const double requests_ms = dp_pace_recent_ms(&e->pace, now_ns);
         if (requests_ms > ms)
             ms = requests_ms;
@@ -81,8 +91,8 @@ static bool feed_pace(struct dp_governor *g, uint16_t endpoint, const struct gov
 {
     struct governor_endpoint *e = &g->endpoints[endpoint];
     const double peer_ms = best_peer_ms(g, endpoint, now_ns);
-    uint32_t answers[DP_LATENCY_BUCKETS];
-    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
+    uint32_t answers[DP_PACE_BUCKETS];
+    for (unsigned b = 0; b < DP_PACE_BUCKETS; b++)
         answers[b] = (uint32_t)(now->point_first_byte[b] - e->totals.point_first_byte[b]);
     *out = (struct dp_health_event){.kind = DP_HEALTH_PACE};
     dp_pace_sort(&e->pace, &g->pace_config, answers, peer_ms, quick, tardy);

@@ -58,7 +58,7 @@
 struct governor_totals {
     uint64_t outcomes[DP_OUTCOME_COUNT];
     uint64_t answers, first_byte_ns;
-    uint64_t point_first_byte[DP_LATENCY_BUCKETS], late;
+    uint64_t point_first_byte[DP_PACE_BUCKETS], late;
     uint64_t in_flight;
 };
 

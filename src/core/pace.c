@@ -1,29 +1,44 @@
-/* Histograms against each other. Buckets are coarse, so both sides err towards "not slow": the
- * baseline counts with its bucket's upper bound, the present with its lower one. */
+/* Histograms against each other. Both sides err towards "not slow": the baseline counts with its bucket's
+ * upper bound, the present with its lower one. So buckets are narrow: what was 200 ms and is 1000 must show. */
 #include "davenport/core/pace.h"
-
-#include "davenport/base/attr.h"
 
 #include <string.h>
 
 /* A baseline is known from so many answers on. */
-#define BASELINE_ANSWERS 50.0
-#define BASELINE_TAU_NS  60e9
+#define BASELINE_ANSWERS 20.0
+#define BASELINE_TAU_NS  UINT64_C(60000000000)
 /* Without a baseline nobody knows what is late. */
 #define UNKNOWN_FACTOR 5
+/* A peer that is no better than this is no reason to go there. */
+#define PEER_FACTOR 2
 
-static const uint16_t bounds_ms[] = DP_LATENCY_BOUNDS_MS;
-
-static uint32_t upper_ms(unsigned bucket)
+unsigned dp_pace_bucket(uint64_t ns)
 {
-    /* the last bucket has no bound: twice the one before is as good as any */
-    return bucket < DP_ARRAY_LEN(bounds_ms) ? bounds_ms[bucket]
-                                            : 2U * bounds_ms[DP_ARRAY_LEN(bounds_ms) - 1];
+    const uint64_t ms = ns / 1000000;
+    if (ms < 4)
+        return (unsigned)ms;
+    const unsigned octave = 63U - (unsigned)__builtin_clzll(ms);
+    const unsigned bucket = 4 * (octave - 1) + (unsigned)(ms >> (octave - 2) & 3);
+    return bucket < DP_PACE_BUCKETS ? bucket : DP_PACE_BUCKETS - 1;
 }
 
 static uint32_t lower_ms(unsigned bucket)
 {
-    return bucket == 0 ? 0 : bounds_ms[bucket - 1];
+    return bucket < 4 ? bucket : (4 + bucket % 4) << (bucket / 4 - 1);
+}
+
+static uint32_t upper_ms(unsigned bucket)
+{
+    return lower_ms(bucket + 1);
+}
+
+/* The bucket of the answer that `share` of all n take no longer than. */
+static unsigned quantile(const double histogram[DP_PACE_BUCKETS], double n, double share)
+{
+    unsigned b = 0;
+    for (double seen = histogram[0]; b < DP_PACE_BUCKETS - 1 && seen < share * n;)
+        seen += histogram[++b];
+    return b;
 }
 
 void dp_pace_init(struct dp_pace_state *s)
@@ -31,58 +46,53 @@ void dp_pace_init(struct dp_pace_state *s)
     memset(s, 0, sizeof(*s));
 }
 
-/* p95 of the baseline, 0: not known. */
-static uint32_t baseline_ms(const struct dp_pace_state *s)
+/* tau / (tau + dt): near enough to an exponential decay, and kinder to a baseline after a quiet
+ * hour, when what it was is the best guess. */
+static double kept(const struct dp_pace_state *s, uint64_t now_ns)
 {
-    double n = 0, seen = 0;
-    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
-        n += s->baseline[b];
-    if (n < BASELINE_ANSWERS)
-        return 0;
-    unsigned b = 0;
-    for (; b < DP_LATENCY_BUCKETS - 1; b++) {
-        seen += s->baseline[b];
-        if (seen >= 0.95 * n)
-            break;
-    }
-    return upper_ms(b);
-}
-
-static uint32_t median_ms(const struct dp_pace_state *s)
-{
-    uint32_t seen = 0;
-    unsigned b = 0;
-    for (; b < DP_LATENCY_BUCKETS - 1; b++) {
-        seen += s->window[b];
-        if (2 * (uint64_t)seen >= s->window_answers)
-            break;
-    }
-    return lower_ms(b);
+    const uint64_t youth = (now_ns - s->baseline_began_ns) / 2;
+    const double tau = (double)(youth < BASELINE_TAU_NS ? youth : BASELINE_TAU_NS);
+    const double dt = (double)(now_ns - s->baseline_at_ns);
+    return dt > 0 ? tau / (tau + dt) : 1;
 }
 
 static void fold_in(struct dp_pace_state *s, uint64_t now_ns)
 {
-    /* tau / (tau + dt): near enough to an exponential decay, and kinder to a baseline after a quiet
-     * hour, when what it was is the best guess. */
-    double dt = s->baseline_at_ns ? (double)(now_ns - s->baseline_at_ns) : 0;
-    double keep = BASELINE_TAU_NS / (BASELINE_TAU_NS + dt);
-    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
+    double n = 0;
+    if (s->baseline_began_ns == 0)
+        s->baseline_began_ns = s->baseline_at_ns = now_ns > 0 ? now_ns : 1;
+    const double keep = kept(s, now_ns);
+    for (unsigned b = 0; b < DP_PACE_BUCKETS; b++) {
         s->baseline[b] = s->baseline[b] * keep + s->window[b];
+        n += s->baseline[b];
+    }
     s->baseline_at_ns = now_ns;
+    const bool known = n >= BASELINE_ANSWERS;
+    s->half_ms = known ? upper_ms(quantile(s->baseline, n, 0.5)) : 0;
+    s->usual_ms = known ? upper_ms(quantile(s->baseline, n, 0.95)) : 0;
 }
 
-static bool is_slow(const struct dp_pace_config *c, uint32_t ms, uint32_t base_ms, double peer_ms)
+uint32_t dp_pace_slow_ms(const struct dp_pace_state *s, const struct dp_pace_config *c)
 {
-    return c->slow_ms > 0 && base_ms > 0 && peer_ms >= 0 && ms >= c->slow_ms &&
-           ms > (uint64_t)c->factor * base_ms && (double)ms > c->factor * peer_ms;
+    uint32_t from = c->slow_ms;
+    if (c->slow_ms == 0 || s->usual_ms == 0)
+        return 0;
+    if (from < s->usual_ms)
+        from = s->usual_ms;
+    return from < c->factor * s->half_ms ? c->factor * s->half_ms : from;
+}
+
+static bool is_slow(uint32_t ms, uint32_t slow_ms, double peer_ms)
+{
+    return slow_ms > 0 && ms >= slow_ms && peer_ms >= 0 && ms >= PEER_FACTOR * peer_ms;
 }
 
 void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
-                  const uint32_t answers[DP_LATENCY_BUCKETS], double peer_ms, uint64_t now_ns,
+                  const uint32_t answers[DP_PACE_BUCKETS], double peer_ms, uint64_t now_ns,
                   struct dp_pace_look *out)
 {
-    *out = (struct dp_pace_look){.baseline_ms = baseline_ms(s), .slow_windows = s->slow_windows};
-    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++) {
+    *out = (struct dp_pace_look){.baseline_ms = s->usual_ms, .slow_windows = s->slow_windows};
+    for (unsigned b = 0; b < DP_PACE_BUCKETS; b++) {
         s->window[b] += answers[b];
         s->window_answers += answers[b];
     }
@@ -91,9 +101,9 @@ void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
     if (s->window_answers < c->window_answers || now_ns - s->window_began_ns < c->window_ns)
         return;
     out->whole = true;
-    out->median_ms = s->median_ms = median_ms(s);
+    out->median_ms = s->median_ms = lower_ms(quantile(s->window, s->window_answers, 0.5));
     s->median_at_ns = now_ns > 0 ? now_ns : 1;
-    if (is_slow(c, out->median_ms, out->baseline_ms, peer_ms)) {
+    if (is_slow(out->median_ms, dp_pace_slow_ms(s, c), peer_ms)) {
         s->slow_windows++;
     } else {
         s->slow_windows = 0;
@@ -107,12 +117,13 @@ void dp_pace_step(struct dp_pace_state *s, const struct dp_pace_config *c,
 }
 
 void dp_pace_sort(const struct dp_pace_state *s, const struct dp_pace_config *c,
-                  const uint32_t answers[DP_LATENCY_BUCKETS], double peer_ms, uint32_t *quick,
+                  const uint32_t answers[DP_PACE_BUCKETS], double peer_ms, uint32_t *quick,
                   uint32_t *tardy)
 {
-    uint32_t base_ms = baseline_ms(s), n[2] = {0, 0};
-    for (unsigned b = 0; b < DP_LATENCY_BUCKETS; b++)
-        n[is_slow(c, lower_ms(b), base_ms, peer_ms)] += answers[b];
+    const uint32_t slow_ms = dp_pace_slow_ms(s, c);
+    uint32_t n[2] = {0, 0};
+    for (unsigned b = 0; b < DP_PACE_BUCKETS; b++)
+        n[is_slow(lower_ms(b), slow_ms, peer_ms)] += answers[b];
     *quick = n[0];
     *tardy = n[1];
 }
@@ -126,14 +137,13 @@ uint32_t dp_pace_recent_ms(const struct dp_pace_state *s, uint64_t now_ns)
 
 uint32_t dp_pace_usual_ms(const struct dp_pace_state *s)
 {
-    return baseline_ms(s);
+    return s->usual_ms;
 }
 
 uint32_t dp_pace_late_ms(const struct dp_pace_state *s, const struct dp_pace_config *c)
 {
-    uint32_t base = baseline_ms(s);
-    if (base == 0)
+    if (s->usual_ms == 0)
         return c->late_ms * UNKNOWN_FACTOR;
-    bool usual = c->late_ms == 0 || base * c->factor < c->late_ms;
-    return usual ? c->late_ms : base * c->factor;
+    bool usual = c->late_ms == 0 || s->usual_ms * c->factor < c->late_ms;
+    return usual ? c->late_ms : s->usual_ms * c->factor;
 }

@@ -1,4 +1,5 @@
 /* The answer of an exchange: its bytes to the client. As in relay.c nothing is gathered. */
+#include "davenport/core/pace.h"
 #include "davenport/couch/appended.h"
 
 #include "proxy/allowance.h"
@@ -320,7 +321,7 @@ static void count_first_byte(struct dp_exchange *x)
     unsigned bucket = dp_latency_bucket(ns);
     dp_counter_add(&t->first_byte[bucket], 1);
     if (x->couch.point) {
-        dp_counter_add(&t->point_first_byte[bucket], 1);
+        dp_counter_add(&t->point_first_byte[dp_pace_bucket(ns)], 1);
         dp_route_took(x, ns);
     }
     dp_counter_add(&t->first_byte_ns, ns);

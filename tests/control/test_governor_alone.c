@@ -171,7 +171,7 @@ static void requests(struct world *w)
         dp_counter_set(&t->in_flight, 1 + below(&w->random, 20));
         dp_counter_add(&t->outcomes[DP_OUTCOME_ANSWERED], n);
         dp_counter_add(&t->first_byte[dp_latency_bucket(5 * MS)], n);
-        dp_counter_add(&t->point_first_byte[dp_latency_bucket(5 * MS)], n);
+        dp_counter_add(&t->point_first_byte[dp_pace_bucket(5 * MS)], n);
         dp_counter_add(&t->first_byte_ns, n * 5 * MS);
     }
 }

@@ -1,5 +1,7 @@
 /* Regions that are slow: what is late counts as no answer, what got far slower is left for one that is well, and it is answers
  * that say whether it is quick again. */
+#include "davenport/core/pace.h"
+
 #include "support/desk.h"
 
 /* What workers tell of 200 ms, and a look at it. */
@@ -7,7 +9,7 @@ static void answers(struct desk *d, size_t endpoint, uint64_t ms, uint64_t n)
 {
     struct dp_traffic_endpoint *t = &d->workers[0]->endpoints[endpoint];
     dp_counter_add(&t->outcomes[DP_OUTCOME_ANSWERED], n);
-    dp_counter_add(&t->point_first_byte[dp_latency_bucket(ms * MS)], n);
+    dp_counter_add(&t->point_first_byte[dp_pace_bucket(ms * MS)], n);
     dp_governor_kick(d->governor);
     desk_turn(d, 200);
 }
@@ -62,8 +64,8 @@ static void a_region_that_got_slow_is_left_for_one_that_is_well(void **state)
     assert_non_null(line);
     assert_string_equal(desk_text(line, "after"), "up, slow");
     const json_t *inputs = json_object_get(line, "inputs");
-    assert_int_equal(json_integer_value(json_object_get(inputs, "median_ms")), 500);
-    assert_int_equal(json_integer_value(json_object_get(inputs, "baseline_ms")), 5);
+    assert_int_equal(json_integer_value(json_object_get(inputs, "median_ms")), 768);
+    assert_int_equal(json_integer_value(json_object_get(inputs, "baseline_ms")), 6);
     json_decref(line);
     desk_await_long(d, "slow_over:a", 1);
     assert_true(desk_status(d)->regions[0].held_down);
@@ -76,7 +78,7 @@ static void a_region_is_not_slow_while_its_peers_requests_are(void **state)
     start_quick(d);
     for (int i = 0; i < 60; i++) {
         struct dp_traffic_endpoint *t = &d->workers[1]->endpoints[1];
-        dp_counter_add(&t->point_first_byte[dp_latency_bucket(805 * MS)], 10);
+        dp_counter_add(&t->point_first_byte[dp_pace_bucket(805 * MS)], 10);
         answers(d, 0, 805, 10);
     }
     assert_int_equal(d->view->active, 0);

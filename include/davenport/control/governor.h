@@ -230,6 +230,7 @@ struct dp_endpoint_status {
     uint32_t missing;   /* which of config->probe_databases: a bit each */
     enum dp_route_state route;
     uint32_t usual_ms;     /* what 95 of 100 requests take at most; 0: not known */
+    uint32_t slow_from_ms; /* a look that finds half of them here speaks for slow; 0: not known */
     uint32_t slow_windows; /* in a row that looked slow */
     uint32_t trial_good;   /* answered so far */
     uint64_t
@@ -263,12 +264,12 @@ struct dp_region_status {
     uint32_t missing;   /* which, as of an endpoint */
     bool slow;          /* far slower than it was, and than others are */
     uint32_t late_ms;   /* a first byte later than this counts as none; 0: none does */
-    uint32_t usual_ms, slow_windows; /* as of an endpoint */
-    uint64_t late;                   /* requests that were late, over all workers */
-    struct dp_standing drained;      /* by an operator */
-    struct dp_standing approved;     /* its return, by an operator */
-    struct dp_standing faulted;      /* a drill's fault, and: */
-    struct dp_fault fault;           /* which */
+    uint32_t usual_ms, slow_from_ms, slow_windows; /* as of an endpoint */
+    uint64_t late;                                 /* requests that were late, over all workers */
+    struct dp_standing drained;                    /* by an operator */
+    struct dp_standing approved;                   /* its return, by an operator */
+    struct dp_standing faulted;                    /* a drill's fault, and: */
+    struct dp_fault fault;                         /* which */
     enum dp_route_state route;
     uint64_t well_for_ms;             /* unbroken, up and not drained, draining or slow */
     uint32_t unanswered;              /* requests in a row without an answer */

@@ -15,6 +15,8 @@
         1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000                                \
     }
 #define DP_LATENCY_BUCKETS 14
+/* Those of core/pace.h. */
+#define DP_PACE_BUCKETS 52
 
 /* Likewise, in us: what the proxy itself adds is far less than what a region takes. */
 #define DP_ADDED_BOUNDS_US                                                                         \
@@ -67,7 +69,7 @@ struct dp_traffic_endpoint {
     struct dp_counter distance_ns; /* 0: not known */
     struct dp_counter near;        /* 1: its region is one of the nearest */
     /* Requests of one document or database, whose pace can be compared: see core/pace.h. */
-    struct dp_counter point_first_byte[DP_LATENCY_BUCKETS];
+    struct dp_counter point_first_byte[DP_PACE_BUCKETS];
     struct dp_counter late; /* of those: no first byte within the view's late_ms */
     /* Writes that fewer nodes took than the region's quorum (202 without batch=ok): kept, with fewer copies. */
     struct dp_counter quorum_missed;
