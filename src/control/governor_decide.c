@@ -375,7 +375,8 @@ void governor_step(struct dp_governor *g, uint16_t endpoint, const struct dp_hea
     struct governor_endpoint *ep = &g->endpoints[endpoint];
     struct dp_health_actions actions;
     uint64_t due = ep->health.probe_at_ns;
-    const bool hush = ep->health.silence.hush, open = ep->health.silence.since_ns != 0;
+    const bool spoke = e->kind == DP_HEALTH_PROBE && !e->probe_timed_out && !e->silent;
+    const bool hush = ep->health.silence.hush, open = ep->health.silence.since_ns != 0 && !spoke;
     dp_health_step(&ep->health, &g->health_config, e, now_ns, &actions);
     if (!hush && ep->health.silence.hush) /* if it is to be left, it must be known who speaks */
         governor_ask_around(g, endpoint, now_ns);

@@ -70,6 +70,7 @@ static void note_layer(struct dp_governor *g, uint16_t endpoint, const struct dp
     if (r->layer != DP_LAYER_UP)
         return;
     note_below(e, r, tls, wall_ms);
+    e->answered = e->answered || r->status > 0;
     e->last_probe = *r;
     e->last_probe_wall_ms = wall_ms;
     governor_measure(g, endpoint, r);

@@ -145,8 +145,9 @@ static void explain_endpoint(struct dp_governor *g, const struct governor_cause 
                      "within %" PRIu32 " ms before",
                      words, cause->change->median_ms, cause->change->baseline_ms);
     else
-        governor_say(e->why, sizeof(e->why), "%s%s%s", words, detail[0] ? "; last probe: " : "",
-                     detail);
+        governor_say(e->why, sizeof(e->why), "%s%s%s%s",
+                     e->answered ? "" : "it has never answered: ", words,
+                     detail[0] ? "; last probe: " : "", detail);
     e->since_wall_ms = dp_clock_wall_ms(g->clock);
 }
 

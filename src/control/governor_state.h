@@ -93,6 +93,7 @@ struct governor_endpoint {
     uint32_t trial;         /* its number; 0: none yet */
     uint64_t trial_next_ns; /* while on trial: when the workers get another number */
     uint64_t probes_ok, probes_failed;
+    bool answered;         /* a probe, however badly, since the start */
     int64_t since_wall_ms; /* of the health or draining state */
     char why[DP_WHY_TEXT];
 };

@@ -82,6 +82,8 @@ static const char *why_dark(enum dp_err err, const struct dp_fetch_result *r, ui
         (void)snprintf(buf, cap, "no answer within %" PRIu32 " ms", timeout_ms);
         return buf;
     }
+    if (err == DP_ECONNECT && r->reached)
+        return "connection refused";
     return r->detail && r->detail[0] ? r->detail : dp_err_info(err)->reason;
 }
 
