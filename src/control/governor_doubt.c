@@ -1,6 +1,8 @@
 /* Own-network doubt: what core/doubt.h is told, and what follows. While we doubt, silence loses no region, and the
  * failover rules stand where they stood before the silence: what they decided in it, with the first regions silent and
- * the last not asked yet, is undone. Operators' orders are not: after one there is no going back to before it. */
+ * the last not asked yet, is undone. Operators' orders are not: after one there is no going back to before it. Neither is a
+ * move that proved right: the region that the traffic went to has answered it, so the network worked, and what was written
+ * since is there. */
 #include "control/governor_state.h"
 
 /* What fell unheard is silent until a connection of its own says more: one that was kept tells nothing of who is there. */
@@ -75,6 +77,13 @@ bool governor_doubt(struct dp_governor *g, uint64_t now_ns)
             g->failover = g->calm;
     }
     return true;
+}
+
+void governor_served(struct dp_governor *g, uint16_t region, uint64_t now_ns)
+{
+    const struct dp_failover_state *f = &g->failover;
+    if (!g->doubt.on && region == f->active && g->calm.active != region && now_ns > f->moved_at_ns)
+        g->calm = *f;
 }
 
 bool governor_doubted_lately(const struct dp_governor *g, uint64_t now_ns)

@@ -43,13 +43,15 @@ static void feed_latency(struct governor_endpoint *e, const struct governor_tota
     e->latency_at_ns = now_ns;
 }
 
+/* late: requests that wait for too long are to count as those without an answer. */
 static struct dp_health_traffic take_difference(struct governor_endpoint *e,
-                                                const struct governor_totals *now)
+                                                const struct governor_totals *now, bool late)
 {
     struct dp_health_traffic t = {0};
     for (unsigned o = 0; o < DP_OUTCOME_COUNT; o++)
         dp_health_traffic_add(&t, (enum dp_outcome)o, now->outcomes[o] - e->totals.outcomes[o]);
-    t.unanswered += (uint32_t)(now->late - e->totals.late);
+    if (late)
+        t.unanswered += (uint32_t)(now->late - e->totals.late);
     e->totals = *now;
     return t;
 }
@@ -105,6 +107,18 @@ static bool carries(const struct dp_governor *g, uint16_t endpoint)
 {
     const uint16_t region = g->config->endpoints[endpoint].region;
     return g->decision.after == region && g->regions[region].look.trial;
+}
+
+/* No other could take its requests. */
+static bool is_alone(const struct dp_governor *g, uint16_t endpoint)
+{
+    for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
+        const struct dp_health_state *h = &g->endpoints[i].health;
+        if (i != endpoint && !governor_vacant(g, i) && h->health != DP_HEALTH_DOWN &&
+            !h->draining && !g->failover.drained[g->config->endpoints[i].region])
+            return false;
+    }
+    return true;
 }
 
 static bool met_anything_bad(const struct dp_health_state *h)
@@ -165,9 +179,12 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
         event.answers = (uint32_t)(now.answers - e->totals.answers);
         event.under_way = doubtful ? 0 : now.in_flight;
         event.carries = carries(g, i);
+        event.alone = is_alone(g, i);
         event.quick = quick;
         event.tardy = tardy;
-        struct dp_health_traffic t = take_difference(e, &now);
+        /* Under too much load everything is late: without another place for it, waiting is better than being lost. */
+        const bool late = !event.alone || e->health.probe_failing;
+        struct dp_health_traffic t = take_difference(e, &now, late);
         if (doubtful) { /* we slept, or are cut off, and so are the workers: their timeouts prove nothing */
             t.unanswered = 0;
             t.errors = 0;
@@ -180,6 +197,8 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
             event.kind = DP_HEALTH_TRAFFIC;
             event.traffic = t;
         }
+        if (t.good)
+            governor_served(g, g->config->endpoints[i].region, now_ns);
         governor_step(g, i, &event, now_ns);
         if (paced)
             governor_step(g, i, &pace, now_ns);

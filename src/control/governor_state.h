@@ -250,6 +250,8 @@ uint16_t governor_speaker(const struct dp_governor *g, uint16_t region);
 
 /* Are we cut off? True: that changed, and what was decided in the silence is as if it had not been. */
 bool governor_doubt(struct dp_governor *g, uint64_t now_ns);
+/* A request was answered in this region. */
+void governor_served(struct dp_governor *g, uint16_t region, uint64_t now_ns);
 /* What requests say that ends badly now may come from our own network. */
 bool governor_doubted_lately(const struct dp_governor *g, uint64_t now_ns);
 /* In doubt nobody is lost by silence. */

@@ -1,4 +1,5 @@
 /* Falls that no probe saw end by requests; silence of all regions at once is our own network's. */
+#include "control/governor_state.h"
 #include "support/desk.h"
 #include "support/names.h"
 
@@ -140,6 +141,29 @@ static void a_move_in_the_silence_is_undone(void **state)
     names_clear();
 }
 
+/* Who has answered the traffic since it moved has what was written since: that move was right, whoever falls silent next. */
+static void a_move_that_was_answered_stands(void **state)
+{
+    struct desk *d = *state;
+    named(d);
+    names_set("a.example " NOWHERE "\nb.example 127.0.0.1\n");
+    desk_await(d, "failover:b", 1);
+    d->now_ns += MS;
+    desk_bad(d, 0, 1, DP_OUTCOME_ANSWERED, 1);
+    dp_governor_kick(d->governor);
+    desk_turn(d, 1);
+    names_set("a.example " NOWHERE "\nb.example " NOWHERE "\n");
+    desk_await(d, "own_network_doubt:b", 1);
+    assert_int_equal(d->view->active, 1);
+    names_set("a.example 127.0.0.1\nb.example 127.0.0.1\n");
+    desk_await(d, "own_network_doubt_over:b", 1);
+    desk_await(d, "region_up:a", 2);
+    assert_int_equal(d->view->active, 1);
+    assert_true(
+        desk_status(d)->regions[0].held_down); /* it comes back by the rules of any return */
+    names_clear();
+}
+
 /* Refused is answered: our network works, and the regions are dead. */
 static void refusal_is_no_silence(void **state)
 {
@@ -151,6 +175,44 @@ static void refusal_is_no_silence(void **state)
     desk_await(d, "region_down:b", 1);
     assert_false(desk_status(d)->doubt);
     assert_int_equal(d->status.active, DP_NO_REGION);
+}
+
+/* Likewise when they never did anything else; and this is what is said of them. */
+static void who_refuses_from_the_start_is_not_silent(void **state)
+{
+    struct desk *d = *state;
+    d->config.silent = 12;
+    for (size_t i = 0; i < 2; i++)
+        script_server_kill(&d->servers[i]);
+    desk_start(d);
+    desk_await(d, "region_down:a", 1);
+    assert_false(d->governor->endpoints[0].fell_unheard);
+    desk_await(d, "region_down:b", 1);
+    for (int i = 0; i < 50; i++)
+        desk_turn(d, 10);
+    const struct dp_status *s = desk_status(d);
+    assert_int_equal(s->doubts, 0);
+    assert_int_equal(s->active, DP_NO_REGION);
+    assert_string_equal(s->regions[0].why, "it has never answered: 3 probes in a row failed "
+                                           "(threshold 3); last probe: connection refused");
+}
+
+/* Under too much load everything is late. Where nobody else is left, that alone is no reason to give up. */
+static void lateness_alone_does_not_lose_the_last_region(void **state)
+{
+    struct desk *d = *state;
+    desk_start_well(d);
+    script_server_kill(&d->servers[1]);
+    desk_await(d, "region_down:b", 1);
+    for (int i = 0; i < 20; i++) {
+        dp_counter_add(&d->workers[0]->endpoints[0].late, 5);
+        dp_governor_kick(d->governor);
+        desk_turn(d, 100);
+    }
+    assert_int_equal(d->view->active, 0);
+    assert_int_equal(desk_status(d)->regions[0].health, DP_REGION_UP);
+    script_server_kill(&d->servers[0]); /* probes say so too */
+    desk_await(d, "lost:a", 1);
 }
 
 int main(void)
@@ -165,7 +227,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(silence_of_all_at_once_moves_nothing, desk_setup,
                                         desk_teardown),
         cmocka_unit_test_setup_teardown(a_move_in_the_silence_is_undone, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(a_move_that_was_answered_stands, desk_setup, desk_teardown),
         cmocka_unit_test_setup_teardown(refusal_is_no_silence, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(who_refuses_from_the_start_is_not_silent, desk_setup,
+                                        desk_teardown),
+        cmocka_unit_test_setup_teardown(lateness_alone_does_not_lose_the_last_region, desk_setup,
+                                        desk_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

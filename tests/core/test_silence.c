@@ -42,6 +42,7 @@ struct world {
     uint32_t lost_percent;  /* of all probes */
     uint64_t down_ns;       /* when it fell; 0: it did not */
     enum dp_health_signal signal;
+    bool alone;
 };
 
 static uint32_t dice(struct world *w)
@@ -212,7 +213,8 @@ static void hear(struct world *w, uint32_t answers, uint64_t under_way)
 {
     struct dp_health_event e = {.kind = answers ? DP_HEALTH_TRAFFIC : DP_HEALTH_TICK,
                                 .answers = answers,
-                                .under_way = under_way};
+                                .under_way = under_way,
+                                .alone = w->alone};
     struct dp_health_actions out;
     e.traffic.good = answers;
     step(w, &e, &out);
@@ -239,6 +241,27 @@ static void requests_that_fall_silent_make_it_sooner(void **state)
         assert_int_equal(w.health.health, DP_HEALTH_DOWN);
         assert_int_equal(w.signal, DP_HEALTH_SIGNAL_HUSH);
         assert_in_range(w.down_ns - dark_ns, (DP_HUSH_MS - 100) * MS, (DP_HUSH_MS + 1) * MS);
+    }
+}
+
+/* The last one left is not given up sooner, for there is nowhere to go: it may have too much to do. */
+static void the_last_one_left_has_all_its_time(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 100; seed++) {
+        struct world w;
+        begin(&w, seed);
+        w.alone = true;
+        ticks(&w, 50, 10, 2);
+        w.answers_after = 1200 * MS;
+        ticks(&w, 12, 0, 80);
+        assert_int_equal(w.down_ns, 0);
+        ticks(&w, 100, 10, 80);
+        assert_int_equal(w.down_ns, 0);
+        goes_dark(&w);
+        ticks(&w, 80, 0,
+              50); /* many have been asked beside of late, so it takes longer than 2.8 s */
+        assert_int_equal(w.signal, DP_HEALTH_SIGNAL_SILENT);
     }
 }
 
@@ -297,6 +320,7 @@ int main(void)
         cmocka_unit_test(refusals_need_no_crowd),
         cmocka_unit_test(slow_endpoint_does_not_drown),
         cmocka_unit_test(requests_that_fall_silent_make_it_sooner),
+        cmocka_unit_test(the_last_one_left_has_all_its_time),
         cmocka_unit_test(late_is_not_dark),
         cmocka_unit_test(silence_of_requests_alone_is_nothing),
         cmocka_unit_test(nothing_is_asked_beside_without_the_rule),

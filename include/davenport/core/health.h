@@ -19,6 +19,9 @@
  * only for a region that is well, and not believed to be over for `slow_hold`, twice as long each time. Nor is it
  * afterwards, before requests have found it quick: see below.
  *
+ * With no other left to go to, nothing is gained by a quick decision: answers that ceased do not shorten what probes may
+ * take (core/silence.h), for an overloaded region answers them late, too.
+ *
  * Besides rows of bad outcomes there is a window: a region that answers some and fails most is never
  * caught by a row.
  *
@@ -127,6 +130,7 @@ struct dp_health_event {
     bool silent;                      /* PROBE: nothing there answered, not even by refusing */
     struct dp_health_traffic traffic; /* TRAFFIC */
     bool carries;                     /* TRAFFIC, TICK: on trial or not, the traffic goes there */
+    bool alone;                       /* TRAFFIC, TICK: there is no other to go to */
     uint32_t
         quick; /* TRAFFIC, TICK: of point requests, first bytes that were not slow by dp_pace_sort */
     uint32_t tardy;            /* and that were */
