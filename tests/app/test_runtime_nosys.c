@@ -26,7 +26,7 @@
 #include <cmocka.h>
 
 #define CONNECTIONS 64
-#define LIMIT_S     20
+#define LIMIT_S     60
 /* More than one exchange takes of any call. */
 #define CALLS_MAX 12
 
@@ -132,7 +132,7 @@ static void fail_with(struct client *c, const char *what, const struct nosys_cas
                        n, what);
 }
 
-/* Is it all of an answer with its own length? */
+/* Is it all of an answer with its own length? 408 is an error of ours too: what is read too late came too late. */
 static enum seen judge(const char *text, const char *right)
 {
     unsigned status = 0, length = 0;
@@ -141,7 +141,7 @@ static enum seen judge(const char *text, const char *right)
     if (sscanf(text, "HTTP/1.1 %u", &status) != 1 || !end || !field ||
         sscanf(field, "Content-Length: %u", &length) != 1 || strlen(end + 4) < length)
         return SEEN_CUT;
-    if (status >= 500)
+    if (status >= 500 || status == 408)
         return SEEN_ERROR;
     return status == 200 && strcmp(end + 4, right) == 0 ? SEEN_RIGHT : SEEN_WRONG;
 }
@@ -183,7 +183,7 @@ static void note(struct client *c, enum seen seen, const struct nosys_case *f, u
 static void check_recovered(struct client *c, const struct nosys_case *f, unsigned n)
 {
     nosys_at(f->call, 0, 0, 0);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 1000; i++) {
         if (ask(c->port, request, "hello") == SEEN_RIGHT &&
             ask(c->admin, admin_request, "{\"status\":\"ok\"}\n") == SEEN_RIGHT)
             return;
@@ -192,10 +192,10 @@ static void check_recovered(struct client *c, const struct nosys_case *f, unsign
     fail_with(c, "not served again", f, n);
 }
 
-static uint64_t cpu_ms(void)
+static uint64_t ms_of(clockid_t clock)
 {
     struct timespec t;
-    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    (void)clock_gettime(clock, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
@@ -229,11 +229,12 @@ static void all_at_once(struct client *c)
         struct sockaddr_in to = loopback(c->port);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         nosys_at(f.call, 1, f.error, NOSYS_EVER);
-        uint64_t before = cpu_ms();
+        const uint64_t cpu = ms_of(CLOCK_PROCESS_CPUTIME_ID), wall = ms_of(CLOCK_MONOTONIC);
         if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0)
             (void)send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL);
         (void)usleep(400000);
-        if (cpu_ms() - before > 150)
+        const uint64_t passed = ms_of(CLOCK_MONOTONIC) - wall; /* 400, or far more */
+        if (ms_of(CLOCK_PROCESS_CPUTIME_ID) - cpu > passed * 3 / 8)
             fail_with(c, "it spins", &f, 1);
         (void)close(fd);
         check_recovered(c, &f, 1);

@@ -348,14 +348,14 @@ static void a_pin_survives_a_restart(void **state)
     struct desk *d = *state;
     d->config.journal_path = d->path;
     begin(d);
-    d->request.ttl_s = 3600;
+    d->request.ttl_s = 1000;
     assert_int_equal(desk_order(d, DP_ORDER_SWITCH, "b", "drill"), DP_REFUSAL_NONE);
     restart(d);
     assert_int_equal(d->view->active, 1);
     assert_true(desk_status(d)->pin.on);
     assert_string_equal(desk_status(d)->why, "ann chose it before the restart");
     desk_await(d, "region_up:b", 2);
-    let_pass(d, 3000);
+    let_pass(d, 900);
     assert_int_equal(d->view->active, 1);
     desk_await_long(d, "unpin:b", 1);
     desk_await_long(d, "failback:a", 1);
