@@ -2,8 +2,10 @@
 // that fails. Real sockets; the names are the test's own (support/names.h).
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
+import { calm } from '../support/calm.mjs';
 import { leashed } from '../support/child.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
@@ -23,6 +25,14 @@ async function region(host, port) {
     return made;
 }
 
+// How many connections wait to be taken, as the kernel has it.
+function queued(host, port) {
+    const hex = (n, digits) => n.toString(16).toUpperCase().padStart(digits, '0');
+    const at = `${host.split('.').reverse().map((byte) => hex(Number(byte), 2)).join('')}:${hex(port, 4)}`;
+    const row = readFileSync('/proc/net/tcp', 'utf8').split('\n').map((line) => line.trim().split(/\s+/)).find((one) => one[1] === at && one[3] === '0A');
+    return parseInt(row[4].split(':')[1], 16);
+}
+
 // An address that answers no connection attempt: its queue is full, and nobody takes from it.
 async function dark(host, port) {
     const program = `import socket, sys
@@ -33,7 +43,6 @@ s.listen(0)
 print("listening", flush=True)
 sys.stdin.read()`;
     const child = leashed('python3', ['-c', program, host, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const sockets = [];
     await within(
         'the dark address',
         new Promise((resolve, reject) => {
@@ -41,17 +50,10 @@ sys.stdin.read()`;
             child.once('exit', (code) => reject(new Error(`the dark address ended with ${code}`)));
         }),
     );
-    for (let full = false; !full; ) {
-        const socket = net.connect(port, host);
-        socket.on('error', () => {});
-        sockets.push(socket);
-        full = await Promise.race([
-            new Promise((resolve) => socket.once('connect', () => resolve(false))),
-            new Promise((resolve) => setTimeout(() => resolve(true), 300)),
-        ]);
-    }
+    const socket = net.connect(port, host).on('error', () => {});
+    await until('the queue to be full', () => queued(host, port) > 0);
     return () => {
-        sockets.forEach((socket) => socket.destroy());
+        socket.destroy();
         child.kill('SIGKILL');
     };
 }
@@ -59,12 +61,12 @@ sys.stdin.read()`;
 // One region called NAME at `port`, its addresses looked up all the time.
 function named(port, over = {}) {
     const { scheme = 'http', tls, ...rest } = over;
-    return {
+    return calm({
         probe: { path: '/_up' },
         dns: { refresh_ms: 100 },
         regions: [{ name: 'left', url: `${scheme}://${NAME}:${port}`, tls }],
         ...rest,
-    };
+    });
 }
 
 const get = async (proxy) => (await request(`${proxy.origin}/db/doc`)).json.from;
@@ -74,7 +76,7 @@ test('a refusing and a dark address come first: the live one answers, is remembe
     const live = await region(LIVE);
     const end = await dark('127.0.0.2', live.port);
     const names = new Names({ [NAME]: ['::1', '127.0.0.2', LIVE] });
-    await withProxy([live], named(live.port, { timeouts: { connect_ms: 20_000 }, probe: { path: '/_up', timeout_ms: 4_000, fall: 100 } }), async (proxy) => {
+    await withProxy([live], named(live.port, { probe: { path: '/_up', fall: 100 } }), async (proxy) => {
         assert.equal(await get(proxy), LIVE);
         assert.equal(await addresses(proxy), `::1 127.0.0.2 ${LIVE}*`);
         await until('a good probe', async () => (await proxy.region('left')).health === 'up');

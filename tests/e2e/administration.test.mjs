@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { calm } from '../support/calm.mjs';
 import { request } from '../support/http.mjs';
 import { withProxy } from '../support/proxy.mjs';
 import { clientUrl, usesRealServers } from '../support/region.mjs';
@@ -10,7 +11,7 @@ import { useRegions } from '../support/suite.mjs';
 import { until } from '../support/wait.mjs';
 
 const suite = useRegions(2);
-const proxied = (over, body) => withProxy(() => suite.regions, over, body);
+const proxied = (over, body) => withProxy(() => suite.regions, calm(over), body);
 const url = (proxy) => clientUrl(suite.regions[0], proxy.origin);
 const ask = (proxy, path, options = {}) => request(`${url(proxy)}${path}`, options);
 const direct = async (path) => (await Promise.all(suite.regions.map((region) => request(`${region.direct}${path}`)))).map((answer) => answer.status);
@@ -18,7 +19,7 @@ const down = (proxy, name) => until(`${name} to be down`, async () => (await pro
 
 test(
     'a request goes to the region that it names, drained or not, and to no other',
-    proxied({}, async (proxy) => {
+    proxied({ hold: { ms: 1_000 } }, async (proxy) => {
         const path = `/${suite.db}/named`;
         const made = await ask(proxy, path, { method: 'PUT', json: { at: 'right' }, headers: { 'Davenport-Region': 'right' } });
         assert.equal(made.status, 201);
@@ -90,7 +91,9 @@ test(
 test(
     'write-primary: what was written is read, wherever the read goes first',
     proxied({ mode: 'write-primary' }, async (proxy) => {
-        for (let i = 0; i < 40; i += 1) {
+        // Until some reads went elsewhere first: on a busy machine one region may be the nearer one for long.
+        const reread = () => proxy.metric('davenport_rereads_total');
+        for (let i = 0; i < 40 || (i < 4_000 && (await reread()) === 0); i += 1) {
             const path = `/${suite.db}/mine-${i}`;
             const made = await ask(proxy, path, { method: 'PUT', json: { i } });
             assert.equal(made.status, 201);
@@ -102,7 +105,7 @@ test(
         }
         const rows = await ask(proxy, `/${suite.db}/_bulk_docs`, { method: 'POST', json: { docs: [{ _id: 'bulk-a' }, { n: 1 }] } });
         for (const row of rows.json) assert.equal((await ask(proxy, `/${suite.db}/${row.id}`)).json._rev, row.rev);
-        assert.ok((await proxy.metric('davenport_rereads_total')) > 0, 'some went elsewhere first');
+        assert.ok((await reread()) > 0, 'some went elsewhere first');
         assert.equal(await proxy.metric('davenport_stale_reads_total'), 0);
     }),
 );

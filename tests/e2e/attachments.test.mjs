@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import http from 'node:http';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { calm } from '../support/calm.mjs';
 import { withProxy } from '../support/proxy.mjs';
 import { clientUrl } from '../support/region.mjs';
 import { pattern, patternHash, ScriptedRegion } from '../support/scripted_region.mjs';
@@ -18,10 +19,10 @@ const suite = useRegions(1);
 
 // pouchdb-server does nothing else while it digests a large attachment, for many seconds: that is not what
 // is tested here.
-const patient = {
+const patient = calm({
     timeouts: { answer_ms: 600_000, stall_ms: 600_000, body_ms: 600_000 },
-    probe: { interval_ms: 60_000, fast_interval_ms: 60_000, timeout_ms: 60_000, fall: 100 },
-};
+    probe: { interval_ms: 60_000, fast_interval_ms: 60_000, fall: 100 },
+});
 
 function* bytes(total) {
     const unit = pattern(251 * 256);

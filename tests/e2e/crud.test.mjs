@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { BasicAuthenticator, CloudantV1 } from '@ibm-cloud/cloudant';
 import { NoAuthAuthenticator } from 'ibm-cloud-sdk-core';
 import nano from 'nano';
+import { calm } from '../support/calm.mjs';
 import { request } from '../support/http.mjs';
 import { withProxy } from '../support/proxy.mjs';
 import { clientUrl, usesRealServers } from '../support/region.mjs';
@@ -13,7 +14,7 @@ import { until } from '../support/wait.mjs';
 
 const suite = useRegions(1);
 const url = (proxy) => clientUrl(suite.regions[0], proxy.origin);
-const proxied = (body) => withProxy(() => suite.regions, {}, body);
+const proxied = (body) => withProxy(() => suite.regions, calm(), body);
 
 const rejects = (promise, status) => assert.rejects(promise, (error) => (error.statusCode ?? error.status) === status);
 

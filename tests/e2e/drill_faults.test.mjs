@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict';
 import { rmSync, writeFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { calm } from '../support/calm.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
-import { Proxy, withProxy } from '../support/proxy.mjs';
+import { merge, Proxy, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { Authority } from '../support/tls.mjs';
 import { pause, until } from '../support/wait.mjs';
@@ -25,8 +26,10 @@ before(async () => {
 });
 after(() => Promise.all([...regions, ...(secure ?? [])].map((region) => region.close())));
 
-const QUICK = { interval_ms: 100, fast_interval_ms: 50, timeout_ms: 2_000, fall: 2, rise: 2 };
-const drilled = (body, over = {}) => withProxy(() => regions, { drills: { allowed: true }, probe: QUICK, ...over }, body);
+const QUICK = { interval_ms: 100, fast_interval_ms: 50 };
+// What is dark is found out by the time that answers take.
+const NOTICED = { probe: { timeout_ms: 2_000 }, traffic: { late_ms: 1_000 }, timeouts: { try_ms: 5_000 } };
+const drilled = (body, over = {}) => withProxy(() => regions, merge(calm({ drills: { allowed: true }, probe: QUICK }), over), body);
 const up = (proxy) => until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.health === 'up'));
 const get = (proxy, path = '/orders/a') => request(`${proxy.origin}${path}`);
 const put = (proxy, path = '/orders/a') => request(`${proxy.origin}${path}`, { method: 'PUT', json: { v: 1 } });
@@ -52,7 +55,7 @@ async function load(proxy, done) {
 
 test(
     'no drills without leave',
-    withProxy(() => regions, { probe: QUICK }, async (proxy) => {
+    withProxy(() => regions, calm({ probe: QUICK }), async (proxy) => {
         await up(proxy);
         const cli = proxy.cli('fault', 'left', 'dark', '--for', '30s');
         assert.deepEqual([cli.status, cli.stdout], [4, '']);
@@ -74,10 +77,9 @@ for (const kind of ['dark', 'refused', 'flaky']) {
         drilled(async (proxy) => {
             await up(proxy);
             assert.equal((await put(proxy)).headers['davenport-region'], 'left');
-            const epoch = (await proxy.status()).epoch;
-            const cli = proxy.cli('fault', 'left', kind, '--for', '5m', '--reason', 'quarterly');
+            const cli = proxy.cli('fault', 'left', kind, '--for', '10m', '--reason', 'quarterly');
             assert.equal(cli.status, 0, cli.stderr);
-            assert.match(cli.stdout, new RegExp(`^left: ${kind}, for (5 min|4 min 59 s) \\(epoch ${epoch}\\)\\n$`));
+            const [, epoch] = new RegExp(`^left: ${kind}, for (?:10|9) min.* \\(epoch (\\d+)\\)\\n$`).exec(cli.stdout) ?? assert.fail(cli.stdout);
             const before = asked(regions[0]);
 
             let left = false;
@@ -89,7 +91,7 @@ for (const kind of ['dark', 'refused', 'flaky']) {
             const status = await proxy.region('left');
             assert.deepEqual([status.health, status.fault.kind, status.fault.reason], ['down', kind, 'quarterly']);
             assert.match(status.fault.actor, / \(loopback\)$/);
-            assert.match(proxy.cli('status').stdout, new RegExp(`^Drill: left is ${kind} by .* for 4 min .* more: quarterly$`, 'm'));
+            assert.match(proxy.cli('status').stdout, new RegExp(`^Drill: left is ${kind} by .* for \\d min .* more: quarterly$`, 'm'));
             assert.match(proxy.cli('explain').stdout, new RegExp(`^ {2}a drill: left is ${kind} on purpose, by `, 'm'));
             assert.match(await proxy.metrics(), new RegExp(`^davenport_region_fault\\{region="left",kind="${kind}"\\} 1$`, 'm'));
             assert.ok((await proxy.metric('davenport_faults_met_total')) > 0);
@@ -98,7 +100,7 @@ for (const kind of ['dark', 'refused', 'flaky']) {
 
             const events = await proxy.events();
             const begun = events.findLast((one) => one.event === 'fault');
-            assert.deepEqual([begun.region, begun.drill, begun.fault, begun.reason, begun.epoch], ['left', true, kind, 'quarterly', epoch]);
+            assert.deepEqual([begun.region, begun.drill, begun.fault, begun.reason, begun.epoch], ['left', true, kind, 'quarterly', Number(epoch)]);
             assert.ok(events.some((one) => one.event === 'failover' && one.before === 'left' && one.after === 'right'));
 
             const healed = proxy.cli('heal');
@@ -109,7 +111,7 @@ for (const kind of ['dark', 'refused', 'flaky']) {
             await until('left to serve again', async () => (await get(proxy)).json.from === 'left');
             assert.equal(proxy.cli('heal', 'left').stdout, 'nothing was faulty on purpose\n');
             assert.equal(proxy.cli('heal', 'nowhere').status, 1);
-        }, { name_region: 'path', hold: { ms: 1_000 }, failback: { mode: 'hold_down', hold_down_ms: 200 } }),
+        }, { ...NOTICED, name_region: 'path', hold: { ms: 5_000 }, failback: { mode: 'hold_down', hold_down_ms: 200 } }),
     );
 }
 
@@ -131,7 +133,7 @@ test(
         assert.ok((await proxy.region('left')).probe_ms >= 300);
         assert.equal((await heal(proxy, 'left')).json.healed[0], 'left');
         assert.equal((await get(proxy)).json.from, 'left');
-    }, { timeouts: { try_ms: 60_000 }, traffic: { late_ms: 50_000, slow_ms: 50_000 } }),
+    }),
 );
 
 test(
@@ -196,7 +198,8 @@ test('the same over TLS', async (t) => {
     const leaf = authority.leaf('localhost', 'DNS:localhost,IP:127.0.0.1');
     secure = [await ScriptedRegion.start('left', { leaf }), await ScriptedRegion.start('right', { leaf })];
     secure.forEach(serve);
-    const over = { drills: { allowed: true }, probe: QUICK, regions: secure.map((region) => ({ name: region.name, url: region.origin, tls: { ca_file: authority.file } })) };
+    const rows = secure.map((region) => ({ name: region.name, url: region.origin, tls: { ca_file: authority.file } }));
+    const over = merge(calm({ drills: { allowed: true }, probe: QUICK, regions: rows }), NOTICED);
     await withProxy(() => secure, over, async (proxy) => {
         await up(proxy);
         assert.equal((await get(proxy)).json.from, 'left');

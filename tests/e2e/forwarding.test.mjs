@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { calm } from '../support/calm.mjs';
 import { withProxy } from '../support/proxy.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
@@ -19,7 +20,7 @@ beforeEach(() => {
 });
 after(() => region.close());
 
-const proxied = (body, over = {}) => withProxy(() => [region], over, body);
+const proxied = (body, over = {}) => withProxy(() => [region], calm(over), body);
 
 // What the region saw of this request, and what the client saw of the answer.
 async function exchange(proxy, head, body = '') {

@@ -6,6 +6,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import tls from 'node:tls';
+import { calm } from '../support/calm.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { Proxy, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
@@ -33,7 +34,7 @@ beforeEach(() => {
 after(() => region.close());
 
 const socketPath = () => join(folder, `http-${(sockets += 1)}.sock`);
-const proxied = (over, body) => withProxy(() => [region], over, body);
+const proxied = (over, body) => withProxy(() => [region], calm(over), body);
 const served = () => region.requests.filter((request) => request.target.startsWith('/db')).length;
 const asked = () => region.requests.filter((request) => request.target.startsWith('/db')).at(-1).headers;
 

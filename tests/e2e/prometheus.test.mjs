@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { calm } from '../support/calm.mjs';
 import { Child } from '../support/child.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
@@ -76,7 +77,7 @@ let prometheus;
 before(async () => {
     [left, right] = await Promise.all([ScriptedRegion.start('left'), ScriptedRegion.start('right')]);
     [left, right].forEach((region) => region.on(/^GET \/db/, [answer(200, { from: region.name })]));
-    proxy = await Proxy.start([left, right], { failback: { mode: 'manual' } });
+    proxy = await Proxy.start([left, right], calm({ failback: { mode: 'manual' } }));
     await until('both regions to be up', async () => (await proxy.status()).regions.every(({ health }) => health === 'up'));
     prometheus = await Prometheus.start([new URL(proxy.admin).host]);
 });

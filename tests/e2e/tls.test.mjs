@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import https from 'node:https';
 import net from 'node:net';
 import test from 'node:test';
+import { calm } from '../support/calm.mjs';
 import { request } from '../support/http.mjs';
 import { configuration, Proxy, withProxy } from '../support/proxy.mjs';
 import { Authority, pin, TlsRegion } from '../support/tls.mjs';
@@ -17,10 +18,10 @@ const MIB = 1024 * 1024;
 
 // Regions with tls settings of their own: [[region, tls], …]
 function regionsConfig(pairs, over = {}) {
-    return {
+    return calm({
         ...over,
         regions: pairs.map(([region, tls]) => ({ name: region.name, url: region.origin, tls })),
-    };
+    });
 }
 
 const trust = { ca_file: authority.file };
@@ -95,7 +96,7 @@ for (const [fault, leaf, tls, reason] of [
 ]) {
     test(`a region with a certificate ${fault} is left, and status, journal and metrics say why`, async (t) => {
         const [bad, good] = [await TlsRegion.start('left', leaf), await TlsRegion.start('right', server)];
-        await withProxy([bad, good], regionsConfig([[bad, tls], [good, { ...trust, pins: pin(server.cert) }]]), async (proxy) => {
+        await withProxy([bad, good], regionsConfig([[bad, tls], [good, { ...trust, pins: pin(server.cert) }]], { probe: { fast_interval_ms: 500 } }), async (proxy) => {
             const got = await request(`${proxy.origin}/db/doc`); // also before the first probe
             assert.deepEqual([got.status, got.json.region], [200, 'right']);
             await proxy.untilActive('right');

@@ -7,6 +7,7 @@ import { after, before, beforeEach, test } from 'node:test';
 import { trace as api, context, ROOT_CONTEXT, defaultTextMapSetter } from '@opentelemetry/api';
 import { W3CTraceContextPropagator } from '@opentelemetry/core';
 import { BasicTracerProvider, AlwaysOnSampler, AlwaysOffSampler } from '@opentelemetry/sdk-trace-base';
+import { calm } from '../support/calm.mjs';
 import { Collector } from '../support/collector.mjs';
 import { answer, RESET } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
@@ -34,7 +35,7 @@ const tracing = (collector, over = {}) => ({ tracing: { endpoint: collector.url,
 // A proxy before a collector of its own. `over`: of tracing; `more`: of the rest of its configuration.
 const traced = (over, body, more = {}) => async (t) => {
     const collector = await Collector.start();
-    await withProxy(() => [left, right], { hold: { ms: 0 }, ...more, ...tracing(collector, over) }, (proxy) => body(proxy, collector, t))(t);
+    await withProxy(() => [left, right], calm({ hold: { ms: 0 }, ...more, ...tracing(collector, over) }), (proxy) => body(proxy, collector, t))(t);
     await collector.close();
 };
 const told = (collector, n) => until(`${n} requests' spans`, () => collector.of().length >= n && collector.of());
@@ -218,7 +219,7 @@ test('what is left at the end is told', async (t) => {
         assert.ok(tries < 5, 'the collector never had them in time');
         const collector = await Collector.start();
         let child;
-        await withProxy(() => [left, right], tracing(collector), async (proxy) => {
+        await withProxy(() => [left, right], calm(tracing(collector)), async (proxy) => {
             child = proxy.child;
             for (let i = 0; i < 5; i += 1) {
                 await request(`${proxy.origin}/db/${i}`);
@@ -234,7 +235,7 @@ test('what is left at the end is told', async (t) => {
 test('without a collector all goes on, and the end comes', async (t) => {
     const nobody = await Collector.start();
     await nobody.close();
-    await withProxy(() => [left, right], tracing(nobody), async (proxy) => {
+    await withProxy(() => [left, right], calm(tracing(nobody)), async (proxy) => {
         assert.equal((await request(`${proxy.origin}/db/a`)).status, 200);
         await until('it to be said', () => /"event":"spans_not_exported"/.test(proxy.child.text()));
         assert.equal((await request(`${proxy.origin}/db/b`)).status, 200);
