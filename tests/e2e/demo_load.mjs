@@ -15,15 +15,16 @@
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs';
 import { couch, request } from '../support/http.mjs';
 import { httpClient, Load } from '../support/load.mjs';
-import { everywhere, ids, replicate } from '../support/region.mjs';
-import { pause, until } from '../support/wait.mjs';
+import { carried, everywhere, homeOf, ids, replicate } from '../support/region.mjs';
+import { pause } from '../support/wait.mjs';
 
 const DB = 'demo';
 const [command, proxy, left, right, admin, statePath] = process.argv.slice(2);
 const regions = [
-    { name: 'left', direct: left },
-    { name: 'right', direct: right },
+    { name: 'left', direct: left, kind: 'pouchdb-server' },
+    { name: 'right', direct: right, kind: 'pouchdb-server' },
 ];
+homeOf(DB, regions);
 const SAMPLES = ['espresso', 'cortado', 'flat white', 'cappuccino', 'doppio', 'macchiato', 'lungo', 'ristretto'].map(
     (drink, i) => ({ _id: `order-${i + 1}`, type: 'order', drink, table: 1 + (i % 4) }),
 );
@@ -107,11 +108,11 @@ async function run() {
     // What was answered as stored must be in both regions once replication has caught up.
     const missing = { missing_left: 0, missing_right: 0 };
     for (const region of regions) {
-        await until('replication', async () => {
+        await carried('replication', DB, async () => {
             const there = await ids(region, DB);
             missing[`missing_${region.name}`] = load.acknowledged.filter((id) => !there.has(id)).length;
             return missing[`missing_${region.name}`] === 0;
-        }, { every_ms: 200 }).catch(() => {});
+        }).catch(() => {});
     }
     write(missing);
     process.exitCode = load.failed.length + missing.missing_left + missing.missing_right === 0 ? 0 : 1;

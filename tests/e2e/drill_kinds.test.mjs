@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Drill } from '../support/drill.mjs';
 import { request } from '../support/http.mjs';
-import { startRegions } from '../support/region.mjs';
+import { homeOf, nudged, startRegions } from '../support/region.mjs';
 
 const KINDS = ['get', 'put', 'post', 'bulk', 'find', 'view', 'attachment'];
 let regions;
@@ -32,7 +32,8 @@ test('every kind of request, and what it leaves behind', async () => {
         },
         objectives: { failed: 0, lost: 0, duplicated: 0, conflicted: 0, stale_reads: 0, missed: 0 },
     });
-    const { result } = await drill.run(0);
+    homeOf('drill', regions);
+    const { result } = await nudged('drill', drill.run(0));
     for (const kind of KINDS) {
         const one = result.kinds.find((row) => row.kind === kind);
         assert.ok(one.ok > 0, `${kind}: ${JSON.stringify(one)}`);

@@ -232,6 +232,9 @@ export async function replicate(from, to, db) {
 const homes = new Map(); // database -> the regions between which it is replicated
 const NUDGE_MS = 5_000;
 
+// Of a database that something else makes and replicates.
+export const homeOf = (db, regions) => homes.set(db, regions);
+
 // A pouchdb-server's replication now and then leaves out the last change until another one comes: so there is another one. What is
 // written is the tombstone of a design document, which is nobody's data: nothing lists or counts it, and no backup has it.
 async function nudge(db) {
@@ -256,6 +259,16 @@ export function carried(what, db, check, options = {}) {
         },
         { every_ms: 100, ...options },
     );
+}
+
+// The same for something else that waits, as long as it does.
+export async function nudged(db, waiting) {
+    const nudging = setInterval(() => nudge(db), NUDGE_MS);
+    try {
+        return await waiting;
+    } finally {
+        clearInterval(nudging);
+    }
 }
 
 let databases = 0;
