@@ -54,7 +54,7 @@ export class CouchRegion {
 
     constructor(name, { layout, users, upNeedsLogin }) {
         Object.assign(this, { name, layout, users, upNeedsLogin, kind: 'couch-model', auth: '', probePath: '/_up' });
-        Object.assign(this, { server: null, frozen: null, mode: null, throttled: 0 });
+        Object.assign(this, { server: null, frozen: null, mode: null, throttled: 0, came: 0 });
         this.stalled = false; // its replications say that they run, and do not
         this.databases = new Map();
         this.jobs = new Map();
@@ -134,6 +134,7 @@ export class CouchRegion {
         } catch {
             return; // it went away
         }
+        this.came += 1;
         await this.frozen?.promise;
         const raw = Buffer.concat(parts);
         let answer;
