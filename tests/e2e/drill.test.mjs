@@ -10,7 +10,7 @@ import { Drill } from '../support/drill.mjs';
 import { couch, request } from '../support/http.mjs';
 import { FaultRelay } from '../support/fault_relay.mjs';
 import { Hooks } from '../support/hooks.mjs';
-import { merge, Proxy } from '../support/proxy.mjs';
+import { HASTE, merge, Proxy } from '../support/proxy.mjs';
 import { until } from '../support/wait.mjs';
 
 let regions, hooks, proxy;
@@ -28,7 +28,7 @@ after(async () => {
 
 const STOP_LEFT = { at_s: 1, do: 'stop', region: 'left', for_s: 2 };
 // What is dark is found out by the time that answers take.
-const NOTICED = { probe: { timeout_ms: 2_000 }, traffic: { late_ms: 1_000 }, timeouts: { try_ms: 5_000 }, failback: { hold_down_ms: 500 } };
+const NOTICED = merge(HASTE, { failback: { hold_down_ms: 500 } });
 
 // A plan that any machine can keep: no time in it is an objective unless the test says so.
 const planOf = (over) =>

@@ -7,7 +7,7 @@ import { after, before, test } from 'node:test';
 import { calm } from '../support/calm.mjs';
 import { answer } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
-import { merge, Proxy, withProxy } from '../support/proxy.mjs';
+import { HASTE, merge, Proxy, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { Authority } from '../support/tls.mjs';
 import { pause, until } from '../support/wait.mjs';
@@ -27,8 +27,6 @@ before(async () => {
 after(() => Promise.all([...regions, ...(secure ?? [])].map((region) => region.close())));
 
 const QUICK = { interval_ms: 100, fast_interval_ms: 50 };
-// What is dark is found out by the time that answers take.
-const NOTICED = { probe: { timeout_ms: 2_000 }, traffic: { late_ms: 1_000 }, timeouts: { try_ms: 5_000 } };
 const drilled = (body, over = {}) => withProxy(() => regions, merge(calm({ drills: { allowed: true }, probe: QUICK }), over), body);
 const up = (proxy) => until('both regions to be up', async () => (await proxy.status()).regions.every((region) => region.health === 'up'));
 const get = (proxy, path = '/orders/a') => request(`${proxy.origin}${path}`);
@@ -111,7 +109,7 @@ for (const kind of ['dark', 'refused', 'flaky']) {
             await until('left to serve again', async () => (await get(proxy)).json.from === 'left');
             assert.equal(proxy.cli('heal', 'left').stdout, 'nothing was faulty on purpose\n');
             assert.equal(proxy.cli('heal', 'nowhere').status, 1);
-        }, { ...NOTICED, name_region: 'path', hold: { ms: 5_000 }, failback: { mode: 'hold_down', hold_down_ms: 200 } }),
+        }, { ...HASTE, name_region: 'path', hold: { ms: 5_000 }, failback: { mode: 'hold_down', hold_down_ms: 200 } }),
     );
 }
 
@@ -199,7 +197,7 @@ test('the same over TLS', async (t) => {
     secure = [await ScriptedRegion.start('left', { leaf }), await ScriptedRegion.start('right', { leaf })];
     secure.forEach(serve);
     const rows = secure.map((region) => ({ name: region.name, url: region.origin, tls: { ca_file: authority.file } }));
-    const over = merge(calm({ drills: { allowed: true }, probe: QUICK, regions: rows }), NOTICED);
+    const over = merge(calm({ drills: { allowed: true }, probe: QUICK, regions: rows }), HASTE);
     await withProxy(() => secure, over, async (proxy) => {
         await up(proxy);
         assert.equal((await get(proxy)).json.from, 'left');
