@@ -45,6 +45,7 @@ test(
             await everywhere(regions, db, ids);
             // Less than such a region replicates on a machine that is busy with others.
             const load = new WriterLoad(url, ids, { rate: 30 });
+            t.after(() => load.stop()); // however this ends
             await load.done(150);
             assert.equal(await proxy.active(), 'left');
 

@@ -200,13 +200,14 @@ export function partiesAtWork({ start, capable }) {
     test('PouchDB, replicating both ways', async (t) => {
         const { pouch, db } = parties.pouch;
         // What was written here last is on its way.
-        await until('what PouchDB has to be in a region', async () => {
+        const arrived = async () => {
             const all = await Promise.all(regions.map((region) => pouch.lacking(`${region.direct}/${db}`)));
             if (all.every((lacking) => lacking.length > 0)) {
                 throw new Error(`missing: ${JSON.stringify(all.map((lacking) => [lacking.length, lacking[0]]))}`);
             }
             return true;
-        });
+        };
+        await until('what PouchDB has to be in a region', arrived, { every_ms: 500, limit_ms: 300_000 });
         await verdict('pouch', t);
         t.diagnostic(`PouchDB: ${pouch.resets} GETs met a reset connection and went again`);
         assert.deepEqual(pouch.errors, []);
