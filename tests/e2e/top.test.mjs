@@ -31,6 +31,15 @@ after(async () => {
 
 /** A terminal in which davenport top runs. */
 class Terminal {
+    /** One that shows its keys. A proxy that stood still for longer than the first question waits is asked again. */
+    static open(...args) {
+        return until('davenport top', async () => {
+            const terminal = new Terminal(...args);
+            await until('the keys, or the end', () => terminal.over || terminal.screen().some((line) => /^q quit/.test(line)));
+            return !(terminal.over && /timed out after/.test(terminal.said)) && terminal;
+        });
+    }
+
     constructor(rows, columns, { admin = proxy.admin.slice('http://'.length), env = {} } = {}) {
         this.said = '';
         // A sanitizer would keep a crash to itself (handle_segv=2), and the terminal would stay as it is.
@@ -39,7 +48,8 @@ class Terminal {
         this.child = leashed('python3', [PTY, String(rows), String(columns), BINARY, 'top', '--admin', admin], { env: all, stdio: ['pipe', 'pipe', 'inherit'] });
         this.child.stdout.setEncoding('utf8');
         this.child.stdout.on('data', (part) => (this.said += part));
-        this.exited = new Promise((resolve) => this.child.once('close', resolve));
+        this.over = false;
+        this.exited = new Promise((resolve) => this.child.once('close', resolve)).then(() => (this.over = true));
     }
 
     tell(line) {
@@ -68,7 +78,7 @@ class Terminal {
 const given_back = { echo: true, canonical: true };
 
 test('80x24: rates, regions, journal; s sorts; q quits', async () => {
-    const terminal = new Terminal(24, 80);
+    const terminal = await Terminal.open(24, 80);
     await terminal.shows('the keys', /^q quit {2}s sort: as configured/);
     const lines = terminal.screen();
     assert.ok(lines.length <= 24);
@@ -94,8 +104,7 @@ test('80x24: rates, regions, journal; s sorts; q quits', async () => {
 });
 
 test('another size is followed', async () => {
-    const terminal = new Terminal(24, 80);
-    await terminal.shows('the keys', /^q quit/);
+    const terminal = await Terminal.open(24, 80);
     terminal.tell('size 10 40');
     await until('a small screen', () => terminal.screen().length <= 10 && terminal.screen().every((line) => line.length <= 40) && terminal.screen().length > 2);
     terminal.tell('size 50 200');
@@ -112,8 +121,7 @@ for (const [what, command, signal] of [
     ['an abort', 'signal SIGABRT', 'SIGABRT'],
 ]) {
     test(`${what} ends it, and the terminal is as it was`, async () => {
-        const terminal = new Terminal(24, 80);
-        await terminal.shows('the keys', /^q quit/);
+        const terminal = await Terminal.open(24, 80);
         terminal.tell(command);
         assert.deepEqual(await terminal.end(), { code: null, signal, ...given_back });
         assert.ok(terminal.said.lastIndexOf(LEFT) > terminal.said.lastIndexOf(ENTERED));
@@ -123,8 +131,7 @@ for (const [what, command, signal] of [
 test('a proxy that goes away is waited for', async () => {
     const own = new Proxy(configuration(regions));
     await own.run();
-    const terminal = new Terminal(24, 100, { admin: own.admin.slice('http://'.length) });
-    await terminal.shows('the keys', /^q quit/);
+    const terminal = await Terminal.open(24, 100, { admin: own.admin.slice('http://'.length) });
     await own.stop();
     await terminal.shows('that nobody answers', /^no proxy answers at /);
     terminal.tell('key q');
@@ -132,8 +139,7 @@ test('a proxy that goes away is waited for', async () => {
 });
 
 test('NO_COLOR is kept to; without a terminal it says so; --json needs none', async () => {
-    const terminal = new Terminal(24, 80, { env: { NO_COLOR: '1' } });
-    await terminal.shows('the keys', /^q quit/);
+    const terminal = await Terminal.open(24, 80, { env: { NO_COLOR: '1' } });
     terminal.tell('key q');
     await terminal.end();
     assert.equal(/\x1b\[3[0-9]m/.test(terminal.said), false); // eslint-disable-line no-control-regex
