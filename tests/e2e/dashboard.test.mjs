@@ -32,7 +32,7 @@ after(async () => {
 // A busy machine is no slow region, and what was begun stays for as long as it is looked at.
 const BASE = {
     probe: { path: '/_up', interval_ms: 300, fast_interval_ms: 100 },
-    failback: { mode: 'manual' },
+    failback: { mode: 'manual', hold_down_ms: 600_000 },
     replication: { watch: 'on', interval_ms: 500, samples: 2 },
 };
 
@@ -237,7 +237,7 @@ test('the process goes, and comes again', async () => {
     await proxy.stop();
     const contact = page.locator('#contact');
     await contact.filter({ hasText: /No contact: .*What you see is \d+ s old, of \d\d:\d\d:\d\d\./ }).waitFor();
-    await headline(page, /^left is active; both/); // what it was, marked as old
+    await headline(page, /^left is active; both|^This proxy is shutting down/); // what was told last, marked as old
     assert.equal(await page.locator('#page.stale').count(), 1);
     const button = page.getByRole('button', { name: 'Switch to it: right' });
     assert.equal(await button.isDisabled(), true);
