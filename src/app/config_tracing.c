@@ -43,6 +43,8 @@ void dp_config_check_tracing(const struct dp_config *c, struct dp_problems *prob
     if (c->trace_field && !c->trace_endpoint)
         dp_problem(problems, "tracing.field",
                    "says how to reach tracing.endpoint, which is not given");
+    if (c->trace_ca_file && (!c->trace_endpoint || strncmp(c->trace_endpoint, "https://", 8) != 0))
+        dp_problem(problems, "tracing.tls", "is for a tracing.endpoint that begins with https://");
     /* As to whom an API key may be told: by https, or on this host. */
     if (c->trace_field && c->trace_endpoint && dp_config_check_token_url(c->trace_endpoint))
         dp_problem(

@@ -183,6 +183,7 @@ static enum dp_err send_batch(struct dp_otlp_export *e)
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .timeout_ms = e->config.timeout_ms,
         .max_body_bytes = ANSWER_BYTES,
+        .tls = e->config.tls,
     };
     e->tries++;
     enum dp_err err = dp_fetch_start(e->fetcher, &request, on_done, e, &e->fetch);

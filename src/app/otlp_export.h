@@ -23,9 +23,10 @@
 
 /* Borrowed, until the exporter follows another one. */
 struct dp_otlp_config {
-    const char *endpoint; /* URL; NULL: nobody is told */
-    const char *field;    /* "Name: value" of each request, a secret; NULL: none */
-    uint32_t timeout_ms;  /* of a request */
+    const char *endpoint;           /* URL; NULL: nobody is told */
+    const char *field;              /* "Name: value" of each request, a secret; NULL: none */
+    const struct dp_fetch_tls *tls; /* NULL: the system's authorities */
+    uint32_t timeout_ms;            /* of a request */
     struct dp_otlp_resource resource;
 };
 

@@ -430,10 +430,10 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
 enum dp_err dp_runtime_start(const struct dp_runtime_options *options, struct dp_runtime **out)
 {
     static enum dp_err (*const steps[])(struct dp_runtime *) = {
-        listen_to_signals,  open_sockets,          drop_privileges,        runtime_make_reloader,
-        open_access_log,    runtime_begin_tracing, make_generation,        runtime_make_upgrade,
-        runtime_take_state, make_sequences,        runtime_report_crashes, remember_writes,
-        make_governor,      limit_addresses,       make_checkpoints,       make_workers,
+        listen_to_signals,  open_sockets,    drop_privileges,        runtime_make_reloader,
+        open_access_log,    make_generation, runtime_begin_tracing,  runtime_make_upgrade,
+        runtime_take_state, make_sequences,  runtime_report_crashes, remember_writes,
+        make_governor,      limit_addresses, make_checkpoints,       make_workers,
         runtime_make_admin, start_threads,
     };
     struct dp_runtime *r = runtime_new(options->config);

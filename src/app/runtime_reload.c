@@ -50,6 +50,10 @@ static void tell_changes(const struct dp_generation *old, const struct dp_reload
         dp_text_addf(out, "%sTLS files of admin", between);
         between = "; ";
     }
+    if (dp_tls_load_collector_differs(old->tls, reload->next->tls)) {
+        dp_text_addf(out, "%sTLS files of tracing", between);
+        between = "; ";
+    }
     for (uint16_t i = 0; i < reload->next->config->n_regions; i++) {
         if (renew[i]) {
             dp_text_addf(out, "%sTLS files of region %s", between,

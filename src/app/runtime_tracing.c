@@ -4,10 +4,16 @@
 #include "app/otlp_export.h"
 #include "app/runtime_state.h"
 
+static void configure(const struct dp_runtime *r, struct dp_otlp_config *out)
+{
+    dp_config_otlp(r->config, out);
+    out->tls = dp_tls_load_collector(r->now->tls);
+}
+
 enum dp_err runtime_begin_tracing(struct dp_runtime *r)
 {
     struct dp_otlp_config tracing;
-    dp_config_otlp(r->config, &tracing);
+    configure(r, &tracing);
     if (!tracing.endpoint) {
         return DP_OK;
     }
@@ -23,7 +29,7 @@ enum dp_err runtime_begin_tracing(struct dp_runtime *r)
 void runtime_follow_tracing(struct dp_runtime *r)
 {
     struct dp_otlp_config tracing;
-    dp_config_otlp(r->config, &tracing);
+    configure(r, &tracing);
     if (r->exporter) {
         dp_otlp_export_follow(r->exporter, &tracing);
     }

@@ -16,12 +16,12 @@ enum { CA, CERT, KEY, FILES };
 struct identity {
     bool tls;
     struct dp_text text[FILES];
-    struct dp_fetch_tls probe; /* regions */
+    struct dp_fetch_tls probe; /* what libcurl is told: regions, the collector */
     int64_t not_after;
 };
 
 struct dp_tls_load {
-    struct identity listen, admin, regions[DP_MAX_REGIONS];
+    struct identity listen, admin, collector, regions[DP_MAX_REGIONS];
     struct dp_tls *admin_tls; /* NULL: none */
     uint32_t n_workers;
     struct dp_worker_tls *workers[]; /* NULL once taken */
@@ -142,6 +142,31 @@ static enum dp_err load_admin(struct dp_tls_load *l, const struct dp_config *con
     return DP_OK;
 }
 
+/* libcurl would say what is wrong with it only when there are spans to be told. */
+static enum dp_err load_collector(struct dp_tls_load *l, const struct dp_config *config,
+                                  const char *whose, char why[DP_TLS_LOAD_WHY])
+{
+    const struct dp_tls_client_config c = {.server_name = "collector",
+                                           .ca_file = config->trace_ca_file};
+    const char *const path[FILES] = {config->trace_ca_file};
+    char reason[DP_TLS_TEXT_BYTES];
+    struct dp_tls *tried;
+    if (!config->trace_ca_file) {
+        return DP_OK;
+    }
+    enum dp_err err = read_files(&l->collector, path, whose, why);
+    if (err != DP_OK) {
+        return err;
+    }
+    err = dp_tls_client_new(&c, &tried, reason, sizeof reason);
+    if (err != DP_OK) {
+        return refused(whose, reason, err, why);
+    }
+    dp_tls_unref(tried);
+    l->collector.probe.ca = dp_text_span(&l->collector.text[CA]);
+    return DP_OK;
+}
+
 static enum dp_err no_memory(char why[DP_TLS_LOAD_WHY])
 {
     (void)snprintf(why, DP_TLS_LOAD_WHY, "out of memory");
@@ -176,6 +201,7 @@ enum dp_err dp_tls_load_new(const struct dp_config *config,
     }
     enum dp_err err = load_listen(l, config, ticket_keys, "listen", why);
     err = err ? err : load_admin(l, config, "admin", why);
+    err = err ? err : load_collector(l, config, "tracing", why);
     for (uint16_t i = 0; i < config->n_regions && err == DP_OK; i++) {
         char whose[96];
         (void)snprintf(whose, sizeof whose, "region %s", config->regions[i].name);
@@ -213,6 +239,11 @@ enum dp_err dp_tls_load_check(const struct dp_config *config, struct dp_problems
         add_problem(problems, "admin.tls", why);
         result = admin_result;
     }
+    const enum dp_err collector_result = load_collector(l, config, "tracing.tls", why);
+    if (collector_result != DP_OK) {
+        add_problem(problems, "tracing.tls", why);
+        result = collector_result;
+    }
     for (uint16_t i = 0; i < config->n_regions; i++) {
         char whose[32];
         (void)snprintf(whose, sizeof whose, "regions[%u].tls", (unsigned)i);
@@ -248,6 +279,7 @@ void dp_tls_load_free(struct dp_tls_load *l)
     dp_tls_unref(l->admin_tls);
     identity_fini(&l->listen);
     identity_fini(&l->admin);
+    identity_fini(&l->collector);
     for (unsigned i = 0; i < DP_MAX_REGIONS; i++) {
         identity_fini(&l->regions[i]);
     }
@@ -269,6 +301,11 @@ struct dp_tls *dp_tls_load_admin(const struct dp_tls_load *l)
 const struct dp_fetch_tls *dp_tls_load_probe(const struct dp_tls_load *l, uint16_t i)
 {
     return l->regions[i].tls ? &l->regions[i].probe : NULL;
+}
+
+const struct dp_fetch_tls *dp_tls_load_collector(const struct dp_tls_load *l)
+{
+    return l->collector.tls ? &l->collector.probe : NULL;
 }
 
 static bool differs(const struct identity *a, const struct identity *b)
@@ -295,6 +332,11 @@ bool dp_tls_load_listen_differs(const struct dp_tls_load *a, const struct dp_tls
 bool dp_tls_load_admin_differs(const struct dp_tls_load *a, const struct dp_tls_load *b)
 {
     return differs(&a->admin, &b->admin);
+}
+
+bool dp_tls_load_collector_differs(const struct dp_tls_load *a, const struct dp_tls_load *b)
+{
+    return differs(&a->collector, &b->collector);
 }
 
 int64_t dp_tls_load_admin_not_after(const struct dp_tls_load *l)

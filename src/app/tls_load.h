@@ -35,12 +35,15 @@ struct dp_worker_tls *dp_tls_load_take(struct dp_tls_load *load, uint32_t i);
 struct dp_tls *dp_tls_load_admin(const struct dp_tls_load *load);
 /* For probes of region i; lives as long as `load`. NULL: its url is plain http. */
 const struct dp_fetch_tls *dp_tls_load_probe(const struct dp_tls_load *load, uint16_t i);
+/* For the collector of traces; lives as long as `load`. NULL: the system's authorities are trusted. */
+const struct dp_fetch_tls *dp_tls_load_collector(const struct dp_tls_load *load);
 /* Do two readings hold other files for a region, which is number i in one and k in the other; for the listener; for the
- * operators' address? */
+ * operators' address; for the collector of traces? */
 bool dp_tls_load_region_differs(const struct dp_tls_load *a, uint16_t i,
                                 const struct dp_tls_load *b, uint16_t k);
 bool dp_tls_load_listen_differs(const struct dp_tls_load *a, const struct dp_tls_load *b);
 bool dp_tls_load_admin_differs(const struct dp_tls_load *a, const struct dp_tls_load *b);
+bool dp_tls_load_collector_differs(const struct dp_tls_load *a, const struct dp_tls_load *b);
 /* When the certificate shown to clients, to operators, or to region i, ends: seconds since 1970, 0 without one. */
 int64_t dp_tls_load_listen_not_after(const struct dp_tls_load *load);
 int64_t dp_tls_load_admin_not_after(const struct dp_tls_load *load);

@@ -13,6 +13,7 @@ import { answer, RESET } from '../support/couchdb_rows.mjs';
 import { request } from '../support/http.mjs';
 import { Proxy, withProxy } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
+import { Authority } from '../support/tls.mjs';
 import { until } from '../support/wait.mjs';
 
 let left;
@@ -242,6 +243,26 @@ test('without a collector all goes on, and the end comes', async (t) => {
     })(t);
 });
 
+test('a collector by https proves its name against tls.ca_file, which a reload changes', async (t) => {
+    const [theirs, another] = [new Authority('theirs'), new Authority('another')];
+    const collector = await Collector.start(theirs.leaf('collector', 'IP:127.0.0.1'));
+    await withProxy(() => [left, right], tracing(collector, { tls: { ca_file: another.file } }), async (proxy) => {
+        assert.equal((await request(`${proxy.origin}/db/a`)).status, 200);
+        await until('it to be said', () => /"event":"spans_not_exported".*certificate/.test(proxy.child.text()));
+        assert.equal(collector.asked, 0);
+        proxy.config.tracing.tls.ca_file = theirs.file;
+        await reload(proxy, 'done');
+        assert.match((await proxy.events()).findLast((line) => line.event === 'reloaded').detail, /tracing\.tls\.ca_file.*TLS files of tracing/);
+        await request(`${proxy.origin}/db/b`);
+        await told(collector, 1);
+        writeFileSync(another.file, 'no certificate');
+        proxy.config.tracing.tls.ca_file = another.file;
+        await reload(proxy, 'refused');
+        assert.match((await proxy.events()).findLast((line) => line.event === 'reload_refused').detail, /tracing.*ca\.pem/);
+    })(t);
+    await collector.close();
+});
+
 test('a key is not sent in the clear, and what is wrong is named', () => {
     const check = (tracing) => {
         const proxy = new Proxy({ regions: [{ name: 'left', url: left.origin }], tracing });
@@ -254,6 +275,8 @@ test('a key is not sent in the clear, and what is wrong is named', () => {
         [{ endpoint: 'http://collector:4318/v1/traces', field: 'X-Key: hush9' }, /f: tracing.field: would go to tracing.endpoint in the clear/],
         [{ endpoint: 'https://collector/v1/traces', field: 'hush9' }, /f: tracing.field: must be a field, its name and its value/],
         [{ endpoint: 'https://collector/v1/traces', field: 'X: hush9\r\nY: z' }, /f: tracing.field: must not hold control characters/],
+        [{ endpoint: 'http://127.0.0.1:4318/v1/traces', tls: { ca_file: 'ca.pem' } }, /f: tracing.tls: is for a tracing.endpoint that begins with https/],
+        [{ endpoint: 'https://collector/v1/traces', tls: { ca_file: '/nowhere/ca.pem' } }, /f: tracing.tls: \/nowhere\/ca.pem cannot be opened/],
         [{ field: 'X-Key: hush9' }, /f: tracing.field: says how to reach tracing.endpoint, which is not given/],
     ]) {
         const [status, stderr] = check(tracing);

@@ -2,14 +2,16 @@
 // (opentelemetry-proto, as @opentelemetry/otlp-transformer carries it, compiled). It is no collector; what it says back is what
 // the OTLP specification lets one say.
 //
-//   const collector = await Collector.start();
+//   const collector = await Collector.start();      Collector.start({cert, key}): by TLS, with these files
 //   collector.url                   what goes into tracing.endpoint
 //   collector.mode = 'ok' | 'silent' (takes, never answers) | 'busy' (503 with Retry-After: 1) | 'refuses' (400) | 'partial'
 //   collector.spans                 all that it took, attributes as one object: see spanOf
 //   collector.requests              {headers, resource} of each
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import { createRequire } from 'node:module';
 import { atExit } from './wait.mjs';
 
@@ -60,11 +62,12 @@ const spanOf = (span) => ({
 });
 
 export class Collector {
-    static async start() {
+    static async start(leaf) {
         const collector = new Collector();
-        collector.server = http.createServer((req, res) => collector.serve(req, res));
+        const serve = (req, res) => collector.serve(req, res);
+        collector.server = leaf ? https.createServer({ cert: readFileSync(leaf.cert), key: readFileSync(leaf.key) }, serve) : http.createServer(serve);
         await new Promise((resolve) => collector.server.listen(0, '127.0.0.1', resolve));
-        collector.url = `http://127.0.0.1:${collector.server.address().port}/v1/traces`;
+        collector.url = `${leaf ? 'https' : 'http'}://127.0.0.1:${collector.server.address().port}/v1/traces`;
         return collector;
     }
 
