@@ -6,6 +6,7 @@
 #include "app/admin_client.h"
 #include "app/cli.h"
 #include "app/cli_ask.h"
+#include "app/instance.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,13 +22,16 @@
 
 struct look {
     long pid;
+    char instance[DP_INSTANCE_TEXT];
     char version[64];
 };
 
 static void read_status(const json_t *answer, struct look *out)
 {
     const char *version = json_string_value(json_object_get(answer, "version"));
+    const char *instance = json_string_value(json_object_get(answer, "instance"));
     out->pid = (long)json_integer_value(json_object_get(answer, "pid"));
+    (void)snprintf(out->instance, sizeof out->instance, "%s", instance ? instance : "");
     (void)snprintf(out->version, sizeof out->version, "%s", version ? version : "?");
 }
 
@@ -65,25 +69,18 @@ static int refusals(const struct dp_admin_server *server, struct dp_text *why)
     return n;
 }
 
-/* A pid is one of this machine only. */
-static bool is_here(long pid)
+/* A pid is one of this machine only, and of this container; and what listens there may tell any. */
+static bool is_here(const struct look *look)
 {
-    char path[64];
-    char target[4096];
-    (void)snprintf(path, sizeof path, "/proc/%ld/exe", pid);
-    ssize_t n = readlink(path, target, sizeof target - 1);
-    if (n < 0) {
-        return errno == EACCES; /* another user's: the signal will tell */
-    }
-    target[n] = '\0';
-    const char *name = strrchr(target, '/');
-    return name && strncmp(name, "/davenport", 10) == 0;
+    char instance[DP_INSTANCE_TEXT];
+    return dp_instance_of(look->pid, instance) && strcmp(instance, look->instance) == 0;
 }
 
-static bool ask_process(long pid)
+static bool ask_process(const struct look *before)
 {
-    if (pid <= 1 || !is_here(pid)) {
-        dp_cli_error("process %ld, which answers there, is no davenport of this machine: run this "
+    const long pid = before->pid;
+    if (pid <= 1 || !is_here(before)) {
+        dp_cli_error("process %ld, which answers there, is none of this machine: run this "
                      "where the proxy runs",
                      pid);
         return false;
@@ -163,7 +160,7 @@ int dp_cli_upgrade(const struct dp_cli_call *call)
     if (code == DP_EXIT_OK) {
         read_status(status, &before);
         const int refused = refusals(&server, &why);
-        code = refused >= 0 && ask_process(before.pid)
+        code = refused >= 0 && ask_process(&before)
                    ? wait_for_it(&server, &before, refused, dp_cli_value(call, "json") != NULL)
                    : DP_EXIT_FAILED;
     }

@@ -48,6 +48,7 @@ struct dp_report {
     const char *listen, *admin; /* bound addresses; borrowed */
     bool listen_tls;            /* applications connect by https */
     long pid;
+    const char *instance; /* which process that is (app/instance.h); NULL: not known */
     uint32_t n_workers;
     bool draining;
     int64_t now_wall_ms, started_wall_ms;

@@ -346,6 +346,7 @@ static void put_program(json_t *root, const struct dp_report *r)
     const char *why = NULL;
     put_text(root, "version", r->version);
     put_uint(root, "pid", (uint64_t)r->pid);
+    put_text(root, "instance", r->instance);
     put_time(root, "now", r->now_wall_ms);
     put_time(root, "started", r->started_wall_ms);
     put_seconds(root, "uptime_s", r->started_wall_ms, r->now_wall_ms);

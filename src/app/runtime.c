@@ -422,6 +422,7 @@ static struct dp_runtime *runtime_new(const struct dp_config *config)
     }
     r->config = config;
     r->started_wall_ms = dp_clock_wall_ms(&dp_clock_system);
+    (void)dp_instance_of(getpid(), r->instance);
     dp_sockets_init(&r->sockets, config);
     r->n_workers = r->sockets.n;
     return r;

@@ -31,6 +31,7 @@ static void report(void *ctx, struct dp_report *out)
         .admin = r->sockets.admin_text,
         .listen_tls = r->config->listen_cert_file != NULL,
         .pid = (long)getpid(),
+        .instance = *r->instance ? r->instance : NULL,
         .n_workers = r->n_workers,
         .draining = r->stage >= STAGE_DRAINING,
         .now_wall_ms = dp_clock_wall_ms(&dp_clock_system),

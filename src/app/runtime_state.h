@@ -8,6 +8,7 @@
 #include "davenport/proxy/worker.h"
 
 #include "app/generation.h"
+#include "app/instance.h"
 #include "app/reload.h"
 #include "app/runtime.h"
 #include "app/supervisor.h"
@@ -57,6 +58,7 @@ struct dp_runtime {
     const struct dp_traffic *traffic[DP_WORKERS_MAX];
     bool started[DP_WORKERS_MAX];
     int64_t started_wall_ms;
+    char instance[DP_INSTANCE_TEXT];
     char canary_id[DP_BOUND_TEXT + 96]; /* see dp_control_config */
 };
 

@@ -290,6 +290,26 @@ test('davenport upgrade waits for it, and tells why it was refused', (t) => {
     );
 });
 
+test('davenport upgrade signals only the process that answers, not one that has its number here', (t) =>
+    withService(t, {}, async (service) => {
+        const status = await service.proxy.status();
+        assert.match(status.instance, /^[0-9a-f-]{36}:\d+$/);
+        // As from another machine, where another process has this number.
+        const elsewhere = http.createServer((req, res) => {
+            res.setHeader('content-type', 'application/json');
+            res.end(JSON.stringify(req.url === '/status' ? { ...status, instance: `${status.instance}1` } : []));
+        });
+        await new Promise((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+        const child = leashed(BINARY, ['upgrade', '--admin', `127.0.0.1:${elsewhere.address().port}`], { stdio: ['ignore', 'pipe', 'pipe'] });
+        let said = '';
+        child.stderr.on('data', (part) => (said += part));
+        const code = await within('the refusal', new Promise((resolve) => child.once('close', resolve)), 240_000);
+        elsewhere.close();
+        assert.equal(code, 1, said);
+        assert.match(said, /which answers there, is none of this machine/);
+        assert.equal((await service.proxy.events()).some((line) => line.event.startsWith('upgrade')), false);
+    }));
+
 test('Unix sockets are handed on with their files; orders stand', (t) => {
     const folder = scratch('upgrade');
     const path = join(folder, 'http.sock');
