@@ -1,8 +1,9 @@
-// The calm of proxy.mjs for tests whose requests are the matter, not who waits for how long: nobody who waits is sent away either.
+// More than the calm of proxy.mjs, for tests whose requests are the matter and not who waits for how long: less than a minute means
+// nothing, and nobody who waits is sent away.
 
-import { CALM, merge } from './proxy.mjs';
+import { merge } from './proxy.mjs';
 
-const PATIENT = merge(CALM, { timeouts: { head_ms: 60_000 }, hold: { ms: 60_000 } });
+const MINUTE = { probe: { timeout_ms: 60_000 }, timeouts: { head_ms: 60_000, connect_ms: 60_000 }, hold: { ms: 60_000 } };
 
 // The test's own settings over it.
-export const calm = (over = {}) => merge(PATIENT, over);
+export const calm = (over = {}) => merge(MINUTE, over);
