@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+#include <curl/curl.h>
 
 struct outcome {
     unsigned done;
@@ -464,6 +466,51 @@ static void many_at_once(void **state)
     assert_int_equal(b->server.requests, 100);
 }
 
+/* How many bytes this process has read so far, of whatever. */
+static uint64_t bytes_read(void)
+{
+    char line[64] = "";
+    FILE *f = fopen("/proc/self/io", "re");
+    assert_non_null(f);
+    assert_non_null(fgets(line, sizeof(line), f));
+    assert_int_equal(fclose(f), 0);
+    assert_memory_equal(line, "rchar: ", 7);
+    return strtoull(line + 7, NULL, 10);
+}
+
+/* Far more than anything else that is read here, far less than a file of authorities. */
+#define MANY_BYTES 100000
+
+static bool has_read_many(void *ctx)
+{
+    return bytes_read() >= *(const uint64_t *)ctx + MANY_BYTES;
+}
+
+/* A server that takes a connection and says nothing is enough: they are read before TLS begins. */
+static void the_authorities_of_the_system_are_read_once(void **state)
+{
+    struct bench *b = *state;
+    struct dp_fetch_request req = get(b);
+    const char *file = curl_version_info(CURLVERSION_NOW)->cainfo;
+    struct dp_fetch *fetch;
+    uint64_t before = bytes_read();
+    char url[64];
+    if (!file || access(file, R_OK) != 0)
+        skip(); /* this machine has none */
+    (void)snprintf(url, sizeof(url), "https://127.0.0.1:%u/", (unsigned)b->server.port);
+    req.url = url;
+    req.fresh_connection = true;
+    assert_int_equal(dp_fetch_start(b->fetcher, &req, on_done, &b->last, &fetch), DP_OK);
+    assert_true(script_run_until(&b->loop, has_read_many, &before));
+    dp_fetch_cancel(fetch);
+    before = bytes_read();
+    req.timeout_ms = 1000;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(run(b, &req)->err, DP_ETIMEOUT);
+    assert_true(b->server.accepted >= 4);
+    assert_false(has_read_many(&before));
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -488,6 +535,7 @@ int main(void)
         T(destroyed_from_a_callback),
         T(started_from_a_callback),
         T(many_at_once),
+        T(the_authorities_of_the_system_are_read_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
