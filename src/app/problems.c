@@ -14,6 +14,7 @@ void dp_problems_fini(struct dp_problems *p)
     dp_text_fini(&p->text);
 }
 
+DP_PRINTF(5, 0)
 static void tell(struct dp_problems *p, unsigned *count, const char *kind, const char *path,
                  const char *fmt, va_list args)
 {
