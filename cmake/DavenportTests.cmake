@@ -20,11 +20,12 @@ function(dp_wants_test variable)
 endfunction()
 
 # dp_add_test(NAME <name> COMMAND <command>... [LABELS <label>...] [TIMEOUT <seconds>]
-#             [WORKING_DIRECTORY <folder>] [ENVIRONMENT <NAME=value>...] [PROCESSORS <n>] [SERIAL])
+#             [WORKING_DIRECTORY <folder>] [ENVIRONMENT <NAME=value>...] [PROCESSORS <n>] [SERIAL] [TWICE])
 #   Register a test as <prefix><name>, with the sanitizers' environment, if this build folder wants its
-#   labels. TIMEOUT is 400 unless given: it is for a hang, not for a machine that is slow.
+#   labels. TIMEOUT is 400 unless given: it is for a hang, not for a machine that is slow. TWICE: what fails is
+#   run once more (tests/e2e/attempt), each run within TIMEOUT.
 function(dp_add_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;TIMEOUT;WORKING_DIRECTORY;PROCESSORS"
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL;TWICE" "NAME;TIMEOUT;WORKING_DIRECTORY;PROCESSORS"
     "COMMAND;LABELS;ENVIRONMENT")
   dp_wants_test(wanted ${arg_LABELS})
   if(NOT wanted)
@@ -40,6 +41,10 @@ function(dp_add_test)
     set(arg_WORKING_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
   endif()
   set(name "${DAVENPORT_TEST_PREFIX}${arg_NAME}")
+  if(arg_TWICE)
+    list(PREPEND arg_COMMAND "${PROJECT_SOURCE_DIR}/tests/e2e/attempt" "${PROJECT_BINARY_DIR}/unsteady" "${name}" ${arg_TIMEOUT})
+    math(EXPR arg_TIMEOUT "2 * ${arg_TIMEOUT} + 60")
+  endif()
   add_test(NAME "${name}" COMMAND ${arg_COMMAND} WORKING_DIRECTORY "${arg_WORKING_DIRECTORY}")
   set_tests_properties("${name}" PROPERTIES
     TIMEOUT ${arg_TIMEOUT}
