@@ -69,11 +69,28 @@ static int refusals(const struct dp_admin_server *server, struct dp_text *why)
     return n;
 }
 
-/* A pid is one of this machine only, and of this container; and what listens there may tell any. */
+static bool is_davenport(long pid)
+{
+    char path[64];
+    char target[4096];
+    (void)snprintf(path, sizeof path, "/proc/%ld/exe", pid);
+    ssize_t n = readlink(path, target, sizeof target - 1);
+    if (n < 0) {
+        return errno == EACCES; /* another user's: the signal will tell */
+    }
+    target[n] = '\0';
+    const char *name = strrchr(target, '/');
+    return name && strncmp(name, "/davenport", 10) == 0;
+}
+
+/* A pid is one of this machine only, and of this container; and what listens there may tell any. A version before this one
+ * does not tell which process it is: then the program's name has to do. */
 static bool is_here(const struct look *look)
 {
     char instance[DP_INSTANCE_TEXT];
-    return dp_instance_of(look->pid, instance) && strcmp(instance, look->instance) == 0;
+    return *look->instance
+               ? dp_instance_of(look->pid, instance) && dp_instance_same(instance, look->instance)
+               : is_davenport(look->pid);
 }
 
 static bool ask_process(const struct look *before)

@@ -33,15 +33,24 @@ bool dp_instance_of(long pid, char out[DP_INSTANCE_TEXT])
     uint64_t ticks = 0;
     out[0] = '\0';
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
-    const bool told = dp_file_read(path, 4096, &stat, why) == DP_OK &&
-                      dp_file_read("/proc/sys/kernel/random/boot_id", 64, &boot, why) == DP_OK &&
-                      boot.n > 1 && stat.n > 0 &&
+    const bool told = dp_file_read(path, 4096, &stat, why) == DP_OK && stat.n > 0 &&
                       dp_span_u64(start_of((struct dp_span){dp_text_str(&stat), stat.n}), &ticks);
     if (told) {
+        if (dp_file_read("/proc/sys/kernel/random/boot_id", 64, &boot, why) != DP_OK) {
+            dp_text_clear(&boot); /* it is not there under systemd's ProcSubset=pid */
+        }
         (void)snprintf(out, DP_INSTANCE_TEXT, "%.36s:%llu", dp_text_str(&boot),
                        (unsigned long long)ticks);
     }
     dp_text_fini(&boot);
     dp_text_fini(&stat);
     return told;
+}
+
+bool dp_instance_same(const char *a, const char *b)
+{
+    const char *ticks_a = strchr(a, ':');
+    const char *ticks_b = strchr(b, ':');
+    const bool both_boots = *a != ':' && *b != ':';
+    return ticks_a && ticks_b && strcmp(both_boots ? a : ticks_a, both_boots ? b : ticks_b) == 0;
 }

@@ -3,11 +3,15 @@
 #ifndef DAVENPORT_SRC_APP_INSTANCE_H
 #define DAVENPORT_SRC_APP_INSTANCE_H
 
+#include "davenport/base/attr.h"
+
 #include <stdbool.h>
 
 #define DP_INSTANCE_TEXT 64
 
-/* "BOOT-ID:TICKS", as /proc has it. False, and "": it has no such process, or does not tell. */
+/* "BOOT-ID:TICKS", as /proc has it; ":TICKS" where it does not tell the boot. False, and "": it has no such process. */
 bool dp_instance_of(long pid, char out[DP_INSTANCE_TEXT]);
+/* Of the same number: which process is it by the two? What only one of them tells is not compared. "" is none. */
+DP_MUST_USE bool dp_instance_same(const char *a, const char *b);
 
 #endif

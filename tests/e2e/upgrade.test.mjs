@@ -1,7 +1,7 @@
 // SIGUSR2: another process takes the place of the one that serves. Nobody's request fails by it, whatever the new program is.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -260,6 +260,29 @@ test('sessions of applications and of TLS go on in the new process', (t) => {
     });
 });
 
+// The command, beside this process, which answers some of its requests.
+function cli(admin) {
+    const child = leashed(BINARY, ['upgrade', '--admin', admin.slice('http://'.length)], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    child.stdout.on('data', (part) => (said += part));
+    child.stderr.on('data', (part) => (said += part));
+    return within('the upgrade', new Promise((resolve) => child.once('close', (code) => resolve({ code, said }))), 300_000);
+}
+
+// The same, where `answer` tells what an admin server does: the JSON of a path.
+async function cliAt(answer_) {
+    const server = http.createServer((req, res) => {
+        res.setHeader('content-type', 'application/json');
+        Promise.resolve(answer_(req.url)).then((json) => res.end(JSON.stringify(json)), () => res.destroy());
+    });
+    await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+        return await cli(`http://127.0.0.1:${server.address().port}`);
+    } finally {
+        server.close();
+    }
+}
+
 test('davenport upgrade waits for it, and tells why it was refused', (t) => {
     const binary = join(scratch('upgrade'), 'davenport');
     copyFileSync(BINARY, binary);
@@ -268,21 +291,12 @@ test('davenport upgrade waits for it, and tells why it was refused', (t) => {
         { timeouts: { drain_ms: 500 } },
         async (service) => {
             const { proxy } = service;
-            // Beside this process, which answers some of its requests.
-            const cli = () =>
-                new Promise((resolve) => {
-                    const child = leashed(BINARY, ['upgrade', '--admin', proxy.admin.slice('http://'.length)], { stdio: ['ignore', 'pipe', 'pipe'] });
-                    let said = '';
-                    child.stdout.on('data', (part) => (said += part));
-                    child.stderr.on('data', (part) => (said += part));
-                    child.once('close', (code) => resolve({ code, said }));
-                });
-            const done = await within('the upgrade', cli(), 240_000);
+            const done = await cli(proxy.admin);
             await service.replaced();
             assert.equal(done.code, 0, done.said);
             assert.match(done.said, new RegExp(`^upgraded: process ${service.pids[1]} \\(.*\\) took over from ${service.pids[0]} `));
             writeFileSync(proxy.configPath, '{}');
-            const refused = await within('the refusal', cli(), 240_000);
+            const refused = await cli(proxy.admin);
             assert.equal(refused.code, 4, refused.said);
             assert.match(refused.said, /process \d+ stays the service: the new program's check says \(exit code 1\): .*regions/);
         },
@@ -294,21 +308,48 @@ test('davenport upgrade signals only the process that answers, not one that has 
     withService(t, {}, async (service) => {
         const status = await service.proxy.status();
         assert.match(status.instance, /^[0-9a-f-]{36}:\d+$/);
-        // As from another machine, where another process has this number.
-        const elsewhere = http.createServer((req, res) => {
-            res.setHeader('content-type', 'application/json');
-            res.end(JSON.stringify(req.url === '/status' ? { ...status, instance: `${status.instance}1` } : []));
-        });
-        await new Promise((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
-        const child = leashed(BINARY, ['upgrade', '--admin', `127.0.0.1:${elsewhere.address().port}`], { stdio: ['ignore', 'pipe', 'pipe'] });
-        let said = '';
-        child.stderr.on('data', (part) => (said += part));
-        const code = await within('the refusal', new Promise((resolve) => child.once('close', resolve)), 240_000);
-        elsewhere.close();
-        assert.equal(code, 1, said);
-        assert.match(said, /which answers there, is none of this machine/);
+        const [boot, ticks] = status.instance.split(':');
+        // As from another machine, where another process has this number; the last of a version that does not tell, and no davenport.
+        for (const [pid, instance] of [
+            [status.pid, `${boot}:${ticks}1`],
+            [status.pid, `${boot.replace(/./g, '0')}:${ticks}`],
+            [status.pid, `:${ticks}1`],
+            [status.pid, 'anything'],
+            [process.pid, undefined],
+        ]) {
+            const { code, said } = await cliAt((path) => (path === '/status' ? { ...status, pid, instance } : []));
+            assert.equal(code, 1, said);
+            assert.match(said, /which answers there, is none of this machine/);
+        }
         assert.equal((await service.proxy.events()).some((line) => line.event.startsWith('upgrade')), false);
     }));
+
+test('davenport upgrade, of a version that does not tell which process it is, goes by the program', (t) =>
+    withService(t, { timeouts: { drain_ms: 500 } }, async (service) => {
+        const { proxy } = service;
+        const { code, said } = await cliAt(async (path) => (path === '/status' ? { ...(await proxy.status()), instance: undefined } : proxy.events()));
+        assert.equal(code, 0, said);
+        await service.replaced();
+    }));
+
+// As a unit with ProcSubset=pid has it (conf/systemd/davenport.service): /proc tells of processes, not of the machine.
+const FEW_PROC = 'mount -t proc -o subset=pid proc /proc && [ ! -e /proc/sys ]';
+const hidesProc = spawnSync('unshare', ['-m', 'sh', '-c', FEW_PROC]).status === 0;
+test('davenport upgrade, from outside of a unit whose /proc does not tell the boot', { skip: !hidesProc && 'this user may not mount a /proc' }, (t) => {
+    const binary = join(scratch('upgrade'), 'davenport');
+    writeFileSync(binary, `#!/bin/sh\nexec unshare -m sh -c '${FEW_PROC} && exec "$0" "$@"' ${BINARY} "$@"\n`, { mode: 0o755 });
+    return withService(
+        t,
+        { timeouts: { drain_ms: 500 } },
+        async (service) => {
+            assert.match((await service.proxy.status()).instance, /^:\d+$/);
+            const { code, said } = await cli(service.proxy.admin);
+            assert.equal(code, 0, said);
+            await service.replaced();
+        },
+        binary,
+    );
+});
 
 test('Unix sockets are handed on with their files; orders stand', (t) => {
     const folder = scratch('upgrade');
