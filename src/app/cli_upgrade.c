@@ -16,8 +16,8 @@
 
 #include <jansson.h>
 
-/* More than the old process gives the new one. */
-#define WAIT_MS  200000
+/* More than the old process gives the new one: CHECK_MS + START_MS + LET_GO_MS + TAKE_MS of upgrade.c are 250 s. */
+#define WAIT_MS  270000
 #define EVERY_US 100000
 
 struct look {

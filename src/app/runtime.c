@@ -133,6 +133,7 @@ static void drain(struct dp_runtime *r)
         dp_upgrade_destroy(r->upgrade);
         r->upgrade = NULL;
     } else {
+        r->reload_owed = false; /* nobody needs it any more */
         dp_upgrade_cancel(r->upgrade);
         if (r->stage == STAGE_RUNNING) {
             dp_supervisor_stopping(r->now->proxy.drain_timeout_ms);

@@ -74,15 +74,20 @@ static void take_back(struct dp_runtime *r)
     name_ourselves(r);
 }
 
+static void record_refusal(struct dp_runtime *r, const char *why)
+{
+    dp_log(DP_LOG_ERROR, "upgrade_refused", DP_KV_STR("reason", why));
+    dp_governor_record(r->governor, "upgrade_refused", "SIGUSR2",
+                       "the process from before stays the service", why);
+}
+
 static void on_upgrade_failed(void *ctx, bool had_let_go, const char *why)
 {
     struct dp_runtime *r = ctx;
-    dp_log(DP_LOG_ERROR, "upgrade_refused", DP_KV_STR("reason", why));
     if (had_let_go) {
         take_back(r);
     }
-    dp_governor_record(r->governor, "upgrade_refused", "SIGUSR2",
-                       "the process from before stays the service", why);
+    record_refusal(r, why);
     dp_supervisor_reloaded();
     runtime_catch_up_reload(r, 0);
 }
@@ -115,8 +120,8 @@ void runtime_on_upgrade(uv_signal_t *handle, int signum)
     }
     if (dp_upgrade_under_way(r->upgrade)) {
         dp_log(DP_LOG_WARN, "upgrade_refused", DP_KV_STR("reason", "one is under way"));
-    } else if (dp_reloader_busy(r->reloader)) {
-        on_upgrade_failed(r, false, "the configuration is being reloaded; try again in a moment");
+    } else if (dp_reloader_busy(r->reloader)) { /* whose end the service manager is told of */
+        record_refusal(r, "the configuration is being reloaded; try again in a moment");
     } else {
         dp_supervisor_reloading();
         dp_upgrade_begin(r->upgrade);

@@ -17,7 +17,8 @@
 
 #include <uv.h>
 
-/* Names are looked up and files read: far more than that takes, for what hangs. */
+/* Names are looked up and files read: far more than that takes, for what hangs. START: until it asks for the state; TAKE: the
+ * new one waits so long for it, and the old one for the new one that has it. */
 #define CHECK_MS 60000
 #define START_MS 120000
 #define TAKE_MS  60000
@@ -160,12 +161,11 @@ static int spawn(struct dp_upgrade *u, char **args, char **env, const int *fds, 
 static void on_limit(uv_timer_t *timer)
 {
     struct dp_upgrade *u = timer->data;
-    fail(u,
-         u->phase == CHECKING ? "the new program's check takes too long"
-         : u->phase == LETTING_GO
-             ? "journal, state file or sequence maps could not be written in time: the disk hangs "
-               "or is full"
-             : "the new process is not ready in time; it was ended");
+    fail(u, u->phase == CHECKING ? "the new program's check takes too long"
+            : u->phase == LETTING_GO
+                ? "journal or state file could not be written in time, for the disk is full or "
+                  "hangs; or that of the sequence maps hangs"
+                : "the new process is not ready in time; it was ended");
 }
 
 /* ---- the check ---- */
@@ -428,11 +428,11 @@ void dp_upgrade_begin(struct dp_upgrade *u)
 
 void dp_upgrade_let_go(struct dp_upgrade *u)
 {
-    if (u->phase != LETTING_GO) {
+    if (!u || u->phase != LETTING_GO) {
         return; /* it ended meanwhile */
     }
     u->phase = WAITING;
-    (void)uv_timer_start(&u->limit, on_limit, START_MS, 0);
+    (void)uv_timer_start(&u->limit, on_limit, TAKE_MS, 0);
     if (send(u->pair, "y", 1, MSG_NOSIGNAL) != 1) {
         fail(u, "the new process does not listen any more");
     }

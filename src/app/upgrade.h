@@ -57,7 +57,7 @@ DP_MUST_USE struct dp_upgrade *dp_upgrade_new(const struct dp_upgrade_options *o
 /* Begins, when none is under way; how it ends is told by failed, maybe at once, or replaced. */
 void dp_upgrade_begin(struct dp_upgrade *u);
 DP_MUST_USE bool dp_upgrade_under_way(const struct dp_upgrade *u);
-/* The answer to let_go. */
+/* The answer to let_go; NULL is fine. */
 void dp_upgrade_let_go(struct dp_upgrade *u);
 /* We are to end: a try fails, but for one whose new process has the state, and may serve already. NULL is fine. */
 void dp_upgrade_cancel(struct dp_upgrade *u);
