@@ -102,37 +102,39 @@ static enum dp_err take_systemd(struct dp_handed *h, char *why)
     return take_names(h, "LISTEN_FDNAMES", dp_span_str(list ? list : ""), n, DP_HANDED_ADMIN, why);
 }
 
-/* The last descriptor is the pair's, and who made it, which the kernel knows, handed it to us. *list: what follows. */
-static bool is_from_before(const char *text, struct dp_span *list)
+/* The last descriptor is the pair's, and who made it, which the kernel knows, handed it to us. A version that does not tell its
+ * number started us itself. */
+static bool is_from_before(const char *list)
 {
-    *list = dp_span_str(text);
-    const struct dp_span pid = dp_span_cut(list, ':');
+    const char *by = getenv(DP_HANDED_BY_ENV);
     struct ucred maker;
     socklen_t size = sizeof maker;
-    uint64_t n;
+    uint64_t n = (uint64_t)getppid();
     int last = DP_HANDED_FIRST;
-    for (size_t i = 0; i < list->n; i++) {
-        last += list->p[i] == ':';
+    for (const char *c = list; *c; c++) {
+        last += *c == ':';
     }
-    return dp_span_u64(pid, &n) && getsockopt(last, SOL_SOCKET, SO_PEERCRED, &maker, &size) == 0 &&
+    return (!by || dp_span_u64(dp_span_str(by), &n)) &&
+           getsockopt(last, SOL_SOCKET, SO_PEERCRED, &maker, &size) == 0 &&
            n == (uint64_t)maker.pid;
 }
 
 enum dp_err dp_handed_take(struct dp_handed *out, char why[DP_HANDED_WHY])
 {
     const char *before = getenv(DP_HANDED_ENV);
-    struct dp_span names_before;
     enum dp_err err;
     *out = (struct dp_handed){.who = ""};
-    if (before && is_from_before(before, &names_before)) {
+    if (before && is_from_before(before)) {
         out->who = "the process before";
-        err = take_names(out, DP_HANDED_ENV, names_before, 0, DP_HANDED_BEFORE, why);
+        err = take_names(out, DP_HANDED_ENV, dp_span_str(before), 0, DP_HANDED_BEFORE, why);
         /* what a library there opened without close-on-exec would stay open for ever */
         (void)close_range(DP_HANDED_FIRST + (unsigned)out->n, ~0U, 0);
     } else {
         err = take_systemd(out, why);
+        out->ignored = before != NULL;
     }
     (void)unsetenv(DP_HANDED_ENV);
+    (void)unsetenv(DP_HANDED_BY_ENV);
     (void)unsetenv("LISTEN_FDS");
     (void)unsetenv("LISTEN_PID");
     (void)unsetenv("LISTEN_FDNAMES");

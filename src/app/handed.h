@@ -2,10 +2,10 @@
  * whose place we take (app/upgrade.h).
  *
  *   systemd             LISTEN_FDS=2 LISTEN_PID=812 LISTEN_FDNAMES=traffic:admin      from descriptor 3 on
- *   the process before  DAVENPORT_HANDED=811:traffic+:traffic+:admin+:before          likewise
+ *   the process before  DAVENPORT_HANDED=traffic+:traffic+:admin+:before DAVENPORT_HANDED_BY=811      likewise
  *
- * "+": the file of that Unix socket is ours to remove at the end. "before": a socket pair to that process, the last one; the number is that
- * process's. Both variables may have come to us by mistake: who is meant has the number LISTEN_PID; was given a pair that process 811 made. */
+ * "+": the file of that Unix socket is ours to remove at the end. "before": a socket pair to that process, the last one. All of them may have
+ * come to us by mistake: who is meant has the number LISTEN_PID; was given a pair that process 811 made, or without HANDED_BY its parent. */
 #ifndef DAVENPORT_SRC_APP_HANDED_H
 #define DAVENPORT_SRC_APP_HANDED_H
 
@@ -20,6 +20,8 @@
 #define DP_HANDED_ENV   "DAVENPORT_HANDED"
 #define DP_HANDED_WHY   160
 
+#define DP_HANDED_BY_ENV DP_HANDED_ENV "_BY"
+
 enum dp_handed_kind { DP_HANDED_TRAFFIC, DP_HANDED_ADMIN, DP_HANDED_BEFORE };
 
 struct dp_handed_fd {
@@ -32,6 +34,7 @@ struct dp_handed {
     struct dp_handed_fd fds[DP_HANDED_MAX];
     size_t n;
     const char *who; /* "systemd", "the process before"; "" when n is 0 */
+    bool ignored;    /* the variable of a process before was there, and not meant for us */
 };
 
 const char *dp_handed_name(enum dp_handed_kind kind);

@@ -118,6 +118,10 @@ int dp_serve(const struct dp_serve_options *options)
                DP_KV_STR("reason", why));
         return DP_EXIT_FAILED;
     }
+    if (handed.ignored) {
+        dp_log(DP_LOG_WARN, "handed_ignored", DP_KV_STR("variable", DP_HANDED_ENV),
+               DP_KV_STR("reason", "the process that it is of gave us no sockets: ours are new"));
+    }
     struct dp_heirloom heirloom;
     const struct dp_handed_fd *before = dp_handed_next(&handed, DP_HANDED_BEFORE);
     const bool inherits = before && dp_upgrade_inherit(before->fd, &heirloom);
@@ -133,7 +137,7 @@ int dp_serve(const struct dp_serve_options *options)
     dp_crash_install(&(struct dp_crash_options){.program = DP_PROGRAM});
     dp_crash_thread_begin();
     raise_file_limit();
-    if (options->port_file && !dp_handed_next(&handed, DP_HANDED_BEFORE)) {
+    if (options->port_file && !before && !handed.ignored) {
         (void)unlink(options->port_file); /* of a run before: it must not be taken for this one's */
     }
     int code = run(options, config, &handed, inherits ? &heirloom : NULL);

@@ -217,18 +217,20 @@ static void tell_check(struct dp_upgrade *u, int64_t status, int signal)
 static char **environment(const char *handed)
 {
     static const char before[] = DP_HANDED_ENV "=";
+    static const char by[] = DP_HANDED_BY_ENV "=";
     static const char *const without[] = {
-        "WATCHDOG_PID=", "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", before};
+        "WATCHDOG_PID=", "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", before, by};
     size_t n = 0;
     while (environ[n]) {
         n++;
     }
-    const size_t bytes = sizeof DP_HANDED_ENV + strlen(handed) + 1;
-    char **env = malloc((n + 2) * sizeof *env + bytes);
+    const size_t bytes = sizeof before + strlen(handed);
+    const size_t by_bytes = sizeof by + 20; /* a number's digits */
+    char **env = malloc((n + 3) * sizeof *env + bytes + by_bytes);
     if (!env) {
         return NULL;
     }
-    char *ours = (char *)(env + n + 2);
+    char *ours = (char *)(env + n + 3);
     size_t k = 0;
     for (size_t i = 0; i < n; i++) {
         bool keep = true;
@@ -239,13 +241,15 @@ static char **environment(const char *handed)
             env[k++] = environ[i];
         }
     }
-    (void)snprintf(ours, bytes, "%s=%s", DP_HANDED_ENV, handed);
+    (void)snprintf(ours, bytes, "%s%s", before, handed);
+    (void)snprintf(ours + bytes, by_bytes, "%s%ld", by, (long)getpid());
     env[k++] = ours;
+    env[k++] = ours + bytes;
     env[k] = NULL;
     return env;
 }
 
-/* "811:traffic:traffic:admin+:before" (app/handed.h), and the descriptors from 3 on. Returns how many there are with the first three. */
+/* "traffic:traffic:admin+:before" (app/handed.h), and the descriptors from 3 on. Returns how many there are with the first three. */
 static size_t inherited(struct dp_upgrade *u, int pair, int fds[3 + DP_HANDED_MAX],
                         struct dp_text *names)
 {
@@ -255,10 +259,10 @@ static size_t inherited(struct dp_upgrade *u, int pair, int fds[3 + DP_HANDED_MA
     for (int i = 0; i < 3; i++) {
         fds[i] = fcntl(i, F_GETFD) < 0 ? -1 : i;
     }
-    dp_text_addf(names, "%ld", (long)getpid());
     for (size_t i = 0; i < n; i++) {
         fds[DP_HANDED_FIRST + i] = all[i].fd;
-        dp_text_addf(names, ":%s%s", dp_handed_name(all[i].kind), all[i].owns_file ? "+" : "");
+        dp_text_addf(names, "%s%s%s", i ? ":" : "", dp_handed_name(all[i].kind),
+                     all[i].owns_file ? "+" : "");
     }
     return DP_HANDED_FIRST + n;
 }

@@ -481,11 +481,41 @@ test('a new process that fails at the last moment has taken nobody\'s connection
 });
 
 test('who has the variable of an upgrade by mistake begins by itself', async () => {
-    for (const value of ['traffic', `${process.pid}:traffic:before`, '']) {
-        const proxy = await Proxy.start(regions, {}, { DAVENPORT_HANDED: value });
+    for (const env of [{ DAVENPORT_HANDED: 'traffic' }, { DAVENPORT_HANDED: 'traffic:before', DAVENPORT_HANDED_BY: String(process.pid) }, { DAVENPORT_HANDED: '' }]) {
+        const proxy = await Proxy.start(regions, {}, env);
         assert.equal((await request(`${proxy.origin}/db/a`)).status, 200);
+        assert.match(proxy.child.text(), /"event":"handed_ignored","variable":"DAVENPORT_HANDED"/);
         await proxy.stop();
     }
+});
+
+// It may be the file of who serves, and goes only where this process has a place of its own.
+test('one that has it by mistake and cannot listen leaves the file of ports alone', async () => {
+    const proxy = await Proxy.start(regions);
+    const text = readFileSync(proxy.portFile, 'utf8');
+    writeFileSync(`${proxy.configPath}.same`, JSON.stringify({ ...proxy.config, journal: undefined, listen: { ...proxy.config.listen, port: proxy.port } }));
+    const args = ['serve', '-c', `${proxy.configPath}.same`, '--port-file', proxy.portFile];
+    const second = Proxy.run(args, { env: { ...process.env, DAVENPORT_HANDED: 'traffic:before' } });
+    assert.equal(second.status, 1, second.stderr);
+    assert.match(second.stderr, /EADDRINUSE|already in use/i);
+    assert.equal(readFileSync(proxy.portFile, 'utf8'), text);
+    await proxy.stop();
+});
+
+test('the list of sockets is the same for a version that knows no DAVENPORT_HANDED_BY, and one from it is understood', (t) => {
+    const binary = join(scratch('upgrade'), 'davenport');
+    copyFileSync(BINARY, binary);
+    return withService(
+        t,
+        { workers: 1, timeouts: { drain_ms: 500 } },
+        async (service) => {
+            const script = `#!/bin/sh\n[ "$1" = check ] && exit 0\n[ "$DAVENPORT_HANDED" = traffic:admin:before ] || exit 7\nunset DAVENPORT_HANDED_BY\nexec ${BINARY} "$@"\n`;
+            writeFileSync(`${binary}.new`, script, { mode: 0o755 });
+            renameSync(`${binary}.new`, binary);
+            await service.upgrade();
+        },
+        binary,
+    );
 });
 
 test('a state that the disk does not take is not left behind: the upgrade is refused, and done when the disk is well', (t) =>
