@@ -65,6 +65,8 @@ void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view)
 void dp_feed_begun(struct dp_exchange *x)
 {
     const struct dp_view *now = x->engine->view->view;
+    if (dp_feed_retires(x)) /* dp_engine_retire did not see it as a feed yet */
+        dp_feed_end_within(x, x->engine->config->drain_timeout_ms / 2);
     if (now->active != x->view->view->active)
         dp_feed_moved(x, now);
 }

@@ -18,7 +18,7 @@ bool dp_feed_retires(const struct dp_exchange *x);
 /* Of an open feed: traffic moved. If it went elsewhere than the feed, that one ends after a grace, or stays: as
  * configured; if it came back, it stays. */
 void dp_feed_moved(struct dp_exchange *x, const struct dp_view *view);
-/* Of a feed whose answer has just begun: traffic may have moved while it was waited for. */
+/* Of a feed whose answer has just begun: while it was waited for traffic may have moved, or its worker retired. */
 void dp_feed_begun(struct dp_exchange *x);
 /* Of an open feed, whatever its region is: it ends within so long, and within feed_spread_ms. */
 void dp_feed_end_within(struct dp_exchange *x, uint64_t ms);

@@ -277,7 +277,8 @@ struct feeds {
     struct rig_peer *client[FEEDS], *up[FEEDS];
 };
 
-static void open_feeds(struct feeds *f, const char *request, bool end_on_move)
+/* Their heads have not come yet. */
+static void begin_feeds(struct feeds *f, const char *request, bool end_on_move)
 {
     rig_init(&f->r, 2);
     f->r.config.max_upstream = FEEDS;
@@ -285,10 +286,15 @@ static void open_feeds(struct feeds *f, const char *request, bool end_on_move)
     f->r.config.feed_ends_on_move = end_on_move;
     f->r.config.feed_grace_ms = 5000;
     rig_start(&f->r);
-    for (size_t i = 0; i < FEEDS; i++) {
+    for (size_t i = 0; i < FEEDS; i++)
         f->client[i] = rig_request(&f->r, request, &f->up[i]);
+}
+
+static void open_feeds(struct feeds *f, const char *request, bool end_on_move)
+{
+    begin_feeds(f, request, end_on_move);
+    for (size_t i = 0; i < FEEDS; i++)
         rig_send(f->up[i], FEED_HEAD LINE);
-    }
 }
 
 /* How many have ended, and of these how many as if they were whole, which may leave their connections open. */
@@ -456,6 +462,36 @@ static void feeds_of_a_worker_that_retires_end_in_time(void **state)
     }
 }
 
+/* They were requests like any other when it did. */
+static void feeds_whose_answers_come_after_that_end_one_by_one(void **state)
+{
+    static const struct {
+        const char *request;
+        unsigned drain_ms, within_ms;
+    } rows[] = {{feed, 30000, 2000}, {feed, 2000, 1000}, {longpoll, 30000, 0}};
+    (void)state;
+    for (size_t i = 0; i < DP_ARRAY_LEN(rows); i++) {
+        size_t whole;
+        static struct feeds f;
+        const size_t end = rows[i].within_ms ? FEEDS : 0;
+        begin_feeds(&f, rows[i].request, true);
+        f.r.config.drain_timeout_ms = rows[i].drain_ms;
+        dp_engine_retire(&f.r.engine, rows[i].drain_ms / 2);
+        for (size_t k = 0; k < FEEDS; k++)
+            rig_send(f.up[k], FEED_HEAD LINE);
+        rig_turn(&f.r);
+        assert_int_equal(ended(&f, &whole), 0);
+        rig_pass(&f.r, rows[i].within_ms / 2);
+        assert_true(ended(&f, &whole) < FEEDS);
+        rig_pass(&f.r, rows[i].within_ms / 2 + 2 * DP_TICK_MS);
+        assert_int_equal(ended(&f, &whole), end);
+        assert_int_equal(whole, end);
+        rig_pass(&f.r, 10000);
+        assert_int_equal(ended(&f, &whole), end);
+        rig_fini(&f.r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -472,6 +508,7 @@ int main(void)
         cmocka_unit_test(feeds_that_broke_after_their_region_was_given_up_end),
         cmocka_unit_test(feeds_follow_the_traffic_or_stay),
         cmocka_unit_test(feeds_of_a_worker_that_retires_end_in_time),
+        cmocka_unit_test(feeds_whose_answers_come_after_that_end_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
