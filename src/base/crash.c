@@ -49,6 +49,8 @@ static struct {
 } crash;
 
 static atomic_long blamed;
+static atomic_flag passed_on =
+    ATOMIC_FLAG_INIT; /* to the blamed one: once more would break its report off */
 static atomic_flag reporting = ATOMIC_FLAG_INIT;
 static atomic_long reporter; /* the thread */
 
@@ -234,7 +236,8 @@ static void on_signal(int number, siginfo_t *info, void *context)
     const long culprit = atomic_load(&blamed);
     (void)context;
     if (number == SIGABRT && info->si_code == SI_USER && culprit > 0 && culprit != thread_id()) {
-        (void)syscall(SYS_tgkill, getpid(), culprit, SIGABRT);
+        if (!atomic_flag_test_and_set(&passed_on))
+            (void)syscall(SYS_tgkill, getpid(), culprit, SIGABRT);
         wait_for_the_end();
     }
     if (!atomic_flag_test_and_set(&reporting)) {
