@@ -220,6 +220,10 @@ int dp_cli_serve(const struct dp_cli_call *call)
                                        .ready_fd = -1};
     const char *fd = dp_cli_value(call, "ready-fd");
     uint64_t n;
+    if (options.port_file && strcmp(options.port_file, "-") == 0) {
+        dp_cli_error("serve: --port-file takes a file's name; --ready-fd 1 writes to stdout");
+        return DP_EXIT_USAGE;
+    }
     if (fd) {
         if (!dp_span_u64(dp_span_str(fd), &n) || n > INT32_MAX) {
             dp_cli_error("serve: --ready-fd takes the number of a file descriptor");

@@ -152,6 +152,10 @@ static void test_lines(void **state)
          2,
          NULL,
          "davenport: events: --lines takes a number up to 256\n"},
+        {{"serve", "--port-file", "-"},
+         2,
+         NULL,
+         "davenport: serve: --port-file takes a file's name"},
         {{"serve", "--ready-fd", "x"}, 2, NULL, "davenport: serve: --ready-fd takes the number"},
         {{"serve", "-c", "/nonexistent"}, 1, NULL, "/nonexistent: cannot be opened: "},
     };
