@@ -234,7 +234,11 @@ void governor_tune(struct dp_governor *g)
         struct governor_endpoint *e = &g->endpoints[i];
         moved = follow(&e->late_ms, dp_pace_late_ms(&e->pace, &g->pace_config)) || moved;
         const uint32_t usual = g->config->hedging ? dp_pace_usual_ms(&e->pace) : 0;
-        moved = follow(&e->usual_ms, usual) || moved;
+        /* Up at once, however little: with what it took before, nearly all would seem due for a hedge. */
+        const bool up = usual > e->usual_ms;
+        if (up)
+            e->usual_ms = usual;
+        moved = follow(&e->usual_ms, usual) || up || moved;
     }
     if (moved)
         governor_publish_again(g);

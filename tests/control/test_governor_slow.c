@@ -2,6 +2,7 @@
  * that say whether it is quick again. */
 #include "davenport/core/pace.h"
 
+#include "control/governor_state.h"
 #include "support/desk.h"
 
 /* What workers tell of 200 ms, and a look at it. */
@@ -49,6 +50,31 @@ static void a_region_that_stalls_is_left_though_its_probes_pass(void **state)
     assert_non_null(strstr(s->why, "5 requests in a row got no answer"));
     assert_int_equal(s->regions[0].late, 5);
     assert_int_equal(s->regions[0].probes.failures_in_row, 0);
+}
+
+/* Answers of 15 ms are told as 16, of 17 as 20. What got longer is told at once, or most reads would be due for a hedge; what
+ * got a little shorter is not worth a view. */
+static void what_reads_are_hedged_by_is_never_too_short(void **state)
+{
+    struct desk *d = *state;
+    d->config.hedging = true;
+    desk_start_well(d);
+    for (int i = 0; i < 60; i++)
+        answers(d, 0, 15, 10);
+    assert_int_equal(d->view->endpoints[0].usual_ms, 16);
+    const uint64_t epoch = d->view->epoch;
+    for (int i = 0; i < 60; i++)
+        answers(d, 0, 17, 10);
+    assert_int_equal(d->view->endpoints[0].usual_ms, 20);
+    const struct dp_pace_state *pace = &d->governor->endpoints[0].pace;
+    for (int i = 0; i < 20000 && dp_pace_usual_ms(pace) > 16; i++)
+        answers(d, 0, 15, 10);
+    assert_int_equal(dp_pace_usual_ms(pace), 16);
+    assert_int_equal(d->view->endpoints[0].usual_ms, 20);
+    for (int i = 0; i < 20000 && dp_pace_usual_ms(pace) > 6; i++)
+        answers(d, 0, 5, 10);
+    assert_int_equal(d->view->endpoints[0].usual_ms, 6);
+    assert_int_equal(d->view->epoch, epoch); /* no decision */
 }
 
 static void a_region_that_got_slow_is_left_for_one_that_is_well(void **state)
@@ -141,6 +167,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, desk_setup, desk_teardown)
     const struct CMUnitTest tests[] = {
         T(a_region_that_stalls_is_left_though_its_probes_pass),
+        T(what_reads_are_hedged_by_is_never_too_short),
         T(a_region_that_got_slow_is_left_for_one_that_is_well),
         T(a_region_is_not_slow_while_its_peers_requests_are),
         T(a_slow_region_is_tried_by_requests),
