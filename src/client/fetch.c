@@ -99,6 +99,9 @@ static void on_poll(uv_poll_t *poll, int status, int events)
      * answer came is replaced, as one that was closed. Told of an error it would not look, and the fetch would fail. */
     int flags = status < 0 ? CURL_CSELECT_IN : 0;
     int running;
+    /* libuv watches no longer then, and more than curl reads at once may have come before the error. */
+    if (status < 0)
+        (void)uv_poll_start(poll, UV_READABLE, on_poll);
     if (events & (UV_READABLE | UV_DISCONNECT))
         flags |= CURL_CSELECT_IN;
     if (events & UV_WRITABLE)

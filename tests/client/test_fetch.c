@@ -295,7 +295,7 @@ static void broken_answers(void **state)
     } rows[] = {
         {SCRIPT_CUT, DP_ETRUNCATED, 200},    {SCRIPT_CLOSE, DP_ECLOSED, 0},
         {SCRIPT_RESET, DP_ERESET, 0},        {SCRIPT_GARBAGE, DP_EBADRESPONSE, 0},
-        {SCRIPT_ENDLESS, DP_EBODYSIZE, 200},
+        {SCRIPT_ENDLESS, DP_EBODYSIZE, 200}, {SCRIPT_TORN, DP_ERESET, 200},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         script_server_says(&b->server, rows[i].mode, 200, "");

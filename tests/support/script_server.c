@@ -108,6 +108,16 @@ static void conn_endless(struct script_conn *c)
         free(o);
 }
 
+/* All of it is with the other side, unread, when the reset comes. */
+static void conn_tear(struct script_conn *c)
+{
+    static char text[40000] = "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n";
+    const uv_buf_t buf = uv_buf_init(text, sizeof(text));
+    const int written = uv_try_write((uv_stream_t *)&c->tcp, &buf, 1);
+    must(written < 0 ? written : 0);
+    conn_close(c, true);
+}
+
 static void conn_answer(struct script_conn *c)
 {
     struct script_server *s = c->server;
@@ -134,6 +144,9 @@ static void conn_answer(struct script_conn *c)
         break;
     case SCRIPT_RESET:
         conn_close(c, true);
+        break;
+    case SCRIPT_TORN:
+        conn_tear(c);
         break;
     case SCRIPT_GARBAGE:
         conn_write(c, "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n", true);

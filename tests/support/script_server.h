@@ -16,6 +16,7 @@ enum script_mode {
     SCRIPT_SILENT,  /* takes the request, never answers: frozen */
     SCRIPT_CLOSE,   /* closes without an answer */
     SCRIPT_RESET,   /* the same with a reset */
+    SCRIPT_TORN,    /* some of a body, more than is read at once, then a reset */
     SCRIPT_GARBAGE, /* not HTTP */
     SCRIPT_ENDLESS  /* a megabyte of a body that never ends */
 };
