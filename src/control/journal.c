@@ -263,9 +263,11 @@ enum dp_err dp_journal_take_back(struct dp_journal *j)
 {
     if (!j->away)
         return DP_OK;
-    if (!dp_journal_writer_resume(j->writer))
-        return DP_ENOMEM;
     j->away = false;
+    if (!dp_journal_writer_resume(j->writer)) {
+        dp_journal_stop(j);
+        return DP_ENOMEM;
+    }
     for (size_t n = j->unwritten < j->count ? j->unwritten : j->count; n > 0; n--) {
         const struct entry *e = &j->ring[(j->next + DP_JOURNAL_RING - n) % DP_JOURNAL_RING];
         char line[DP_JOURNAL_LINE];

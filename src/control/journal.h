@@ -41,7 +41,8 @@ void dp_journal_stop(struct dp_journal *j);
  * Never waits: saved() is called when dp_journal_handed_over may have become true. */
 void dp_journal_hand_over(struct dp_journal *j);
 DP_MUST_USE bool dp_journal_handed_over(const struct dp_journal *j);
-/* The files are ours again, handed over or not yet. Lines written meanwhile follow, as far as the ring has them. Errors: DP_ENOMEM. */
+/* The files are ours again, handed over or not yet. Lines written meanwhile follow, as far as the ring has them. Errors: DP_ENOMEM,
+ * and it goes on in memory only. */
 DP_MUST_USE enum dp_err dp_journal_take_back(struct dp_journal *j);
 void dp_journal_free(struct dp_journal *j);
 

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <uv.h>
 
 struct desk {
     char dir[64], path[96];
@@ -306,6 +307,38 @@ static void a_file_is_handed_over_when_the_disk_took_it(void **state)
     dp_journal_free(j);
 }
 
+/* In the place of libuv's: the machine may have no thread left. */
+static bool no_threads;
+
+int uv_thread_create(uv_thread_t *tid, uv_thread_cb entry, void *arg)
+{
+    const uv_thread_options_t none = {.flags = UV_THREAD_NO_FLAGS};
+    return no_threads ? UV_EAGAIN : uv_thread_create_ex(tid, &none, entry, arg);
+}
+
+static void a_file_that_no_thread_takes_back_is_given_up(void **state)
+{
+    struct desk *d = *state;
+    struct dp_journal *j = open_journal(d->path);
+    write_one(j, 1, "eu");
+    dp_journal_hand_over(j);
+    while (!dp_journal_handed_over(j))
+        (void)usleep(1000);
+    write_one(j, 2, "eu");
+    no_threads = true;
+    assert_int_equal(dp_journal_take_back(j), DP_ENOMEM);
+    no_threads = false;
+    assert_false(dp_journal_health(j).file);
+    write_one(j, 3, "eu");
+    struct dp_span lines[4];
+    assert_int_equal(dp_journal_lines(j, lines, 4), 3);
+    assert_int_equal(dp_journal_ticket(j), 0); /* nobody is to wait for the disk */
+    dp_journal_hand_over(j);
+    assert_true(dp_journal_handed_over(j));
+    assert_int_equal(dp_journal_take_back(j), DP_OK);
+    dp_journal_free(j);
+}
+
 /* The path is a folder, later none: the journal goes on in memory, complains once, and catches up with every line. */
 static void a_file_that_cannot_be_written(void **state)
 {
@@ -520,6 +553,7 @@ int main(void)
         cmocka_unit_test(memory_only),
         T(a_line_that_is_too_long_is_cut_and_says_so),
         T(a_file_is_handed_over_when_the_disk_took_it),
+        T(a_file_that_no_thread_takes_back_is_given_up),
         T(a_file_that_cannot_be_written),
         cmocka_unit_test(a_full_disk),
         T(a_disk_that_fills_up_within_a_line),
