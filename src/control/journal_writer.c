@@ -277,6 +277,15 @@ static bool has_work(const struct dp_journal_writer *w)
     return w->first || w->state || w->reopen;
 }
 
+/* By the time that there is more it may be another one's, or moved, and what was wrong with it over. Called and left with the
+ * lock held. */
+static void let_go_of_file(struct dp_journal_writer *w)
+{
+    uv_mutex_unlock(&w->lock);
+    close_file(w);
+    uv_mutex_lock(&w->lock);
+}
+
 static void run(void *arg)
 {
     struct dp_journal_writer *w = arg;
@@ -284,27 +293,29 @@ static void run(void *arg)
     for (;;) {
         while (!has_work(w) && !w->ending && !w->finishing)
             uv_cond_wait(&w->wake, &w->lock);
-        if (!has_work(w))
+        if (!has_work(w) && w->fd < 0)
             break;
+        if (!has_work(w)) {
+            let_go_of_file(w);
+            continue; /* there may be more meanwhile, or another wish */
+        }
         bool good = work(w);
-        if (w->saved) {
+        void (*saved)(void *) = w->saved; /* the end may take it away once the lock is let go */
+        if (saved) {
             uv_mutex_unlock(&w->lock);
-            w->saved(w->ctx);
+            saved(w->ctx);
             uv_mutex_lock(&w->lock);
         }
         if (good)
             continue;
+        let_go_of_file(w);
         if (w->ending)
             break;
-        uv_mutex_unlock(&w->lock);
-        close_file(w); /* whatever was wrong with it */
-        uv_mutex_lock(&w->lock);
         (void)uv_cond_timedwait(&w->wake, &w->lock, RETRY_NS);
     }
     if (w->waiting)
         dp_log(DP_LOG_ERROR, "journal_lost", DP_KV_STR("path", w->path),
                DP_KV_INT("lines", w->waiting), DP_KV_STR("reason", "the end came first"));
-    close_file(w); /* by the time that there is more it may be another one's, or moved */
     w->ended = true;
     void (*saved)(void *) = w->ending ? NULL : w->saved;
     uv_cond_signal(&w->ended_cond);
@@ -401,7 +412,7 @@ static void writer_free(struct dp_journal_writer *w)
         free(w->first);
         w->first = next;
     }
-    close_file(w);
+    assert(w->fd < 0); /* the thread's end closed it */
     uv_cond_destroy(&w->wake);
     uv_cond_destroy(&w->ended_cond);
     uv_mutex_destroy(&w->lock);
