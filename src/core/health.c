@@ -765,6 +765,8 @@ void dp_health_step(struct dp_health_state *s, const struct dp_health_config *c,
     if ((e->kind == DP_HEALTH_TRAFFIC || e->kind == DP_HEALTH_TICK) && s->health != DP_HEALTH_DOWN)
         ask =
             dp_silence_hear(&s->silence, &silence, e->answers, e->alone ? 0 : e->under_way, now_ns);
+    if (e->alone) /* of no other kind of event is that told */
+        s->silence.hush = false;
     judge(s, c, now_ns, out);
     if (shallow)
         schedule(s, c, now_ns);

@@ -265,6 +265,23 @@ static void the_last_one_left_has_all_its_time(void **state)
     }
 }
 
+/* The others fell while its answers were missing: now it has its time. */
+static void who_becomes_the_last_one_has_all_its_time(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed < 100; seed++) {
+        struct world w;
+        begin(&w, seed);
+        ticks(&w, 50, 10, 2);
+        goes_dark(&w);
+        ticks(&w, 5, 0, 50);
+        assert_true(w.health.silence.hush);
+        w.alone = true;
+        ticks(&w, 80, 0, 50);
+        assert_int_equal(w.signal, DP_HEALTH_SIGNAL_SILENT);
+    }
+}
+
 /* From 20 ms to 800 at once: nothing is answered for so long, and then all of it is. */
 static void late_is_not_dark(void **state)
 {
@@ -321,6 +338,7 @@ int main(void)
         cmocka_unit_test(slow_endpoint_does_not_drown),
         cmocka_unit_test(requests_that_fall_silent_make_it_sooner),
         cmocka_unit_test(the_last_one_left_has_all_its_time),
+        cmocka_unit_test(who_becomes_the_last_one_has_all_its_time),
         cmocka_unit_test(late_is_not_dark),
         cmocka_unit_test(silence_of_requests_alone_is_nothing),
         cmocka_unit_test(nothing_is_asked_beside_without_the_rule),
