@@ -146,7 +146,7 @@ static void explain_endpoint(struct dp_governor *g, const struct governor_cause 
                      words, cause->change->median_ms, cause->change->baseline_ms);
     else
         governor_say(e->why, sizeof(e->why), "%s%s%s%s",
-                     e->answered ? "" : "it has never answered: ", words,
+                     e->answered ? "" : "no probe was answered since the start: ", words,
                      detail[0] ? "; last probe: " : "", detail);
     e->since_wall_ms = dp_clock_wall_ms(g->clock);
 }

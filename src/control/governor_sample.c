@@ -114,8 +114,9 @@ static bool is_alone(const struct dp_governor *g, uint16_t endpoint)
 {
     for (uint16_t i = 0; i < g->config->n_endpoints; i++) {
         const struct dp_health_state *h = &g->endpoints[i].health;
+        const uint16_t region = g->config->endpoints[i].region;
         if (i != endpoint && !governor_vacant(g, i) && h->health != DP_HEALTH_DOWN &&
-            !h->draining && !g->failover.drained[g->config->endpoints[i].region])
+            !h->draining && !g->failover.drained[region] && !governor_locked_out(g, region))
             return false;
     }
     return true;
@@ -197,7 +198,7 @@ void governor_sample(struct dp_governor *g, uint64_t now_ns)
             event.kind = DP_HEALTH_TRAFFIC;
             event.traffic = t;
         }
-        if (t.good)
+        if (t.good && event.answers) /* one that began before it moved proves nothing */
             governor_served(g, g->config->endpoints[i].region, now_ns);
         governor_step(g, i, &event, now_ns);
         if (paced)

@@ -94,7 +94,6 @@ static void named(struct desk *d)
     d->config.endpoints[0].lookup = "a.example";
     d->config.endpoints[1].lookup = "b.example";
     d->config.dns_refresh_ms = 1;
-    d->config.probe_timeout_ms = 1000;
     names_set("a.example 127.0.0.1\nb.example 127.0.0.1\n");
     desk_start_well(d);
 }
@@ -141,18 +140,35 @@ static void a_move_in_the_silence_is_undone(void **state)
     names_clear();
 }
 
-/* Who has answered the traffic since it moved has what was written since: that move was right, whoever falls silent next. */
-static void a_move_that_was_answered_stands(void **state)
+/* The traffic moves to b, an answer of b's ends there, and then all are silent. */
+static void move_and_answer(struct desk *d, uint64_t begun)
 {
-    struct desk *d = *state;
     named(d);
     names_set("a.example " NOWHERE "\nb.example 127.0.0.1\n");
     desk_await(d, "failover:b", 1);
     d->now_ns += MS;
+    dp_counter_add(&d->workers[0]->endpoints[1].first_byte[dp_latency_bucket(5 * MS)], begun);
     desk_bad(d, 0, 1, DP_OUTCOME_ANSWERED, 1);
     dp_governor_kick(d->governor);
     desk_turn(d, 1);
     names_set("a.example " NOWHERE "\nb.example " NOWHERE "\n");
+}
+
+/* It began before: b may have answered nothing since. */
+static void the_end_of_an_answer_is_none(void **state)
+{
+    struct desk *d = *state;
+    move_and_answer(d, 0);
+    desk_await(d, "own_network_doubt:a", 1);
+    assert_int_equal(d->view->active, 0);
+    names_clear();
+}
+
+/* Who has answered the traffic since it moved has what was written since: that move was right, whoever falls silent next. */
+static void a_move_that_was_answered_stands(void **state)
+{
+    struct desk *d = *state;
+    move_and_answer(d, 1);
     desk_await(d, "own_network_doubt:b", 1);
     assert_int_equal(d->view->active, 1);
     names_set("a.example 127.0.0.1\nb.example 127.0.0.1\n");
@@ -193,8 +209,20 @@ static void who_refuses_from_the_start_is_not_silent(void **state)
     const struct dp_status *s = desk_status(d);
     assert_int_equal(s->doubts, 0);
     assert_int_equal(s->active, DP_NO_REGION);
-    assert_string_equal(s->regions[0].why, "it has never answered: 3 probes in a row failed "
-                                           "(threshold 3); last probe: connection refused");
+    assert_string_equal(s->regions[0].why,
+                        "no probe was answered since the start: 3 probes in a row failed "
+                        "(threshold 3); last probe: connection refused");
+}
+
+static void requests_are_late(struct desk *d)
+{
+    for (int i = 0; i < 20; i++) {
+        dp_counter_add(&d->workers[0]->endpoints[0].late, 5);
+        dp_governor_kick(d->governor);
+        desk_turn(d, 100);
+    }
+    assert_int_equal(d->view->active, 0);
+    assert_int_equal(desk_status(d)->regions[0].health, DP_REGION_UP);
 }
 
 /* Under too much load everything is late. Where nobody else is left, that alone is no reason to give up. */
@@ -204,15 +232,24 @@ static void lateness_alone_does_not_lose_the_last_region(void **state)
     desk_start_well(d);
     script_server_kill(&d->servers[1]);
     desk_await(d, "region_down:b", 1);
-    for (int i = 0; i < 20; i++) {
-        dp_counter_add(&d->workers[0]->endpoints[0].late, 5);
-        dp_governor_kick(d->governor);
-        desk_turn(d, 100);
-    }
-    assert_int_equal(d->view->active, 0);
-    assert_int_equal(desk_status(d)->regions[0].health, DP_REGION_UP);
+    requests_are_late(d);
     script_server_kill(&d->servers[0]); /* probes say so too */
     desk_await(d, "lost:a", 1);
+}
+
+/* Who answers probes, but refuses our key, takes no requests. */
+static void who_locks_us_out_is_nowhere_to_go(void **state)
+{
+    struct desk *d = *state;
+    d->config.key_retry_ms = 3600000;
+    d->config.regions[1].key =
+        (struct dp_key_config){.type = DP_CREDENTIAL_BASIC, .username = "us", .password = "them"};
+    desk_start_well(d);
+    (void)dp_credential_say(dp_keys_for_requests(d->governor->keys, 1), DP_CREDENTIAL_REFUSED);
+    while (!governor_locked_out(d->governor, 1))
+        desk_turn(d, 1);
+    requests_are_late(d);
+    assert_int_equal(d->status.regions[1].health, DP_REGION_UP);
 }
 
 int main(void)
@@ -227,11 +264,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(silence_of_all_at_once_moves_nothing, desk_setup,
                                         desk_teardown),
         cmocka_unit_test_setup_teardown(a_move_in_the_silence_is_undone, desk_setup, desk_teardown),
+        cmocka_unit_test_setup_teardown(the_end_of_an_answer_is_none, desk_setup, desk_teardown),
         cmocka_unit_test_setup_teardown(a_move_that_was_answered_stands, desk_setup, desk_teardown),
         cmocka_unit_test_setup_teardown(refusal_is_no_silence, desk_setup, desk_teardown),
         cmocka_unit_test_setup_teardown(who_refuses_from_the_start_is_not_silent, desk_setup,
                                         desk_teardown),
         cmocka_unit_test_setup_teardown(lateness_alone_does_not_lose_the_last_region, desk_setup,
+                                        desk_teardown),
+        cmocka_unit_test_setup_teardown(who_locks_us_out_is_nowhere_to_go, desk_setup,
                                         desk_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
