@@ -1,5 +1,5 @@
 // Limits, on both sides of their border. The suite's: head 4096 bytes, target 1024, 16 fields, body 4096; in the
-// "short" proxy 700 ms for heads, bodies and answers, 900 ms between requests; in the "strict" proxy 1000 bytes a second,
+// "short" proxy 700 ms for heads and bodies, 900 ms between requests; in the "mute" one 700 ms for answers; in the "strict" proxy 1000 bytes a second,
 // measured over one second, and two requests a connection; in the "full" proxy three connections, two an address, and
 // one to the region; in that with a "line" 2100 ms in it.
 
@@ -12,6 +12,7 @@ const padded = (bytes) => {
 const target = (bytes) => `/${'t'.repeat(bytes - 1)}`;
 const whole = (kase) => ({ ...kase, whole: true });
 const late = (kase) => ({ ...kase, proxy: 'short', alone: true });
+const mute = (kase) => ({ ...kase, proxy: 'mute', alone: true });
 const strict = (kase) => ({ ...kase, proxy: 'strict', alone: true });
 const crowded = (kase) => ({ ...kase, proxy: 'full', alone: true });
 // The region's only connection is taken until the client has been answered.
@@ -53,10 +54,10 @@ export const CASES = [
     late({ name: 'a connection on which nothing more is asked', rfc: '9112 9.5', client: get(), expect: { keeps: false, seen: [forwarded('GET /a')] } }),
     late({ name: 'empty lines and nothing behind them are no request', rfc: '9112 2.2', client: '\r\n\r\n', expect: { silent: true, seen: [] } }),
     late({ name: 'an empty line after an answer is no request', rfc: '9112 2.2', client: `${put('Content-Length: 2\r\n', '{}')}\r\n`, expect: { keeps: false, answer: OK } }),
-    late({ name: 'a region that says nothing', rfc: '9110 15.6.5', client: get(), origin: [{ until: 'closed' }], expect: { status: 503, origin_kept: false } }),
-    late({ name: 'a region that stops within its head', rfc: '9110 15.6.5', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
-    late({ name: 'a region that stops within its body', rfc: '9112 8', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', { until: 'closed' }], expect: { answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', keeps: false, origin_kept: false } }),
-    late({ name: 'a region that stops after an interim answer', rfc: '9110 15.2', client: get(), origin: ['HTTP/1.1 103 Early Hints\r\n\r\n', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
+    mute({ name: 'a region that says nothing', rfc: '9110 15.6.5', client: get(), origin: [{ until: 'closed' }], expect: { status: 503, origin_kept: false } }),
+    mute({ name: 'a region that stops within its head', rfc: '9110 15.6.5', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
+    mute({ name: 'a region that stops within its body', rfc: '9112 8', client: get(), origin: ['HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', { until: 'closed' }], expect: { answer: 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc', keeps: false, origin_kept: false } }),
+    mute({ name: 'a region that stops after an interim answer', rfc: '9110 15.2', client: get(), origin: ['HTTP/1.1 103 Early Hints\r\n\r\n', { until: 'closed' }], expect: { status: 503, origin_kept: false } }),
 
     slow('a body below the least rate', put('Content-Length: 900\r\n', 'x'.repeat(800))),
     slow('chunks below the least rate', chunked('9\r\n{"a"')),
@@ -72,6 +73,6 @@ export const CASES = [
     { ...crowded({ name: 'a request in line for longer than it may be', rfc: '9110 15.6.4', beside: [{ asks: '/held' }], client: get(), origin: HELD, expect: { status: 503, seen: [forwarded('GET /held')], has: [/"overloaded"/, /\r\nRetry-After: 1\r\n/, /came free in time/], lacks: [/Connection: close/] } }), proxy: 'line' },
 
     late({ name: 'a body that is not begun', rfc: '9110 15.5.9', client: put('Content-Length: 9\r\n'), expect: { refused: 408, seen_whole: 0 } }),
-    late({ name: 'a region that says nothing to an expectation', rfc: '9110 10.1.1', client: put('Expect: 100-continue\r\nContent-Length: 2\r\n'), origin: [{ until: 'closed' }], expect: { status: 503, keeps: false, unfinished: true } }),
+    mute({ name: 'a region that says nothing to an expectation', rfc: '9110 10.1.1', client: put('Expect: 100-continue\r\nContent-Length: 2\r\n'), origin: [{ until: 'closed' }], expect: { status: 503, keeps: false, unfinished: true } }),
     late({ name: 'a body that does not come although it may', rfc: '9110 10.1.1', client: put('Expect: 100-continue\r\nContent-Length: 2\r\n'), origin_early: true, origin: ['HTTP/1.1 100 Continue\r\n\r\n', { until: 'closed' }], expect: { status: 408, keeps: false, seen_whole: 0 } }),
 ];
