@@ -79,6 +79,8 @@ export class MiniCouch {
             }
         } else if (deleted) {
             return MISSING;
+        } else if (base) {
+            return CONFLICT;
         }
         const gen = base ? generation(base) + 1 : 1;
         const attachments = change(tree.revs.get(base)?.attachments ?? {}, gen);
