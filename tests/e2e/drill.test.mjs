@@ -74,13 +74,15 @@ function leftIsLost({ timeline, decisions }) {
 }
 
 // The times of a plan are real: a machine that stops for a while may bring a fault and its end together. So it is run again with a fault
-// that lasts longer, until `met` says of the result that there was what it is about; then, or the last time, it must have passed.
+// that lasts longer, until `met` says of the result that there was what it is about, and none failed to be heard: while it stands, so do
+// the regions, which are this process. The last time it must have passed. No machine takes a write away or makes two of it.
 async function passed(planFor, met, through = proxy) {
     for (const for_s of [2, 6, 30]) {
         await fresh(through);
         const drill = new Drill(planFor(for_s)).start();
-        await drill.ended();
-        if (met(drill.result) || for_s === 30) {
+        const { code } = await drill.ended();
+        assert.doesNotMatch(`${['lost', 'duplicated', 'conflicted'].map((name) => drill.objective(name).measured)}`, /[1-9]/, drill.said);
+        if ((code === 0 && met(drill.result)) || for_s === 30) {
             return drill.end(0);
         }
     }

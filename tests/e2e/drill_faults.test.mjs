@@ -99,7 +99,9 @@ for (const kind of ['dark', 'refused', 'flaky']) {
             const events = await proxy.events();
             const begun = events.findLast((one) => one.event === 'fault');
             assert.deepEqual([begun.region, begun.drill, begun.fault, begun.reason, begun.epoch], ['left', true, kind, 'quarterly', Number(epoch)]);
-            assert.ok(events.some((one) => one.event === 'failover' && one.before === 'left' && one.after === 'right'));
+            // By one step, or by two where this process, which is both regions, stood still for a moment.
+            assert.ok(events.some((one) => one.before === 'left' && /^(failover|lost)$/.test(one.event)));
+            assert.ok(events.some((one) => one.after === 'right' && /^(failover|regained)$/.test(one.event)));
 
             const healed = proxy.cli('heal');
             assert.deepEqual([healed.status, healed.stdout], [0, 'healed: left\n']);
@@ -109,7 +111,7 @@ for (const kind of ['dark', 'refused', 'flaky']) {
             await until('left to serve again', async () => (await get(proxy)).json.from === 'left');
             assert.equal(proxy.cli('heal', 'left').stdout, 'nothing was faulty on purpose\n');
             assert.equal(proxy.cli('heal', 'nowhere').status, 1);
-        }, { ...HASTE, name_region: 'path', hold: { ms: 5_000 }, failback: { mode: 'hold_down', hold_down_ms: 200 } }),
+        }, { ...(kind === 'dark' ? HASTE : {}), name_region: 'path', hold: { ms: 20_000 }, failback: { mode: 'hold_down', hold_down_ms: 200 } }),
     );
 }
 
