@@ -50,7 +50,7 @@ sys.stdin.read()`;
             child.once('exit', (code) => reject(new Error(`the dark address ended with ${code}`)));
         }),
     );
-    const socket = net.connect(port, host).on('error', () => {});
+    const socket = net.connect(port, host).on('error', () => {}).unref();
     await until('the queue to be full', () => queued(host, port) > 0);
     return () => {
         socket.destroy();
@@ -167,6 +167,7 @@ test('with TLS an address that takes connections and fails the handshake is over
     const live = await TlsRegion.start('left', authority.leaf(NAME, `DNS:${NAME}`));
     const { port } = new URL(live.origin);
     const wrong = net.createServer((socket) => socket.on('error', () => {}).end('HTTP/1.1 400 Bad Request\r\n\r\n'));
+    wrong.unref();
     await new Promise((resolve) => wrong.listen(Number(port), '127.0.0.2', resolve));
     const names = new Names({ [NAME]: ['127.0.0.2', LIVE] });
     await withProxy([live], named(port, { scheme: 'https', tls: { ca_file: authority.file } }), async (proxy) => {

@@ -159,6 +159,7 @@ test('a hundred reloads under load drop nothing', async (t) => {
             think_ms: 20,
             mix: ['get', 'put', 'get', 'find'],
         });
+        t.after(() => load.stop());
         for (let i = 1; i <= 100; i += 1) {
             const done = await reload(proxy, sets[i % sets.length]);
             assert.equal(done.status, 200, done.text);

@@ -182,6 +182,7 @@ test('a frozen region does what came when it thaws; a killed one still has what 
     await until('it to have come', () => region.came > came);
     assert.equal(wire.bytes.length, 0);
     wire.destroy();
+    assert.ok(!region.databases.get('z').docs.has('late'));
     region.thaw();
     await until('the write to be done', async () => (await request(`${region.origin}/z/late`)).status === 200);
     await region.kill();

@@ -104,6 +104,7 @@ test('a key that is refused while it is in use: the request is answered elsewher
         // Once or twice, and once more each time that retry_ms is over.
         assert.ok(left.failures <= 2 + (Date.now() - changed) / 500, `${left.failures} failed logins`);
         left.users.us = 'pw';
+        left.locked = {}; // on a machine that is slow there may have been five
         await isState(proxy, 'left', 'in_use');
     })(t);
     await close();
@@ -121,7 +122,8 @@ test('iam: a token for the API key, renewed in time, kept through an outage of t
         await until('a second token', () => iam.tokens.length >= 2);
         assert.ok(iam.asks <= 3);
         // An outage changes nothing as long as the token lasts, and says so. Where it was over before we looked, another outage.
-        for (;;) {
+        for (let tries = 1; ; tries += 1) {
+            assert.ok(tries <= 10, 'each outage was over before it was looked at');
             await isState(proxy, 'left', 'in_use');
             await iam.close();
             const { failures } = (await proxy.region('left')).credentials;

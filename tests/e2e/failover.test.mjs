@@ -31,7 +31,7 @@ test(
     'the active region is killed: no request fails, nothing acknowledged is lost, and it is told why',
     withProxy(() => suite.regions, {}, async (proxy, t) => {
         const [left, right] = suite.regions;
-        const load = await loads.start(proxy, { mix: ['get', 'get', 'put', 'get', 'put', 'find'] });
+        const load = await loads.start(proxy, t, { mix: ['get', 'get', 'put', 'get', 'put', 'find'] });
         assert.equal(await proxy.active(), 'left');
         await left.kill();
         const killed = Date.now();
@@ -61,7 +61,7 @@ test(
     'the active region freezes: what may be sent again is only slower',
     withProxy(() => suite.regions, { probe: { timeout_ms: 3_000 }, hold: { ms: 300_000 } }, async (proxy, t) => {
         const [left] = suite.regions;
-        const load = await loads.start(proxy);
+        const load = await loads.start(proxy, t);
         left.freeze();
         const frozen = Date.now();
         await load.done(200, frozen);
@@ -76,7 +76,7 @@ test(
     'a region that is back is not used at once, but after the hold-down',
     withProxy(() => suite.regions, { failback: { mode: 'hold_down', hold_down_ms: 4_000 } }, async (proxy, t) => {
         const [left] = suite.regions;
-        const load = await loads.start(proxy);
+        const load = await loads.start(proxy, t);
         await left.kill();
         await proxy.untilActive('right');
         await left.revive();
@@ -108,7 +108,7 @@ test(
     'in manual mode only an operator brings the traffic back',
     withProxy(() => suite.regions, { failback: { mode: 'manual' } }, async (proxy, t) => {
         const [left] = suite.regions;
-        const load = await loads.start(proxy);
+        const load = await loads.start(proxy, t);
         await left.kill();
         await proxy.untilActive('right');
         await left.revive();
@@ -131,8 +131,8 @@ test(
 
 test(
     'no region is left: a clear 503, and service again as soon as one is back',
-    withProxy(() => suite.regions, { no_region: { retry_after_s: 7 }, hold: { ms: 0 } }, async (proxy) => {
-        await loads.start(proxy).then((load) => load.stop());
+    withProxy(() => suite.regions, { no_region: { retry_after_s: 7 }, hold: { ms: 0 } }, async (proxy, t) => {
+        await loads.start(proxy, t).then((load) => load.stop());
         await Promise.all(suite.regions.map((region) => region.kill()));
         const refused = await until('no_region_available', async () => {
             const got = await request(`${loads.url(proxy)}/${loads.known[0]}`);
@@ -159,8 +159,8 @@ test(
 
 test(
     'a region that is dead from the start is passed over',
-    withProxy(() => suite.regions, {}, async (proxy) => {
-        await loads.start(proxy).then((load) => load.stop());
+    withProxy(() => suite.regions, {}, async (proxy, t) => {
+        await loads.start(proxy, t).then((load) => load.stop());
         await suite.regions[0].kill();
         await proxy.stop();
         await proxy.run();

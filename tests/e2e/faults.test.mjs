@@ -74,8 +74,9 @@ const PATIENT = merge(AT_REST, {
 });
 
 // scenario(rate, config, seen): a proxy from its start to its end. What fails is the proxy's doing, unless the machine meddled (seen.meddled): the
-// region that nobody broke was judged too, or the other one before it was broken. Then once more, with less load and more patience. A proxy that
-// is at fault fails however often it is tried.
+// region that nobody broke was judged too, or the other one before it was broken. Then once more, with less load and more patience. What this
+// cannot tell from the machine's doing is a proxy that wrongly judges the healthy region while it has its default thresholds: with more patience it
+// passes, and the diagnostic is all that is left of it.
 const TRIES = [[RATE, AT_REST], [RATE / 2, AT_REST], [RATE / 4, PATIENT], [RATE / 8, PATIENT], [RATE / 16, PATIENT]];
 async function undisturbed(t, scenario) {
     for (const [rate, config] of TRIES) {

@@ -259,7 +259,11 @@ test('a feed that says nothing for long is left alone, and what it says is not h
     // Every limit that is not for feeds is far below the silence.
     const over = { timeouts: { answer_ms: 300, stall_ms: 300, body_ms: 300, idle_ms: 300, head_ms: 300 } };
     await withProxy([region], over, async (proxy) => {
-        const feed = await Feed.open(`${proxy.origin}/db`, 'since=now');
+        // Its opening must keep them too, which takes a machine that is quick for a moment.
+        const feed = await until('a feed', async () => {
+            const one = await Feed.open(`${proxy.origin}/db`, 'since=now');
+            return one.status === 200 && one;
+        });
         await until('the first newline', () => feed.beats === 1);
         await pause(1_500);
         assert.equal(feed.ended, null);

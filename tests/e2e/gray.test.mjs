@@ -22,8 +22,8 @@ async function behindGateway(proxy, gateway, t, body) {
     loads += 1;
     const scope = nano(url(proxy.origin)).use(suite.db);
     const load = new Load(nanoClient(scope), { known, prefix: `gray${loads}`, clients: 12 });
-    await load.done(150); // the region's baseline
     try {
+        await load.done(150); // the region's baseline
         await proxy.untilActive('left');
         await body(load);
         await load.done(100);

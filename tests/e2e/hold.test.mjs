@@ -34,7 +34,7 @@ test(
     'both regions die under a load of reads and writes and one comes back: no request fails',
     withProxy(() => suite.regions, PATIENT, async (proxy, t) => {
         const [left, right] = suite.regions;
-        const load = await loads.start(proxy);
+        const load = await loads.start(proxy, t);
         await right.kill();
         await left.kill();
         await untilHeld(proxy, 6);
@@ -49,7 +49,7 @@ test(
 test(
     'both die at once under a load of reads and the same one comes back: no request fails',
     withProxy(() => suite.regions, PATIENT, async (proxy, t) => {
-        const load = await loads.start(proxy, { mix: ['get', 'find'] });
+        const load = await loads.start(proxy, t, { mix: ['get', 'find'] });
         await Promise.all(suite.regions.map((region) => region.kill()));
         await untilHeld(proxy, 6);
         await suite.regions[0].revive();
@@ -63,7 +63,7 @@ test(
     'the active region freezes under load, timeouts as they come: requests move, and none fails',
     withProxy(() => suite.regions, { ...HASTE, ...PATIENT }, async (proxy, t) => {
         const [left] = suite.regions;
-        const load = await loads.start(proxy, { clients: 12 });
+        const load = await loads.start(proxy, t, { clients: 12 });
         await load.done(150); // the region's own pace is known
         left.freeze();
         const frozen = Date.now();

@@ -41,6 +41,7 @@ async function load(args, env) {
 
 async function serve(handler, { tls, path } = {}) {
     const server = tls ? https.createServer(tls, handler) : http.createServer(handler);
+    server.unref(); // a test that failed before it could close it ends all the same
     await new Promise((resolve) => (path ? server.listen(path, resolve) : server.listen(0, '127.0.0.1', resolve)));
     const origin = path ? 'http://localhost' : `${tls ? 'https' : 'http'}://127.0.0.1:${server.address().port}`;
     return {

@@ -59,7 +59,7 @@ const health = (proxy, name, state) => until(`${name} to be ${state}`, async () 
 
 test(
     'active-active: the nearest regions share all requests, the others take over when they are lost',
-    proxied({ mode: 'active-active' }, async (proxy) => {
+    proxied({ mode: 'active-active' }, async (proxy, t) => {
         await asMeasured(proxy, async () => {
             assert.deepEqual(await many(40, () => get(proxy)), new Set(['left', 'right']));
             assert.deepEqual(await many(40, async () => (await put(proxy)).json.from), new Set(['left', 'right']));
@@ -71,6 +71,7 @@ test(
         assert.deepEqual(await many(5, () => get(proxy, '/db/_local/c')), new Set(['left']), 'what belongs to one region');
 
         const load = new Load(httpClient(`${proxy.origin}/db`), { known: ['a', 'b'], clients: 8, mix: ['get', 'put', 'find'] });
+        t.after(() => load.stop());
         await load.done(50);
         await regions[0].kill();
         await health(proxy, 'left', 'down');
@@ -125,8 +126,9 @@ test(
 
 test(
     'write-primary with failover of writes: none fails',
-    proxied({ mode: 'write-primary' }, async (proxy) => {
+    proxied({ mode: 'write-primary' }, async (proxy, t) => {
         const load = new Load(httpClient(`${proxy.origin}/db`), { known: ['a'], clients: 8, mix: ['get', 'put'] });
+        t.after(() => load.stop());
         await load.done(50);
         await regions[0].kill();
         await proxy.untilActive('right');

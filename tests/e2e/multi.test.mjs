@@ -19,8 +19,8 @@ const quick = {
 };
 
 // A continuous feed of `left`: one that began in the other region, for a bad moment of this one, rightly stays there.
-async function followLeft(proxy) {
-    for (;;) {
+const followLeft = (proxy) =>
+    until('a feed of left', async () => {
         const wire = await Wire.connect(proxy.port);
         wire.send('GET /db/_changes?feed=continuous HTTP/1.1\r\nHost: h\r\n\r\n');
         const [head] = await wire.text(/^[^]*?\r\n\r\n/);
@@ -28,8 +28,8 @@ async function followLeft(proxy) {
             return wire;
         }
         wire.destroy();
-    }
-}
+        return null;
+    });
 
 test('four workers and 200 connections through failover, failback and switches', async (t) => {
     const regions = [await ScriptedRegion.start('left'), await ScriptedRegion.start('right')];

@@ -180,6 +180,7 @@ test('an https region that dies under load fails no request', async (t) => {
     await withProxy([left, right], regionsConfig([[left, trust], [right, trust]]), async (proxy) => {
         const failed = [];
         let going = true;
+        t.after(() => (going = false));
         let done = 0;
         const work = Array.from({ length: 8 }, async () => {
             while (going) {

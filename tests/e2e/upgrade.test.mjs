@@ -13,7 +13,7 @@ import { request } from '../support/http.mjs';
 import { BINARY, configuration, Proxy, SANITIZER_REPORT } from '../support/proxy.mjs';
 import { ScriptedRegion } from '../support/scripted_region.mjs';
 import { Authority } from '../support/tls.mjs';
-import { atExit, scratch, until, within } from '../support/wait.mjs';
+import { atExit, pause, scratch, until, within } from '../support/wait.mjs';
 
 const REGIONS = 2;
 let regions;
@@ -118,9 +118,13 @@ async function withService(t, over, body, binary) {
     }
 }
 
-// Clients of every kind, each asking as soon as it was answered, without a second attempt at anything.
+// The test has failed by then; what is left of it does not take the machine.
+const AFTER_FAILURE_MS = 100;
+
+// Clients of every kind, each asking as soon as it was answered, without a second attempt at anything, to the end of the test `t` at most.
 class Load {
-    constructor(proxy) {
+    constructor(proxy, t) {
+        t.after(() => this.end());
         this.proxy = proxy;
         this.over = false;
         this.answered = 0;
@@ -149,6 +153,7 @@ class Load {
                 }
             } catch (error) {
                 this.failed.push(`${method} ${path} (${agent ? 'kept alive' : 'fresh'}): ${error.stack}`);
+                await pause(AFTER_FAILURE_MS);
             }
         }
         agent && agent.destroy();
@@ -178,7 +183,7 @@ class Load {
                     if (!this.over) {
                         this.failed.push(`a feed could not be opened: ${error}`);
                     }
-                    resolve();
+                    setTimeout(resolve, AFTER_FAILURE_MS);
                 });
             });
         }
@@ -189,9 +194,13 @@ class Load {
         await until(`${n} answers more`, () => this.answered >= goal);
     }
 
-    async stop() {
+    end() {
         this.over = true;
         this.open.forEach((asked) => asked.destroy());
+    }
+
+    async stop() {
+        this.end();
         await within('the clients to end', Promise.all(this.clients));
         assert.deepEqual(this.failed, []);
     }
@@ -203,7 +212,7 @@ for (const [name, over] of [
 ]) {
     test(`upgrades under load: nothing fails, feeds end whole (${name})`, (t) =>
         withService(t, { ...over, timeouts: { drain_ms: 600_000 }, feeds: { spread_ms: 500 } }, async (service) => {
-            const load = new Load(service.proxy);
+            const load = new Load(service.proxy, t);
             await until('all feeds to be open', () => load.feeds >= 8);
             await load.more(200);
             for (let i = 1; i <= 3; i += 1) {
@@ -444,11 +453,11 @@ test('a new process that fails at the last moment has taken nobody\'s connection
     execFileSync('mkfifo', [fifo]);
     return withService(
         t,
-        { workers: 2, timeouts: { drain_ms: 2_000 }, feeds: { spread_ms: 500 } },
+        { workers: 2, timeouts: { drain_ms: 600_000 }, feeds: { spread_ms: 500 } },
         async (service) => {
             const { portFile } = service.proxy;
             const named = () => JSON.parse(readFileSync(portFile, 'utf8')).pid;
-            const load = new Load(service.proxy);
+            const load = new Load(service.proxy, t);
             await load.more(100);
             // To tell that it is ready is the last that may fail. First it fails at once; then nobody reads, so that there is time.
             put(`#!/bin/sh\n[ "$1" = check ] && exit 0\nexec ${BINARY} "$@" --ready-fd 999\n`);

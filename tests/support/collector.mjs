@@ -66,6 +66,7 @@ export class Collector {
         const collector = new Collector();
         const serve = (req, res) => collector.serve(req, res);
         collector.server = leaf ? https.createServer({ cert: readFileSync(leaf.cert), key: readFileSync(leaf.key) }, serve) : http.createServer(serve);
+        collector.server.unref(); // a test that failed before it could close it ends all the same
         await new Promise((resolve) => collector.server.listen(0, '127.0.0.1', resolve));
         collector.url = `${leaf ? 'https' : 'http'}://127.0.0.1:${collector.server.address().port}/v1/traces`;
         return collector;

@@ -30,7 +30,7 @@ export class IamService {
     }
 
     async revive() {
-        this.server = http.createServer((req, res) => this.serve(req, res));
+        this.server = http.createServer((req, res) => this.serve(req, res)).unref(); // a test that failed before it could close it ends all the same
         await new Promise((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
         this.port = this.server.address().port;
     }

@@ -3,7 +3,7 @@
 import http from 'node:http';
 import { request } from './http.mjs';
 import { clientUrl, everywhere } from './region.mjs';
-import { pause } from './wait.mjs';
+import { pause, until } from './wait.mjs';
 
 // What a load does, over HTTP as it is. Each operation gives {status, json} or throws.
 export function httpClient(url, { sockets = 32 } = {}) {
@@ -95,13 +95,8 @@ export class Load {
     }
 
     // Requests begun after now that were answered well, per operation: to wait for.
-    async done(count, since = Date.now()) {
-        while (this.results.filter((result) => result.at >= since && !result.failed).length < count) {
-            if (this.stopping) {
-                throw new Error('the load was stopped');
-            }
-            await pause(20);
-        }
+    done(count, since = Date.now()) {
+        return until(`${count} requests to be answered well`, () => this.results.filter((result) => result.at >= since && !result.failed).length >= count);
     }
 
     async stop() {
@@ -148,13 +143,14 @@ export class Loads {
         return `${clientUrl(this.suite.regions[0], proxy.origin)}/${this.suite.db}`;
     }
 
-    // A load that runs: some requests were answered already.
-    async start(proxy, options = {}) {
+    // A load that runs, to the end of the test `t` at most: some requests were answered already.
+    async start(proxy, t, options = {}) {
         const { regions, db } = this.suite;
         this.known ??= await seed(this.url(proxy), 40, (ids) => everywhere(regions, db, ids));
         this.n += 1;
         const scope = this.nano(clientUrl(regions[0], proxy.origin)).use(db);
         const load = new Load(nanoClient(scope), { known: this.known, prefix: `${this.name}${this.n}`, ...options });
+        t.after(() => load.stop());
         await load.done(50);
         return load;
     }

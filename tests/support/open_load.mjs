@@ -4,7 +4,7 @@
 
 import http from 'node:http';
 import { request } from './http.mjs';
-import { pause } from './wait.mjs';
+import { pause, until } from './wait.mjs';
 
 const TURN = ['get', 'put', 'get', 'get', 'find', 'get', 'put', 'get', 'get', 'put', 'get', 'get', 'post', 'get', 'put', 'get', 'all', 'get', 'put', 'get'];
 const MOST = 64;
@@ -117,13 +117,8 @@ export class OpenLoad {
     }
 
     // So many more answered well that began after now.
-    async done(count, since = Date.now()) {
-        while (this.results.filter((one) => one.at >= since && !one.failed).length < count) {
-            if (this.stopping) {
-                throw new Error('the load was stopped');
-            }
-            await pause(10);
-        }
+    done(count, since = Date.now()) {
+        return until(`${count} requests to be answered well`, () => this.results.filter((one) => one.at >= since && !one.failed).length >= count);
     }
 
     async stop() {

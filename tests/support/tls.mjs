@@ -54,6 +54,7 @@ export class TlsRegion {
             { cert: readFileSync(leaf.cert), key: readFileSync(leaf.key), ALPNProtocols: ['http/1.1'], ...options },
             (request, response) => region.answer(request, response),
         );
+        region.server.unref(); // a test that failed before it could close it ends all the same
         region.server.keepAliveTimeout = 300_000; // as CouchDB's; node's own is 5 s
         region.server.on('connection', (socket) => {
             region.sockets.add(socket);
