@@ -51,7 +51,7 @@ const SMUGGLED = get('', '/smuggled');
 
 const PATIENT = {
     probe: { interval_ms: 60_000, fast_interval_ms: 1_000, fall: 100 },
-    timeouts: { head_ms: 30_000, body_ms: 30_000, answer_ms: 30_000, stall_ms: 30_000, connect_ms: 10_000 },
+    timeouts: { head_ms: 30_000, body_ms: 30_000, answer_ms: 30_000, stall_ms: 30_000, connect_ms: 10_000, try_ms: 300 }, // try_ms: what is kept of an answer that stalls goes on then
     headers: { request_id: 'pass', region: 'no', attempts: 'no' },
     sequences: { tag: 'no' }, // its answers are not of CouchDB: what is rewritten in those is another matter
     limits: { head_bytes: 4_096, target_bytes: 1_024, headers: 16, body_bytes: 4_096, upstream_warm: 0 },
