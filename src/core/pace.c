@@ -11,6 +11,8 @@
 #define UNKNOWN_FACTOR 5
 /* A peer that is no better than this is no reason to go there. */
 #define PEER_FACTOR 2
+/* Of what 95 of 100 took. Two spells of load that meet put half of them above that for some seconds, now and then. */
+#define USUAL_PERCENT 160
 
 unsigned dp_pace_bucket(uint64_t ns)
 {
@@ -77,8 +79,9 @@ uint32_t dp_pace_slow_ms(const struct dp_pace_state *s, const struct dp_pace_con
     uint32_t from = c->slow_ms;
     if (c->slow_ms == 0 || s->usual_ms == 0)
         return 0;
-    if (from < s->usual_ms)
-        from = s->usual_ms;
+    const uint32_t usual = (uint32_t)((uint64_t)s->usual_ms * USUAL_PERCENT / 100);
+    if (from < usual)
+        from = usual;
     return from < c->factor * s->half_ms ? c->factor * s->half_ms : from;
 }
 

@@ -294,6 +294,17 @@ static void a_mix_that_became_slower_is(void **state)
     }
 }
 
+/* After a minute of some load, twenty seconds of more of it: half of a look above what 95 of 100 took is not yet a fault. */
+static void a_spell_of_load_is_not(void **state)
+{
+    (void)state;
+    struct course c = begin();
+    struct chance r = {1};
+    for (unsigned i = 0; i < 600; i++)
+        assert_false(mixed(&c, &r, 10, 10, 230));
+    assert_false(go(&c, 20000, 10, 390, 3));
+}
+
 /* Busier by the minute: it is compared with what it was just before, not with its best day. */
 static void what_grows_slowly_is_not(void **state)
 {
@@ -314,6 +325,7 @@ int main(void)
         cmocka_unit_test(a_past_that_is_young_is_soon_forgotten),
         cmocka_unit_test(a_mix_of_quick_and_slow_is_never_slow),
         cmocka_unit_test(a_mix_that_became_slower_is),
+        cmocka_unit_test(a_spell_of_load_is_not),
         cmocka_unit_test(what_grows_slowly_is_not),
         cmocka_unit_test(a_peer_that_is_little_better_is_no_reason),
         cmocka_unit_test(when_peers_are_as_slow_it_is_the_network),

@@ -9,7 +9,7 @@
  *   late_ms   how long a request may wait for its first byte before it counts as unanswered: the
  *             worker holds it against requests in flight, so a stall is seen while it lasts
  *   slow      the median of several windows in a row is
- *               - no less than the baseline's p95. Whatever the mix of quick and slow requests, half of a window
+ *               - well above the baseline's p95. Whatever the mix of quick and slow requests, half of a window
  *                 gets there by chance once in a hundred times at most, and four in a row never do
  *               - several times the baseline's median. No p95 hides that, were it made by few requests
  *               - and twice what the best peer takes: when everybody is slow it is our own network, and no move helps
