@@ -12,8 +12,7 @@
 #include "davenport/couch/reading.h"
 #include "davenport/couch/seqmaps.h"
 
-#include "couch/seq_encode.h"
-#include "support/random.h"
+#include "couch/two_regions.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,10 +25,7 @@
 #include <cmocka.h>
 
 enum {
-    DOCS = 4,
-    SHARDS = ENCODED_SHARDS,
     STEPS = 80,
-    REVISIONS = 64,
     MARKS = 6,
     LAG = 2,
     SKEW = 1,
@@ -39,23 +35,9 @@ enum {
     ANSWER = 8 * TOKEN
 };
 
-/* Of a region: how far in each shard, and by whose count. Tokens say it as CouchDB's do. */
-struct position {
-    unsigned seq[SHARDS], node[SHARDS];
-};
-
-/* What a region holds at a moment. */
-struct content {
-    uint64_t known[DOCS]; /* bit per revision */
-    unsigned seq[DOCS];   /* when it last learned one; a document stands in shard doc % SHARDS */
-    struct position last;
-};
-
 struct region {
     struct content at[STEPS + 2]; /* each second */
-    struct position checkpoint;   /* of the replication from here to the other */
-    struct position read;
-    uint64_t carried[DOCS];
+    struct replication out;       /* from here to the other */
 };
 
 /* What is wrong on purpose. */
@@ -157,14 +139,6 @@ static struct position position_of(struct dp_span token)
 
 /* ---- the regions ---- */
 
-static void learn(struct content *c, unsigned doc, uint64_t revisions)
-{
-    if ((revisions & ~c->known[doc]) == 0)
-        return;
-    c->known[doc] |= revisions;
-    c->seq[doc] = ++c->last.seq[doc % SHARDS];
-}
-
 static void write_document(struct model *m)
 {
     if (m->revisions < REVISIONS)
@@ -172,57 +146,12 @@ static void write_document(struct model *m)
               UINT64_C(1) << m->revisions++);
 }
 
-/* The next document behind p, in a shard of chance; -1: there is none. */
-static int next_change(struct model *m, const struct content *c, const struct position *p)
-{
-    unsigned first = below(&m->random, SHARDS);
-    for (unsigned i = 0; i < SHARDS; i++) {
-        unsigned shard = (first + i) % SHARDS;
-        int next = -1;
-        for (unsigned doc = shard; doc < DOCS; doc += SHARDS) {
-            if (c->seq[doc] > p->seq[shard] && (next < 0 || c->seq[doc] < c->seq[next]))
-                next = (int)doc;
-        }
-        if (next >= 0)
-            return next;
-    }
-    return -1;
-}
-
 static void replicate(struct model *m)
 {
     const int from = (int)below(&m->random, 2);
-    struct region *r = &m->regions[from];
-    struct content *target = content(m, 1 - from);
     unsigned node;
     const struct content *source = any_node(m, from, &node);
-    int doc;
-    switch (below(&m->random, 5)) {
-    case 0:
-    case 1:
-        doc = next_change(m, source, &r->read);
-        if (doc < 0)
-            return;
-        r->carried[doc] |= source->known[doc];
-        r->read.seq[(unsigned)doc % SHARDS] = source->seq[doc];
-        return;
-    case 2: /* some of it arrives */
-        doc = (int)below(&m->random, DOCS);
-        learn(target, (unsigned)doc, r->carried[doc]);
-        r->carried[doc] = 0;
-        return;
-    case 3: /* all of it, and it is noted */
-        for (unsigned d = 0; d < DOCS; d++) {
-            learn(target, d, r->carried[d]);
-            r->carried[d] = 0;
-        }
-        r->checkpoint = r->read;
-        return;
-    default: /* it crashes */
-        memset(r->carried, 0, sizeof(r->carried));
-        r->read = r->checkpoint;
-        return;
-    }
+    replication_goes_on(&m->regions[from].out, &m->random, source, content(m, 1 - from));
 }
 
 /* A region is asked for its update_seq: any node answers for a shard. */
@@ -242,7 +171,7 @@ static void read_mark(struct model *m)
 {
     char token[TOKEN];
     const int from = (int)below(&m->random, 2);
-    write_token(&m->regions[from].checkpoint, token);
+    write_token(&m->regions[from].out.checkpoint, token);
     const struct dp_seqmaps_mark k = {.database = DP_SPAN("db"),
                                       .from = dp_span_str(names[1 - from]),
                                       .to = dp_span_str(names[from]),
@@ -359,7 +288,7 @@ static void make_answer(struct model *m, const struct content *c, unsigned limit
     unsigned pending = 0;
     int doc;
     a->n = (size_t)snprintf(a->text, sizeof(a->text), "{\"results\":[\n");
-    while ((doc = next_change(m, c, &a->pos)) >= 0 && a->rows < limit) {
+    while ((doc = next_change(&m->random, c, &a->pos)) >= 0 && a->rows < limit) {
         a->pos.seq[(unsigned)doc % SHARDS] = c->seq[doc];
         if (!m->f.filtered || passes(c->known[doc]))
             add_row(a, (unsigned)doc, c->known[doc]);
@@ -463,7 +392,7 @@ static void follow(struct model *m)
     f->in_round = true;
     struct dp_seqview *v = dp_seqmaps_view(m->maps);
     assert_non_null(v);
-    while ((doc = next_change(m, &f->round, &f->pos)) >= 0 &&
+    while ((doc = next_change(&m->random, &f->round, &f->pos)) >= 0 &&
            below(&m->random, f->stays ? 2 : 8) > 0) {
         const uint64_t known = f->round.known[doc];
         f->pos.seq[(unsigned)doc % SHARDS] = f->round.seq[doc];

@@ -10,8 +10,7 @@
 #include "davenport/couch/renewal.h"
 #include "davenport/couch/seqmap.h"
 
-#include "couch/seq_encode.h"
-#include "support/random.h"
+#include "couch/two_regions.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,24 +22,7 @@
 
 #include <cmocka.h>
 
-enum { DOCS = 4, SHARDS = ENCODED_SHARDS, STEPS = 60, OPEN_STEPS = 150, REVISIONS = 64, MARKS = 4 };
-
-/* Of a region: how far in each shard. */
-struct position {
-    unsigned seq[SHARDS];
-};
-
-struct region {
-    uint64_t known[DOCS]; /* bit per revision */
-    unsigned seq[DOCS];   /* when it last learned one; a document stands in shard doc % SHARDS */
-    struct position last; /* update_seq */
-};
-
-/* Replication from a region to the other: reads, then writes, then notes how far it came. */
-struct replication {
-    struct position read, checkpoint;
-    uint64_t carried[DOCS];
-};
+enum { STEPS = 60, OPEN_STEPS = 150, MARKS = 4 };
 
 enum rule {
     BY_TIME,
@@ -54,7 +36,7 @@ struct model {
     uint64_t now;
     enum rule rule;
     unsigned revisions;
-    struct region regions[2];
+    struct content regions[2];
     struct replication from[2];
     struct dp_seqmap *maps[2]; /* from region i to the other */
     struct position last[2];   /* BY_TOKEN: update_seq of region i when its newest mark was read */
@@ -64,7 +46,7 @@ struct model {
     uint64_t seen[DOCS];
     /* of the open feed */
     bool in_round;
-    struct region round; /* what is told now */
+    struct content round; /* what is told now */
     struct dp_seqlook *look;
     struct dp_renewal renewal;
     uint64_t translated, rewound, missed;
@@ -81,18 +63,10 @@ static struct position position_of(struct dp_span token)
 {
     uint64_t both;
     assert_true(dp_span_u64(token, &both));
-    return (struct position){{(unsigned)(both / 1000), (unsigned)(both % 1000)}};
+    return (struct position){.seq = {(unsigned)(both / 1000), (unsigned)(both % 1000)}};
 }
 
 /* ---- what may happen ---- */
-
-static void learn(struct region *r, unsigned doc, uint64_t revisions)
-{
-    if ((revisions & ~r->known[doc]) == 0)
-        return;
-    r->known[doc] |= revisions;
-    r->seq[doc] = ++r->last.seq[doc % SHARDS];
-}
 
 static void write_document(struct model *m)
 {
@@ -101,55 +75,10 @@ static void write_document(struct model *m)
               UINT64_C(1) << m->revisions++);
 }
 
-/* The next document of a feed behind p, in a shard of chance; -1: there is none. */
-static int next_change(struct model *m, const struct region *r, const struct position *p)
-{
-    unsigned first = below(&m->random, SHARDS);
-    for (unsigned i = 0; i < SHARDS; i++) {
-        unsigned shard = (first + i) % SHARDS;
-        int next = -1;
-        for (unsigned doc = shard; doc < DOCS; doc += SHARDS) {
-            if (r->seq[doc] > p->seq[shard] && (next < 0 || r->seq[doc] < r->seq[next]))
-                next = (int)doc;
-        }
-        if (next >= 0)
-            return next;
-    }
-    return -1;
-}
-
 static void replicate(struct model *m)
 {
     const int from = (int)below(&m->random, 2);
-    struct replication *r = &m->from[from];
-    struct region *source = &m->regions[from], *target = &m->regions[1 - from];
-    int doc;
-    switch (below(&m->random, 5)) {
-    case 0:
-    case 1:
-        doc = next_change(m, source, &r->read);
-        if (doc < 0)
-            return;
-        r->carried[doc] |= source->known[doc];
-        r->read.seq[(unsigned)doc % SHARDS] = source->seq[doc];
-        return;
-    case 2: /* some of it arrives */
-        doc = (int)below(&m->random, DOCS);
-        learn(target, (unsigned)doc, r->carried[doc]);
-        r->carried[doc] = 0;
-        return;
-    case 3: /* all of it, and it is noted */
-        for (unsigned d = 0; d < DOCS; d++) {
-            learn(target, d, r->carried[d]);
-            r->carried[d] = 0;
-        }
-        r->checkpoint = r->read;
-        return;
-    default: /* it crashes */
-        memset(r->carried, 0, sizeof(r->carried));
-        r->read = r->checkpoint;
-        return;
-    }
+    replication_goes_on(&m->from[from], &m->random, &m->regions[from], &m->regions[1 - from]);
 }
 
 /* A mark for who reads region i and will go to the other: the checkpoint of the other's replication to i. */
@@ -166,8 +95,8 @@ static void read_mark(struct model *m)
 
 static void read_feed(struct model *m)
 {
-    const struct region *r = &m->regions[m->at];
-    int doc = next_change(m, r, &m->pos);
+    const struct content *r = &m->regions[m->at];
+    int doc = next_change(&m->random, r, &m->pos);
     if (doc < 0) {
         m->caught_up = m->now;
         return;
@@ -178,8 +107,7 @@ static void read_feed(struct model *m)
 
 static struct dp_span row_of(const struct position *p, char out[ENCODED_MAX])
 {
-    static const unsigned nodes[SHARDS] = {0, 0};
-    encode_seq(p->seq, nodes, "uu", out);
+    encode_seq(p->seq, p->node, "uu", out);
     return dp_span_str(out);
 }
 
@@ -198,7 +126,7 @@ static void read_open_feed(struct model *m)
     char token[ENCODED_MAX];
     if (!m->in_round)
         m->round = m->regions[m->at];
-    const int doc = next_change(m, &m->round, &m->pos);
+    const int doc = next_change(&m->random, &m->round, &m->pos);
     m->in_round = doc >= 0;
     if (doc < 0)
         return;
@@ -226,7 +154,7 @@ static void change_regions(struct model *m)
 {
     const struct dp_span to = translate(m);
     m->at = 1 - m->at;
-    m->pos = to.p ? position_of(to) : (struct position){{0}};
+    m->pos = to.p ? position_of(to) : (struct position){.seq = {0}};
     m->caught_up = 0;
     m->in_round = false;
     m->renewal = (struct dp_renewal){0};
@@ -235,7 +163,7 @@ static void change_regions(struct model *m)
     m->translated += to.p != NULL;
     m->rewound += to.p == NULL;
     for (unsigned doc = 0; doc < DOCS; doc++) {
-        const struct region *r = &m->regions[m->at];
+        const struct content *r = &m->regions[m->at];
         if (r->seq[doc] <= m->pos.seq[doc % SHARDS] && (r->known[doc] & ~m->seen[doc]))
             m->missed++;
     }
