@@ -83,67 +83,68 @@ static void an_outcome_that_is_not_settled(void **state)
     }
 }
 
+struct written {
+    struct dp_load_config config;
+    struct dp_ledger *ledger;
+    struct dp_work *work;
+    struct dp_job job;
+    struct dp_span request[2];
+};
+
+static void begin_work(struct written *w, uint32_t documents)
+{
+    const struct dp_ledger_options options = {
+        .run = "r", .slots = documents, .max_writes = 8, .max_rows = 8};
+    w->ledger = dp_ledger_new(&options);
+    assert_non_null(w->ledger);
+    dp_load_config_init(&w->config);
+    w->config.database = "d";
+    w->config.documents = documents;
+    w->work = dp_work_new(&w->config, "h", "", w->ledger);
+    assert_non_null(w->work);
+}
+
+/* It is answered, and so many writes are left open and refused by that. */
+static void end_work(struct written *w, uint16_t status, struct dp_span answer,
+                     enum dp_load_failure failure, unsigned unknown, unsigned refused)
+{
+    struct dp_ledger_counts counts;
+    assert_int_equal(
+        dp_work_end(w->work, &w->job, DP_LOAD_FAILED_NONE, status, answer, false, 0, 1), failure);
+    dp_ledger_count(w->ledger, &counts);
+    assert_int_equal(counts.unknown, unknown);
+    assert_int_equal(counts.refused, refused);
+    dp_work_destroy(w->work);
+    dp_ledger_free(w->ledger);
+}
+
 /* What the ledger makes of a refusal. */
 static void a_refusal_may_leave_it_open(void **state)
 {
     (void)state;
     for (int unsettled = 0; unsettled < 2; unsettled++) {
-        const struct dp_ledger_options options = {
-            .run = "r", .slots = 2, .max_writes = 8, .max_rows = 8};
-        struct dp_ledger *l = dp_ledger_new(&options);
-        struct dp_load_config c;
-        struct dp_ledger_counts counts;
-        struct dp_span request[2];
-        struct dp_job job;
-        assert_non_null(l);
-        dp_load_config_init(&c);
-        c.database = "d";
-        c.documents = 2;
-        struct dp_work *w = dp_work_new(&c, "h", "", l);
-        assert_non_null(w);
-        assert_true(dp_work_create(w, 0, 0, &job, request));
-        job.unsettled = unsettled;
-        assert_int_equal(dp_work_end(w, &job, DP_LOAD_FAILED_NONE, 409, DP_SPAN("{}"), false, 0, 1),
-                         DP_LOAD_FAILED_NONE);
-        dp_ledger_count(l, &counts);
-        assert_int_equal(counts.unknown, unsettled);
-        assert_int_equal(counts.refused, !unsettled);
-        dp_work_destroy(w);
-        dp_ledger_free(l);
+        struct written w;
+        begin_work(&w, 2);
+        assert_true(dp_work_create(w.work, 0, 0, &w.job, w.request));
+        w.job.unsettled = unsettled;
+        end_work(&w, 409, DP_SPAN("{}"), DP_LOAD_FAILED_NONE, unsettled ? 1 : 0, unsettled ? 0 : 1);
     }
 }
 
 /* The same of a row of many. */
 static void a_conflict_among_rows_may_leave_it_open(void **state)
 {
+    const struct dp_span rows =
+        DP_SPAN("[{\"id\":\"a\",\"error\":\"conflict\"},{\"id\":\"b\",\"error\":\"conflict\"},"
+                "{\"id\":\"c\",\"error\":\"forbidden\"},{\"id\":\"d\",\"error\":\"forbidden\"},"
+                "{\"id\":\"e\",\"error\":\"forbidden\"}]");
     (void)state;
     for (int unsettled = 0; unsettled < 2; unsettled++) {
-        const struct dp_ledger_options options = {
-            .run = "r", .slots = 8, .max_writes = 8, .max_rows = 8};
-        struct dp_ledger *l = dp_ledger_new(&options);
-        struct dp_load_config c;
-        struct dp_ledger_counts counts;
-        struct dp_span request[2];
-        struct dp_job job;
-        assert_non_null(l);
-        dp_load_config_init(&c);
-        c.database = "d";
-        c.documents = 8;
-        struct dp_work *w = dp_work_new(&c, "h", "", l);
-        assert_non_null(w);
-        assert_true(dp_work_begin(w, DP_LOAD_BULK, 0, 0, &job, request));
-        job.unsettled = unsettled;
-        const struct dp_span rows =
-            DP_SPAN("[{\"id\":\"a\",\"error\":\"conflict\"},{\"id\":\"b\",\"error\":\"conflict\"},"
-                    "{\"id\":\"c\",\"error\":\"forbidden\"},{\"id\":\"d\",\"error\":\"forbidden\"},"
-                    "{\"id\":\"e\",\"error\":\"forbidden\"}]");
-        assert_int_equal(dp_work_end(w, &job, DP_LOAD_FAILED_NONE, 201, rows, false, 0, 1),
-                         DP_LOAD_FAILED_ANSWER);
-        dp_ledger_count(l, &counts);
-        assert_int_equal(counts.unknown, unsettled ? 2 : 0);
-        assert_int_equal(counts.refused, unsettled ? 3 : 5);
-        dp_work_destroy(w);
-        dp_ledger_free(l);
+        struct written w;
+        begin_work(&w, 8);
+        assert_true(dp_work_begin(w.work, DP_LOAD_BULK, 0, 0, &w.job, w.request));
+        w.job.unsettled = unsettled;
+        end_work(&w, 201, rows, DP_LOAD_FAILED_ANSWER, unsettled ? 2 : 0, unsettled ? 3 : 5);
     }
 }
 
