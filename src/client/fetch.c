@@ -31,8 +31,9 @@ struct dp_fetcher {
     CURLM *multi;
     uv_timer_t timer;
     struct dp_list fetches;
-    unsigned open_handles; /* uv handles whose close callback has not run */
-    bool starved;          /* a fetch is, and is to end */
+    unsigned open_handles;  /* uv handles whose close callback has not run */
+    bool starved;           /* a fetch is, and is to end */
+    bool knows_authorities; /* curl has a file of the system's */
     bool dead;
     void (*done)(void *ctx);
     void *done_ctx;
@@ -410,15 +411,14 @@ static CURLcode set_pem(CURL *e, CURLoption option, struct dp_span pem)
 static CURLcode keep_authorities(CURL *e)
 {
     CURLcode rc = CURLE_OK;
-    if (curl_version_info(CURLVERSION_NOW)->cainfo)
-        SET(CURLOPT_CAPATH, NULL);
+    SET(CURLOPT_CAPATH, NULL);
     SET(CURLOPT_CA_CACHE_TIMEOUT, AUTHORITIES_KEPT_S);
     return rc;
 }
 
 static CURLcode set_tls(CURL *e, const struct dp_fetch_tls *tls)
 {
-    CURLcode rc = keep_authorities(e);
+    CURLcode rc = CURLE_OK;
     SET(CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2); /* or newer */
     if (!tls)
         return rc;
@@ -570,6 +570,8 @@ enum dp_err dp_fetch_start(struct dp_fetcher *f, const struct dp_fetch_request *
     CURLcode rc = set_transport(t->easy, req);
     if (rc == CURLE_OK)
         rc = set_tls(t->easy, req->tls);
+    if (rc == CURLE_OK && f->knows_authorities)
+        rc = keep_authorities(t->easy);
     if (rc == CURLE_OK)
         rc = set_content(t->easy, req);
     if (rc == CURLE_OK)
@@ -607,6 +609,7 @@ struct dp_fetcher *dp_fetcher_new(uv_loop_t *loop)
     if (!f->multi)
         goto fail;
     f->loop = loop;
+    f->knows_authorities = curl_version_info(CURLVERSION_NOW)->cainfo != NULL;
     dp_list_init(&f->fetches);
     if (uv_timer_init(loop, &f->timer) != 0)
         goto fail;
