@@ -22,9 +22,11 @@ static void let_pass(struct desk *d, uint64_t s)
         desk_turn(d, 250);
 }
 
-static void state_path(const struct desk *d, char out[128])
+/* The journal has a file, and the state one of this name. */
+static void keep_files(struct desk *d, char state[128])
 {
-    (void)snprintf(out, 128, "%s.state", d->path);
+    d->config.journal_path = d->path;
+    (void)snprintf(state, 128, "%s.state", d->path);
 }
 
 static void put_file(const char *path, const char *text)
@@ -242,8 +244,7 @@ static void where_all_were_down_nothing_is_presumed(void **state)
 {
     struct desk *d = *state;
     char path[128], text[512];
-    state_path(d, path);
-    d->config.journal_path = d->path;
+    keep_files(d, path);
     (void)snprintf(text, sizeof(text),
                    "{\"version\":1,\"epoch_below\":5,\"down\":[\"%s\",\"%s\",7]}", d->urls[0],
                    d->urls[1]);
@@ -268,8 +269,9 @@ static unsigned in_file(const char *path, const char *word)
     return n;
 }
 
-static void await_handover(const struct dp_governor *g)
+static void hand_over(struct dp_governor *g)
 {
+    dp_governor_hand_over(g);
     while (!dp_governor_handed_over(g))
         (void)usleep(1000);
 }
@@ -291,11 +293,9 @@ static void two_processes_tell_no_epoch_twice(void **state)
 {
     struct desk *d = *state;
     char path[128];
-    state_path(d, path);
-    d->config.journal_path = d->path;
+    keep_files(d, path);
     begin(d);
-    dp_governor_hand_over(d->governor);
-    await_handover(d->governor);
+    hand_over(d->governor);
     const uint64_t theirs = number_in_file(path, "\"epoch_below\":");
     assert_true(d->view->epoch + 100 < theirs);
     for (int i = 0; i < 600; i++) {
@@ -316,11 +316,9 @@ static void files_are_handed_over_and_taken_back(void **state)
 {
     struct desk *d = *state;
     char path[128];
-    state_path(d, path);
-    d->config.journal_path = d->path;
+    keep_files(d, path);
     begin(d);
-    dp_governor_hand_over(d->governor);
-    await_handover(d->governor);
+    hand_over(d->governor);
     const unsigned before = in_file(d->path, "\n");
     assert_int_equal(desk_order(d, DP_ORDER_DRAIN, "b", "meanwhile"), DP_REFUSAL_NONE);
     assert_int_equal(in_file(d->path, "\n"), before); /* in memory only */
@@ -369,8 +367,7 @@ static void no_epoch_is_told_twice(void **state)
 {
     struct desk *d = *state;
     char path[128];
-    state_path(d, path);
-    d->config.journal_path = d->path;
+    keep_files(d, path);
     put_file(d->path, "{\"epoch\":41,\"event\":\"failover\"}\n{\"ts\":\"20");
     put_file(path, "{\"version\":1,\"epoch_below\":57,\"drained\":{\"gone\":{}}}");
     desk_start(d);
@@ -384,8 +381,7 @@ static void a_damaged_state_file_is_said_aloud(void **state)
 {
     struct desk *d = *state;
     char path[128];
-    state_path(d, path);
-    d->config.journal_path = d->path;
+    keep_files(d, path);
     put_file(d->path, "{\"epoch\":41,\"event\":\"failover\"}\n");
     put_file(path, "{\"version\":1,\"epo");
     int log[2];
